@@ -1,0 +1,137 @@
+package balance
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/lanewise/lanewise/fault"
+)
+
+// Why contexts of attempts end, for those who ask context.Cause.
+var (
+	errLost  = fmt.Errorf("another attempt answered first: %w", context.Canceled)
+	errEnded = fmt.Errorf("the call is over: %w", context.Canceled)
+)
+
+// ended marks the cost of a lease that was given back.
+const ended = -1
+
+// attempt is one call of f on one member: a lease, a context and an outcome. It
+// is the context that f gets, so that Settle finds it.
+type attempt struct {
+	context.Context //nolint:containedctx // it is a context
+	cancel          context.CancelCauseFunc
+
+	race   *race
+	at     int // position in the set
+	entry  *entry
+	reason Reason
+	start  time.Duration // pool time
+	began  time.Time
+	cost   atomic.Int64 // held; ended once it was given back
+}
+
+type attemptKey struct{}
+
+// Value returns the attempt itself for Settle, else what the caller's context has.
+func (a *attempt) Value(key any) any {
+	if key == (attemptKey{}) {
+		return a
+	}
+	return a.Context.Value(key)
+}
+
+// Settle replaces the estimated cost of the attempt whose context ctx is by the
+// real one, as soon as that is known. Outside of an attempt, or after its end,
+// it does nothing.
+func Settle(ctx context.Context, cost int64) {
+	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
+		a.settle(cost)
+	}
+}
+
+// take puts the attempt's cost on its member.
+func (a *attempt) take(cost int64) {
+	a.cost.Store(cost)
+	a.entry.inflight.Add(1)
+	a.entry.load.Add(cost)
+}
+
+func (a *attempt) settle(cost int64) {
+	cost = max(cost, 0)
+	for {
+		held := a.cost.Load()
+		if held == ended {
+			return
+		}
+		if a.cost.CompareAndSwap(held, cost) {
+			a.entry.load.Add(cost - held)
+			return
+		}
+	}
+}
+
+// release gives the lease back. Only the first call has an effect.
+func (a *attempt) release() {
+	if held := a.cost.Swap(ended); held != ended {
+		a.entry.load.Add(-held)
+		a.entry.inflight.Add(-1)
+	}
+}
+
+// land ends the attempt, whose f has returned err: it judges it once, gives the
+// lease back and reports whether it has won. A winner that stays open keeps its
+// lease, and is judged when it ends.
+func (a *attempt) land(err error, open bool) (won bool) {
+	took := a.race.core.now() - a.start
+	won = err == nil && a.race.decide()
+	a.observe(took, err)
+	if !won || !open {
+		a.judge(err)
+		a.release()
+	}
+	if a.race.traces != nil {
+		d := a.describe()
+		d.Took, d.Won, d.Err = took, won, err
+		a.race.traces.ended(d)
+	}
+	return won
+}
+
+// observe enters what the attempt says about the member's speed.
+func (a *attempt) observe(took time.Duration, err error) {
+	r := a.race
+	if err == nil {
+		a.entry.latency.observe(r.class.id, took, a.start+took)
+	}
+}
+
+// judge enters what the attempt says about the member's health.
+func (a *attempt) judge(error) {}
+
+// describe returns the attempt as traces see it.
+func (a *attempt) describe() Attempt {
+	p := a.race.core
+	return Attempt{Lane: p.lane.config.Name, Pool: p.name, Member: a.entry.name, Reason: a.reason, Start: a.began}
+}
+
+// Panic is the error of an attempt that panicked. Its text leaves out the stack.
+type Panic struct {
+	Value any
+	Stack []byte
+}
+
+// Error returns the value of the panic.
+func (p *Panic) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
+
+// errExited is the error of an attempt whose function left its goroutine (runtime.Goexit).
+var errExited = fault.New(fault.Unavailable, "the attempt's goroutine exited")
+
+// panicked turns a recovered value into the error of its attempt. Another
+// member may do better, so the class is Unavailable.
+func panicked(value any) error {
+	return fault.Wrap(fault.Unavailable, "attempt", &Panic{Value: value, Stack: debug.Stack()})
+}

@@ -1,0 +1,142 @@
+package balance
+
+import (
+	"context"
+	"io"
+	"sync"
+)
+
+// Do calls f on one member of p, then on others while it is slow or fails with
+// an error that another member may not have (fault.Elsewhere), and returns the
+// first answer. f may run several times at once, each time with another target
+// and its own context, which ends when the call does; what f returns must not
+// depend on that context any more.
+//
+// A panic in f is the error of its attempt. When ctx ends, Do returns
+// context.Cause(ctx) at once, even if f does not; the pool then waits for f at
+// Close. An empty pool is fault.Unavailable.
+func Do[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error)) (R, error) {
+	_, value, err := run(ctx, p, c, f, nil)
+	return value, err
+}
+
+// Open is [Do] for answers that stay open: f returns as soon as the answer has
+// begun. The winner's context and lease live until it is closed; an answer that
+// loses is closed by the pool.
+func Open[T any, R io.Closer](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error)) (*Won[R], error) {
+	a, value, err := run(ctx, p, c, f, func(r R) { _ = r.Close() })
+	if err != nil {
+		return nil, err
+	}
+	return &Won[R]{Value: value, attempt: a}, nil
+}
+
+// Won is an answer that stays open. It must be closed.
+type Won[R io.Closer] struct {
+	Value R
+
+	attempt *attempt
+	once    sync.Once
+	err     error
+}
+
+// Member returns the name of the member that answered.
+func (w *Won[R]) Member() string { return w.attempt.entry.name }
+
+// Done reports how the answer ended: its real cost (0: as estimated) and, if it
+// failed after it had begun, the error, by which the member is judged. Without
+// Done an answer counts as good when it is closed. Only the first call counts.
+func (w *Won[R]) Done(cost int64, err error) {
+	if cost > 0 {
+		w.attempt.settle(cost)
+	}
+	w.attempt.judge(err)
+}
+
+// Close closes the answer, ends its context and gives the lease back. Further
+// calls return the error of the first.
+func (w *Won[R]) Close() error {
+	w.once.Do(func() {
+		w.err = w.Value.Close()
+		w.attempt.judge(nil)
+		w.attempt.cancel(errEnded)
+		w.attempt.release()
+	})
+	return w.err
+}
+
+// landing is what an attempt came back with.
+type landing[R any] struct {
+	attempt *attempt
+	value   R
+	err     error
+	won     bool
+}
+
+// run is the loop that owns a call: attempts only send to it. With dispose, the
+// winner stays open.
+func run[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error), dispose func(R)) (winner *attempt, value R, err error) {
+	members := p.set.Load()
+	r := p.core.begin(ctx, c, members.entries)
+	defer func() { r.end(winner, err) }()
+	results := make(chan landing[R], len(members.entries)) // room for every loser
+	launch := func(why Reason) {
+		if a := r.next(why); a != nil {
+			go fly(a, members.members[a.at].Target, f, dispose, results)
+		}
+	}
+	for launch(First); r.running > 0; {
+		select {
+		case <-ctx.Done(): // on time, even if an upstream ignores it
+			if r.decide() {
+				return nil, value, context.Cause(ctx)
+			}
+			for l := range results { // an attempt has won already
+				if l.won {
+					return keep(l, dispose), l.value, nil
+				}
+			}
+		case <-r.hedgeDue():
+			if r.hedge() {
+				launch(Hedge)
+			}
+		case l := <-results:
+			if l.won {
+				return keep(l, dispose), l.value, nil
+			}
+			if ctx.Err() != nil {
+				continue // whatever it says, the time is up
+			}
+			if !r.failed(l.attempt, l.err) {
+				return nil, value, r.errs[len(r.errs)-1]
+			}
+			launch(Failover)
+		}
+	}
+	return nil, value, r.failure()
+}
+
+// keep returns the attempt if its answer stays open.
+func keep[R any](l landing[R], dispose func(R)) *attempt {
+	if dispose == nil {
+		return nil
+	}
+	return l.attempt
+}
+
+// fly runs f for an attempt, whatever f does, and sends what came of it.
+func fly[T, R any](a *attempt, target T, f func(context.Context, T) (R, error), dispose func(R), results chan<- landing[R]) {
+	l := landing[R]{attempt: a, err: errExited}
+	defer func() {
+		if value := recover(); value != nil {
+			l.err = panicked(value)
+		}
+		l.won = a.land(l.err, dispose != nil)
+		if l.err == nil && !l.won && dispose != nil {
+			dispose(l.value)
+		}
+		results <- l
+		a.race.core.tasks.leave()
+	}()
+	l.value, l.err = f(a, target)
+}

@@ -1,0 +1,93 @@
+package balance
+
+import (
+	"errors"
+	"math"
+	"sync/atomic"
+
+	"github.com/lanewise/lanewise/fault"
+)
+
+// Member is one place in a pool. Name identifies it: a member that stays, or
+// comes back, under its name keeps its load, its latencies and its health.
+type Member[T any] struct {
+	Name   string
+	Target T       // what calls are made with
+	Weight float64 // share of the load relative to other members; 0: 1
+	Slots  int     // calls that it runs at the same time; 0: not known
+	Tier   int     // a tier is used only while the ones before it have no healthy capacity
+	Aborts bool    // a cancelled call stops costing the upstream anything
+}
+
+// member is the state behind a name: load, latencies and health. It outlives
+// every set of members that it stands in.
+type member struct {
+	name     string
+	hash     uint64
+	inflight atomic.Int64 // attempts
+	load     atomic.Int64 // their cost
+	latency  latencies
+	health   health
+}
+
+// entry is a member as one set holds it.
+type entry struct {
+	*member
+	weight float64
+	slots  int
+	tier   int
+	aborts bool
+}
+
+// set is an immutable list of members with their targets, position by position.
+type set[T any] struct {
+	entries []entry
+	members []Member[T]
+	aborts  bool // all of them do
+}
+
+// newSet builds a set of valid members, taking known members' state from old by name.
+func newSet[T any](members []Member[T], state func(name string) *member) *set[T] {
+	s := &set[T]{
+		entries: make([]entry, len(members)),
+		members: append([]Member[T](nil), members...),
+		aborts:  len(members) > 0,
+	}
+	for i, m := range members {
+		weight := m.Weight
+		if weight == 0 {
+			weight = 1
+		}
+		s.entries[i] = entry{member: state(m.Name), weight: weight, slots: m.Slots, tier: m.Tier, aborts: m.Aborts}
+		s.aborts = s.aborts && m.Aborts
+	}
+	return s
+}
+
+// validate names every wrong field of members by its path.
+func validate[T any](members []Member[T]) error {
+	var errs []error
+	bad := func(i int, field, format string, args ...any) {
+		errs = append(errs, fault.New(fault.Invalid, "members[%d].%s: "+format, append([]any{i, field}, args...)...))
+	}
+	seen := make(map[string]int, len(members))
+	for i, m := range members {
+		if m.Name == "" {
+			bad(i, "name", "must not be empty")
+		} else if first, ok := seen[m.Name]; ok {
+			bad(i, "name", "%q is the name of members[%d] already", m.Name, first)
+		} else {
+			seen[m.Name] = i
+		}
+		if !(m.Weight >= 0) || math.IsInf(m.Weight, 1) { // NaN too
+			bad(i, "weight", "must be a positive number, is %v", m.Weight)
+		}
+		if m.Slots < 0 {
+			bad(i, "slots", "must not be negative, is %d", m.Slots)
+		}
+		if m.Tier < 0 {
+			bad(i, "tier", "must not be negative, is %d", m.Tier)
+		}
+	}
+	return errors.Join(errs...)
+}

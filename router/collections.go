@@ -1,0 +1,154 @@
+package router
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search"
+	"github.com/lanewise/lanewise/shardmap"
+)
+
+// Collections lists the collections by name.
+func (r *Router) Collections() []search.Collection { return r.topo.Load().m.Collections() }
+
+// Collection returns the descriptor of a collection or of an alias' target.
+func (r *Router) Collection(name string) (search.Collection, error) {
+	c, ok := r.topo.Load().m.Collection(name)
+	if !ok {
+		return c, unknownCollection(name)
+	}
+	return c, nil
+}
+
+// CreateCollection creates a collection on every replica of every shard, and
+// returns it with its defaults filled in. Without a space and without dims it is
+// a collection of texts in the first embedder's space; with a space alone it has
+// that space's dims. Creating the same collection again is fine.
+//
+// Errors: fault.Invalid; fault.Conflict where another collection has the name;
+// fault.Unavailable where a replica does not answer, and repeating is safe.
+func (r *Router) CreateCollection(ctx context.Context, c search.Collection) (search.Collection, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
+	defer cancel()
+	c, err := r.describe(c)
+	if err != nil {
+		return c, err
+	}
+	next, err := r.topo.Load().m.WithCollection(c) // the map's own checks, before any store is touched
+	if err != nil {
+		return c, err
+	}
+	if have, ok := r.topo.Load().m.Collection(c.Name); ok && have != c {
+		return c, fault.New(fault.Conflict, "collection %q exists with other settings", c.Name)
+	}
+	stored, _ := next.Collection(c.Name)
+	if err := r.everywhere(ctx, search.Batch{Collection: c.Name, Create: &stored}); err != nil {
+		return c, err
+	}
+	if _, ok := r.topo.Load().m.Collection(c.Name); ok {
+		return stored, nil
+	}
+	return stored, r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithCollection(c) })
+}
+
+// describe fills in what the embedders know of a new collection.
+func (r *Router) describe(c search.Collection) (search.Collection, error) {
+	c.Metric = cmp.Or(c.Metric, search.Cosine)
+	c.Placement.By = cmp.Or(c.Placement.By, search.ByID)
+	if c.Space == "" && c.Dims == 0 {
+		if len(r.cfg.Embedders) == 0 {
+			return c, fault.BadField("/dims", "give the dims of the vectors: no embedder is configured that would know them")
+		}
+		c.Space = r.cfg.Embedders[0].Space().ID()
+	}
+	if c.Space == "" {
+		return c, nil
+	}
+	for _, e := range r.cfg.Embedders {
+		if space := e.Space(); space.ID() == c.Space {
+			if c.Dims = cmp.Or(c.Dims, space.Dims); c.Dims != space.Dims {
+				return c, fault.BadField("/dims", "space %q has %d dims, not %d", c.Space, space.Dims, c.Dims)
+			}
+		}
+	}
+	if c.Dims == 0 {
+		return c, fault.BadField("/dims", "give the dims: no configured embedder has space %q; configured: %s", c.Space, r.spaces())
+	}
+	return c, nil
+}
+
+// everywhere sends a batch to all replicas of all shards. To drop what is not
+// there is no failure.
+func (r *Router) everywhere(ctx context.Context, b search.Batch) error {
+	t := r.topo.Load()
+	b.Epoch = r.writeEpoch(t)
+	var replicas []Replica
+	var names []string
+	for _, s := range t.shards {
+		for _, replica := range s.replicas {
+			replicas, names = append(replicas, replica), append(names, s.name+"/"+replica.Name)
+		}
+	}
+	return errors.Join(scatter(len(replicas), func(i int) error {
+		_, err := guarded(func() (search.Written, error) { return replicas[i].Store.Write(ctx, b) })
+		if err == nil || b.Drop && errors.Is(err, fault.NotFound) {
+			return nil
+		}
+		return fmt.Errorf("replica %s: %w", names[i], err)
+	})...)
+}
+
+// DropCollection deletes a collection and all its points. Where a replica does
+// not answer, the collection stays, and repeating is safe.
+func (r *Router) DropCollection(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
+	defer cancel()
+	c, err := r.Collection(name)
+	if err != nil {
+		return err
+	}
+	if c.Name != name {
+		return fault.BadField("/collection", "%q is an alias: drop collection %q itself", name, c.Name)
+	}
+	if err := r.everywhere(ctx, search.Batch{Collection: name, Drop: true}); err != nil {
+		return err
+	}
+	r.counts.forget(name)
+	return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithoutCollection(name) })
+}
+
+// SetAlias lets alias stand for a collection from now on.
+func (r *Router) SetAlias(alias, collection string) error {
+	return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithAlias(alias, collection) })
+}
+
+// Aliases returns the aliases and what they stand for.
+func (r *Router) Aliases() map[string]string { return r.topo.Load().m.Aliases() }
+
+// Write applies a batch of already stamped points, as a router above this one
+// sends it. Points without a version are stamped here.
+func (r *Router) Write(ctx context.Context, b search.Batch) (search.Written, error) {
+	switch {
+	case b.Create != nil:
+		_, err := r.CreateCollection(ctx, *b.Create)
+		return search.Written{}, err
+	case b.Drop:
+		return search.Written{}, r.DropCollection(ctx, b.Collection)
+	}
+	t := r.topo.Load()
+	c, err := t.writable(b.Collection, "any")
+	if err != nil {
+		return search.Written{}, err
+	}
+	for i := range b.Upserts {
+		if err := checkPoint(fmt.Sprintf("/upserts/%d", i), b.Upserts[i], c); err != nil {
+			return search.Written{}, err
+		}
+	}
+	written, err := r.writeAll(ctx, t, c, b)
+	written.Applied = len(b.Upserts) + len(b.Deletes)
+	return written, err
+}

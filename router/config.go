@@ -1,0 +1,114 @@
+package router
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/search"
+	"github.com/lanewise/lanewise/shardmap"
+)
+
+// Config says what a router stands on. Everything but Shards may be left zero.
+type Config struct {
+	Shards []Shard
+
+	// MapPath is the file that holds the shard map: the placement, its epoch and
+	// the collections. The router takes its lock, so that one router writes at a
+	// time. Without it the map lives in memory, and the collections are those
+	// that the replicas report at the start.
+	MapPath string
+
+	// Embedders turn texts into vectors, one for each space; a collection that
+	// names no space uses the first. Without one only vectors can be searched.
+	Embedders []embed.Provider
+
+	// Generator writes the answers. Without it Answer is refused.
+	Generator llm.Provider
+
+	// Lane tunes the attempts of the shard lanes: hedging and its budget.
+	Lane balance.LaneConfig
+
+	SearchTimeout time.Duration // of a whole search; 0: 2 s
+	AnswerTimeout time.Duration // of a whole answer; 0: 60 s
+	WriteTimeout  time.Duration // of a write, its embedding included; 0: 10 s
+	ExtraAttempts int           // hedges and failovers that one request may cost over all lanes; 0: 8, negative: none
+	MaxInflight   int           // searches at work at one time, beyond which more are shed; 0: 1,024
+
+	Trace *balance.Trace // called for every attempt of the shard lanes; nil: not
+	Log   *slog.Logger   // changes of state; nil: none
+}
+
+// Shard is a disjoint part of every collection, on one or more replicas.
+type Shard struct {
+	Name     string
+	Weight   float64 // share of the data, relative to the others; 0: 1
+	Replicas []Replica
+}
+
+// Replica is a full copy of a shard.
+type Replica struct {
+	Name   string
+	Weight float64 // share of the queries, relative to the shard's others; 0: 1
+	Store  search.Store
+}
+
+// MaxK is the longest list that one request may ask for.
+const MaxK = 10_000
+
+func (c Config) withDefaults() Config {
+	c.SearchTimeout = cmp.Or(c.SearchTimeout, 2*time.Second)
+	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, time.Minute)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
+	c.ExtraAttempts = cmp.Or(c.ExtraAttempts, 8)
+	c.MaxInflight = cmp.Or(c.MaxInflight, 1024)
+	c.Lane.Name = cmp.Or(c.Lane.Name, "shards")
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// validate checks what only the router knows; names and weights of shards are
+// checked by the shard map.
+func (c Config) validate() error {
+	var errs []error
+	names := map[string]bool{}
+	for i, s := range c.Shards {
+		if len(s.Replicas) == 0 {
+			errs = append(errs, fault.New(fault.Invalid, "shards[%d].replicas: at least one replica is needed", i))
+		}
+		for j, r := range s.Replicas {
+			path := fmt.Sprintf("shards[%d].replicas[%d]", i, j)
+			full := s.Name + "/" + r.Name
+			switch {
+			case r.Name == "":
+				errs = append(errs, fault.New(fault.Invalid, "%s.name: must not be empty", path))
+			case names[full]:
+				errs = append(errs, fault.New(fault.Invalid, "%s.name: %q appears twice in shard %q", path, r.Name, s.Name))
+			case r.Store == nil:
+				errs = append(errs, fault.New(fault.Invalid, "%s.store: must not be nil", path))
+			}
+			names[full] = true
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// mapShards is the part of the configuration that decides on placement.
+func (c Config) mapShards() []shardmap.Shard {
+	out := make([]shardmap.Shard, len(c.Shards))
+	for i, s := range c.Shards {
+		out[i] = shardmap.Shard{Name: s.Name, Weight: s.Weight}
+		for _, r := range s.Replicas {
+			out[i].Replicas = append(out[i].Replicas, r.Name)
+		}
+	}
+	return out
+}

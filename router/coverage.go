@@ -1,0 +1,134 @@
+package router
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/lanewise/lanewise/search"
+	"github.com/lanewise/lanewise/shardmap"
+)
+
+// countsMaxAge is how old the document counts behind a coverage may be.
+const countsMaxAge = 30 * time.Second
+
+// counts knows how many documents each shard holds, from the shards' own
+// statistics, refreshed in the background while queries come in.
+type counts struct {
+	mu      sync.Mutex
+	known   map[string][]float64 // collection → documents by shard
+	asked   map[string]time.Time // when the counts were last asked for
+	weights []float64            // of the map, used until counts are known
+	pending sync.WaitGroup
+	stop    context.CancelFunc
+	ctx     context.Context //nolint:containedctx // bounds the refreshes, which outlive the queries that start them
+}
+
+func (c *counts) init(shards []shardmap.Shard) {
+	c.known, c.asked = map[string][]float64{}, map[string]time.Time{}
+	for _, s := range shards {
+		c.weights = append(c.weights, cmp.Or(s.Weight, 1))
+	}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+}
+
+// wait ends the refreshes.
+func (c *counts) wait() {
+	c.stop()
+	c.pending.Wait()
+}
+
+// of returns the documents by shard that are known of a collection, and starts
+// a refresh where they are too old.
+func (c *counts) of(name string, refresh func(ctx context.Context) []float64) []float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.asked[name]) > countsMaxAge && c.ctx.Err() == nil {
+		c.asked[name] = now
+		c.pending.Go(func() {
+			fresh := refresh(c.ctx)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.known[name] = fresh
+		})
+	}
+	if known := c.known[name]; known != nil {
+		return known
+	}
+	return c.weights
+}
+
+// forget drops what is known of a collection.
+func (c *counts) forget(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.known, name)
+	delete(c.asked, name)
+}
+
+// cover fills in the report's coverage: the share of the asked documents that
+// the shards which answered hold.
+func (r *Router) cover(g *gathering) {
+	docs := r.counts.of(g.collection.Name, func(ctx context.Context) []float64 { return r.countShards(ctx, g.topo, g.collection.Name) })
+	var all, answered float64
+	for i, shard := range g.asked {
+		all += docs[shard]
+		if g.answers[i].err == nil {
+			answered += docs[shard]
+		}
+	}
+	g.report.Complete = len(g.failed) == 0
+	switch {
+	case g.report.Complete:
+		g.report.Coverage = 1
+	case all > 0:
+		g.report.Coverage = answered / all
+	default: // empty shards: each counts alike
+		g.report.Coverage = float64(g.report.ShardsAnswered) / float64(g.report.ShardsAsked)
+	}
+}
+
+// countShards asks every shard how much it holds. A shard that does not say
+// keeps the count known before, or else its weight's share.
+func (r *Router) countShards(ctx context.Context, t *topology, name string) []float64 {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.SearchTimeout)
+	defer cancel()
+	r.counts.mu.Lock()
+	before := r.counts.known[name]
+	r.counts.mu.Unlock()
+	docs := make([]float64, len(t.shards))
+	var silent []int
+	var sum, heard float64
+	for i, s := range t.shards {
+		stats, err := statsOf(ctx, s, name)
+		switch {
+		case err == nil:
+			docs[i] = float64(stats.Points)
+			sum += docs[i]
+			heard += r.counts.weights[i]
+		case before != nil:
+			docs[i] = before[i]
+		default:
+			silent = append(silent, i)
+		}
+	}
+	for _, i := range silent {
+		docs[i] = r.counts.weights[i]
+		if heard > 0 {
+			docs[i] *= sum / heard
+		}
+	}
+	return docs
+}
+
+// statsOf asks one shard for the statistics of a collection.
+func statsOf(ctx context.Context, s *shard, name string) (search.Stats, error) {
+	all, err := read(ctx, s, "stats", func(ctx context.Context, store search.Store) ([]search.Stats, error) {
+		return store.Stats(ctx, name)
+	})
+	if err != nil || len(all) == 0 {
+		return search.Stats{Collection: search.Collection{Name: name}}, err
+	}
+	return all[0], nil
+}

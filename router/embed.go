@@ -1,0 +1,62 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search"
+)
+
+// embed turns texts into vectors of the collection's space.
+func (r *Router) embed(ctx context.Context, c search.Collection, b embed.Batch) (embed.Vectors, error) {
+	provider, err := r.embedderFor(c)
+	if err != nil {
+		return embed.Vectors{}, err
+	}
+	v, err := provider.Embed(ctx, b)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return v, fmt.Errorf("embed: %w", err)
+	case err != nil:
+		return v, fmt.Errorf("embed into %s: %w", provider.Space().ID(), err)
+	case v.Rows() != len(b.Texts) || v.Dims != c.Dims:
+		return v, fault.New(fault.Unavailable, "embed into %s: got %d vectors of %d dims for %d texts and %d dims",
+			provider.Space().ID(), v.Rows(), v.Dims, len(b.Texts), c.Dims)
+	}
+	return v, nil
+}
+
+// embedderFor returns the provider of the collection's space. A text is never
+// embedded into another space than the one its collection names.
+func (r *Router) embedderFor(c search.Collection) (embed.Provider, error) {
+	if c.Space == "" {
+		return nil, fault.BadField("/text", "collection %q names no embedding space: give a vector", c.Name)
+	}
+	for _, e := range r.cfg.Embedders {
+		if e.Space().ID() == c.Space {
+			return e, nil
+		}
+	}
+	return nil, fault.New(fault.Conflict, "collection %q is of space %q, which no configured embedder has; configured: %s",
+		c.Name, c.Space, r.spaces())
+}
+
+func (r *Router) spaces() string {
+	text := ""
+	for i, e := range r.cfg.Embedders {
+		if i > 0 {
+			text += ", "
+		}
+		text += e.Space().ID()
+	}
+	if text == "" {
+		return "none"
+	}
+	return text
+}
+
+func quoted(s string) string { return strconv.Quote(s) }

@@ -1,0 +1,121 @@
+package router
+
+import (
+	"time"
+
+	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/search"
+)
+
+// Mode is how a text is matched against the stored passages.
+type Mode string
+
+// The modes. The zero value means Auto.
+const (
+	Auto    Mode = "auto"    // the best that all shards of the collection can do
+	Dense   Mode = "dense"   // by embedding
+	Lexical Mode = "lexical" // by words
+	Hybrid  Mode = "hybrid"  // by both
+)
+
+// OnPartial says what becomes of an answer in which shards are missing.
+type OnPartial string
+
+// The choices. The zero value means FailPartial, unless a minimum coverage is set.
+const (
+	FailPartial   OnPartial = "fail"   // a PartialError
+	ReturnPartial OnPartial = "return" // the hits there are, and a report of what is missing
+)
+
+// Request is a search in text or vectors. Only Collection and one of Text and
+// Vector are needed; the other zero values mean the defaults stated here.
+type Request struct {
+	Collection  string // name or alias
+	Tenant      string
+	Text        string    // embedded into the collection's space
+	Vector      []float32 // instead of Text: as long as the collection's dims
+	Space       string    // the space of Vector, where the collection is strict about it
+	K           int       // hits wanted; 0: 10
+	MinScore    *float64  // lowest canonical score of the dense leg; nil: none
+	Mode        Mode
+	Filter      search.Filter
+	Fields      search.Fields
+	EF          int  // search breadth of approximate indexes; 0: the engine's own
+	Exact       bool // scan, even where there is an approximate index
+	Timeout     time.Duration
+	OnPartial   OnPartial
+	MinCoverage float64 // smallest acceptable share of the documents, 0 to 1; above 0 it implies ReturnPartial
+	Explain     bool
+}
+
+// Response holds the hits, best first, and how they came about.
+type Response struct {
+	Hits    []search.Hit
+	Report  search.Report
+	Explain *Explain // where the request asked for it
+}
+
+// Explain tells where the time of a request went.
+type Explain struct {
+	Stages   []Stage           // in order
+	Attempts []balance.Attempt // of all lanes, in the order of their end; attempts still running are left out
+}
+
+// Stage is one part of the road.
+type Stage struct {
+	Name string // "embed", "search", "generate"
+	Took time.Duration
+}
+
+// Question asks for an answer in words, from the passages that a search finds.
+type Question struct {
+	Request                 // Text is the question; K 0: 8
+	Turns     []llm.Message // the conversation so far, oldest first, without the question
+	Model     string        // empty: the upstream's own
+	MaxTokens int           // of the answer; 0: the upstream's own limit
+}
+
+// Answer is a finished answer.
+type Answer struct {
+	Text      string
+	Citations []Citation // in the order of their numbers
+	Model     string
+	Finish    string
+	Usage     llm.Usage
+	Hits      []search.Hit // the sources: hit i was source i+1 of the prompt
+	Report    search.Report
+	Explain   *Explain
+}
+
+// Citation is a source that the answer refers to as [N].
+type Citation struct {
+	N     int
+	ID    string
+	Score float64
+	Quote string // the sentence the answer rests on, where the provider says so, else the start of the passage
+}
+
+// Ack acknowledges a write: it is durable on every replica.
+type Ack struct {
+	Written int            // points written or deleted
+	Version search.Version // of the newest of them
+	Lag     time.Duration  // until a search is sure to find them
+}
+
+// Upsert stores points of one tenant, replacing those of the same id. Points
+// without a vector are embedded from their text. Versions are stamped by the
+// router; those given are ignored.
+type Upsert struct {
+	Collection string
+	Tenant     string
+	Points     []search.Point
+}
+
+// Delete removes points of one tenant, by id or by filter.
+type Delete struct {
+	Collection string
+	Tenant     string
+	IDs        []string
+	Filter     search.Filter // used where IDs is nil; the zero Filter is refused
+}

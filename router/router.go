@@ -1,0 +1,152 @@
+// Package router is the engine of lanewise: it carries a request from text to
+// ranked hits, and on to an answer, over balanced lanes.
+//
+// [Router.Retrieve] is the table of contents: plan, admit, vectorize, search,
+// rank. Each of its lines is a file of this package. [Router.Search] is the
+// part below the text, vectors in and ranked lists out; with it a router is a
+// [search.Store] like the replicas that it asks, so routers can stand behind
+// routers.
+//
+// A Router is safe for concurrent use. It reads its topology through one atomic
+// pointer, and a query keeps the topology that it started with.
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/search"
+	"github.com/lanewise/lanewise/shardmap"
+)
+
+// Router answers searches and questions, and accepts writes.
+type Router struct {
+	cfg    Config
+	topo   atomic.Pointer[topology]
+	change sync.Mutex     // held while the topology is replaced
+	file   *shardmap.File // nil: the map lives in memory
+	clock  clock
+	gate   gate
+	counts counts
+	lane   *balance.Lane
+	writes sync.WaitGroup // writes to replicas that are still under way
+}
+
+// topology is what a query sees of the world: immutable, replaced as a whole.
+type topology struct {
+	m      *shardmap.Map
+	shards []*shard // in the map's order
+}
+
+// shard is a disjoint part of every collection.
+type shard struct {
+	name     string
+	pool     *balance.Pool[Replica] // the replicas that may answer reads
+	replicas []Replica              // all replicas: a write goes to each
+}
+
+// New checks the configuration, opens the shard map and returns a router. The
+// caller keeps the stores and closes them after the router.
+func New(c Config) (*Router, error) {
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	r := &Router{cfg: c, gate: newGate(c.MaxInflight)}
+	m, err := r.openMap()
+	if err != nil {
+		return nil, err
+	}
+	if r.lane, err = balance.NewLane(c.Lane); err != nil {
+		return nil, errors.Join(fmt.Errorf("lane %s: %w", c.Lane.Name, err), r.closeMap())
+	}
+	shards, err := r.buildShards(m)
+	if err != nil {
+		return nil, errors.Join(err, r.closeMap())
+	}
+	r.topo.Store(&topology{m: m, shards: shards})
+	r.counts.init(m.Shards())
+	if err := r.adopt(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// buildShards makes a pool for each shard, in the order of the map.
+func (r *Router) buildShards(m *shardmap.Map) ([]*shard, error) {
+	byName := map[string]Shard{}
+	for _, s := range r.cfg.Shards {
+		byName[s.Name] = s
+	}
+	var shards []*shard
+	for _, ms := range m.Shards() {
+		s := &shard{name: ms.Name, replicas: byName[ms.Name].Replicas}
+		var members []balance.Member[Replica]
+		for _, replica := range s.replicas {
+			members = append(members, balance.Member[Replica]{Name: replica.Name, Weight: replica.Weight, Target: replica})
+		}
+		pool, err := balance.NewPool(balance.Config{Name: s.name, Lane: r.lane, Trace: r.cfg.Trace}, members...)
+		if err != nil {
+			return nil, fmt.Errorf("shard %s: %w", s.name, err)
+		}
+		s.pool = pool
+		shards = append(shards, s)
+	}
+	return shards, nil
+}
+
+// Retrieve finds the best hits for a text or a vector.
+//
+// Errors: fault.Invalid and fault.NotFound for the request, fault.Overloaded
+// where it was shed, context.DeadlineExceeded; a *PartialError, together with
+// the hits that were found, where shards are missing and the request did not
+// allow it.
+func (r *Router) Retrieve(ctx context.Context, q Request) (Response, error) {
+	start := time.Now()
+	ctx, rec := record(ctx, r.cfg.ExtraAttempts)
+	res, err := r.retrieve(ctx, q, rec)
+	rec.report(&res, time.Since(start), q.Explain)
+	return res, err
+}
+
+func (r *Router) retrieve(ctx context.Context, q Request, rec *recorder) (Response, error) {
+	plan, err := r.plan(q) // defaults, limits, validation
+	if err != nil {
+		return Response{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, plan.timeout)
+	defer cancel()
+
+	release, err := r.admit()
+	if err != nil {
+		return Response{}, err
+	}
+	defer release()
+
+	query, err := r.vectorize(ctx, plan, rec)
+	if err != nil {
+		return Response{}, err
+	}
+	found, err := r.searchOn(ctx, plan.topo, query) // route, scatter, gather: one snapshot for the whole query
+	rec.stage("search")
+	return rank(plan, found), plan.tolerate(found.Report, err)
+}
+
+// Close waits for attempts that are still under way and gives the map's lock
+// back. It does not close the replicas' stores.
+func (r *Router) Close() error {
+	var errs []error
+	for _, s := range r.topo.Load().shards {
+		errs = append(errs, s.pool.Close())
+	}
+	r.counts.wait()
+	r.writes.Wait()
+	return errors.Join(append(errs, r.closeMap())...)
+}
+
+var _ search.Store = (*Router)(nil)

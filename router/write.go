@@ -1,0 +1,285 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search"
+)
+
+// maxIDLength bounds the ids of points, in bytes: stores keep them in memory.
+const maxIDLength = 512
+
+// Upsert stores points on every replica of the shards that own them, embedding
+// the texts of those that come without a vector. It returns when all of them are
+// durable everywhere.
+//
+// Errors: fault.Invalid names the point at fault and nothing has been written;
+// a *WriteError names per point the replicas that have it, and repeating is safe.
+func (r *Router) Upsert(ctx context.Context, u Upsert) (Ack, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
+	defer cancel()
+	t := r.topo.Load()
+	c, err := t.writable(u.Collection, u.Tenant)
+	if err != nil {
+		return Ack{}, err
+	}
+	points, err := r.complete(ctx, c, u)
+	if err != nil {
+		return Ack{}, err
+	}
+	return r.commit(ctx, t, c, search.Batch{Upserts: points})
+}
+
+// Delete removes points from every replica of the shards that own them. A
+// filter is first resolved to the ids that match it now.
+func (r *Router) Delete(ctx context.Context, d Delete) (Ack, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
+	defer cancel()
+	t := r.topo.Load()
+	c, err := t.writable(d.Collection, d.Tenant)
+	if err != nil {
+		return Ack{}, err
+	}
+	if d.IDs == nil {
+		if d.Filter.IsZero() {
+			return Ack{}, fault.BadField("/filter", "give ids or a filter; to delete everything, drop the collection")
+		}
+		return r.deleteMatching(ctx, t, c, d)
+	}
+	var b search.Batch
+	for _, id := range d.IDs {
+		b.Deletes = append(b.Deletes, search.Tombstone{Key: search.Key{Tenant: d.Tenant, ID: id}})
+	}
+	return r.commit(ctx, t, c, b)
+}
+
+// deleteMatching walks through the points that match and deletes them page by page.
+func (r *Router) deleteMatching(ctx context.Context, t *topology, c search.Collection, d Delete) (Ack, error) {
+	var total Ack
+	scan := search.Scan{Collection: c.Name, Tenant: d.Tenant, Filter: d.Filter, Limit: 1000}
+	for {
+		page, err := r.Scroll(ctx, scan)
+		if err != nil || len(page.Points) == 0 {
+			return total, err
+		}
+		var b search.Batch
+		for _, p := range page.Points {
+			b.Deletes = append(b.Deletes, search.Tombstone{Key: p.Key})
+		}
+		ack, err := r.commit(ctx, t, c, b)
+		total.Written += ack.Written
+		total.Version, total.Lag = max(total.Version, ack.Version), max(total.Lag, ack.Lag)
+		if err != nil || !page.More {
+			return total, err
+		}
+		scan.After = page.Points[len(page.Points)-1].Key
+	}
+}
+
+// writable returns the collection if points may be written to it.
+func (t *topology) writable(name, tenant string) (search.Collection, error) {
+	c, ok := t.m.Collection(name)
+	switch {
+	case !ok:
+		return c, unknownCollection(name)
+	case c.Placement.By == search.ByExternal:
+		return c, fault.BadField("/collection", "collection %q is external and read-only", c.Name)
+	}
+	return c, checkTenant(c, tenant)
+}
+
+// complete checks the points of an upsert and embeds those without a vector.
+func (r *Router) complete(ctx context.Context, c search.Collection, u Upsert) ([]search.Point, error) {
+	points := make([]search.Point, len(u.Points))
+	var texts []string
+	var bare []int // points without a vector
+	for i, p := range u.Points {
+		p.Tenant, p.Version = u.Tenant, 0
+		if err := checkPoint(fmt.Sprintf("/points/%d", i), p, c); err != nil {
+			return nil, err
+		}
+		if len(p.Dense) == 0 {
+			bare, texts = append(bare, i), append(texts, p.Text)
+		}
+		points[i] = p
+	}
+	if len(bare) == 0 {
+		return points, nil
+	}
+	v, err := r.embed(ctx, c, embed.Batch{Texts: texts, Task: embed.DocumentTask, Bulk: true})
+	if err != nil {
+		return nil, err
+	}
+	for row, i := range bare {
+		points[i].Dense = v.Row(row)
+	}
+	return points, nil
+}
+
+// checkPoint refuses a point that no store should hold. path is its JSON pointer.
+func checkPoint(path string, p search.Point, c search.Collection) error {
+	switch {
+	case p.ID == "":
+		return fault.BadField(path+"/id", "must not be empty")
+	case len(p.ID) > maxIDLength:
+		return fault.BadField(path+"/id", "has %d bytes, at most %d are possible", len(p.ID), maxIDLength)
+	case len(p.Dense) == 0 && p.Text == "":
+		return fault.BadField(path, "point %q has neither text nor vector", p.ID)
+	case len(p.Dense) > 0:
+		if err := checkVector(path+"/vector", p.Dense, c); err != nil {
+			return err
+		}
+	}
+	var object map[string]json.RawMessage
+	if len(p.Meta) > 0 && json.Unmarshal(p.Meta, &object) != nil {
+		return fault.BadField(path+"/metadata", "must be a JSON object")
+	}
+	return nil
+}
+
+// commit stamps a batch and writes it to the replicas of the shards it touches.
+// Where a replica turns out to hold a newer version, the clock moves past it and
+// the batch is stamped and written again, so that an acknowledged write is
+// really the newest.
+func (r *Router) commit(ctx context.Context, t *topology, c search.Collection, b search.Batch) (Ack, error) {
+	n := len(b.Upserts) + len(b.Deletes)
+	if n == 0 {
+		return Ack{}, nil
+	}
+	for {
+		last := r.stamp(&b)
+		written, err := r.writeAll(ctx, t, c, b)
+		if err != nil {
+			return Ack{}, err
+		}
+		if written.Newer == 0 {
+			return Ack{Written: n, Version: last, Lag: written.Lag}, nil
+		}
+		r.clock.advance(written.Newer)
+	}
+}
+
+// stamp gives every write of the batch a fresh version and returns the last.
+func (r *Router) stamp(b *search.Batch) search.Version {
+	n := len(b.Upserts) + len(b.Deletes)
+	first := r.clock.next(n)
+	for i := range b.Upserts {
+		b.Upserts[i].Version = first + search.Version(i)
+	}
+	for i := range b.Deletes {
+		b.Deletes[i].Version = first + search.Version(len(b.Upserts)+i)
+	}
+	return first + search.Version(n) - 1
+}
+
+// writeAll splits a stamped batch by shard and writes each part to every
+// replica of its shard, side by side. It hears all of them out, also when one
+// fails, but not beyond the deadline: what is silent then counts as failed.
+func (r *Router) writeAll(ctx context.Context, t *topology, c search.Collection, b search.Batch) (search.Written, error) {
+	jobs := r.jobs(t, c, b)
+	heard := make(chan outcome, len(jobs))
+	for i, job := range jobs {
+		r.writes.Go(func() {
+			written, err := guarded(func() (search.Written, error) { return job.replica.Store.Write(ctx, job.part) })
+			heard <- outcome{job: i, written: written, err: err}
+		})
+	}
+	tally := newTally()
+	silent := make(map[int]bool, len(jobs))
+	for i := range jobs {
+		silent[i] = true
+	}
+	for range jobs {
+		select {
+		case o := <-heard:
+			delete(silent, o.job)
+			tally.add(jobs[o.job], o.written, o.err)
+		case <-ctx.Done():
+			for i := range silent {
+				tally.add(jobs[i], search.Written{}, context.Cause(ctx))
+			}
+			return tally.result()
+		}
+	}
+	return tally.result()
+}
+
+// job is the part of a write that goes to one replica.
+type job struct {
+	name    string // shard/replica
+	replica Replica
+	part    search.Batch
+}
+
+// outcome is what became of a job.
+type outcome struct {
+	job     int
+	written search.Written
+	err     error
+}
+
+// jobs lists what is to be written where.
+func (r *Router) jobs(t *topology, c search.Collection, b search.Batch) []job {
+	var out []job
+	for i, part := range t.split(c, b) {
+		if len(part.Upserts)+len(part.Deletes) == 0 {
+			continue
+		}
+		part.Collection, part.Epoch = c.Name, r.writeEpoch(t)
+		for _, replica := range t.shards[i].replicas {
+			out = append(out, job{name: t.shards[i].name + "/" + replica.Name, replica: replica, part: part})
+		}
+	}
+	return out
+}
+
+// guarded turns a panic of a store into an error of that call.
+func guarded[R any](call func() (R, error)) (res R, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Unavailable, "the store panicked: %v", p)
+		}
+	}()
+	return call()
+}
+
+// writeEpoch is the epoch that fences off routers with an older map. A map in
+// memory has no history, so it fences off nobody.
+func (r *Router) writeEpoch(t *topology) uint64 {
+	if r.file == nil {
+		return 0
+	}
+	return t.m.Epoch()
+}
+
+// split deals a batch out to the shards that own its points. Under placement by
+// key an id's old place is unknown: an upsert also deletes it from the other
+// shards, and a delete goes everywhere.
+func (t *topology) split(c search.Collection, b search.Batch) []search.Batch {
+	parts := make([]search.Batch, len(t.shards))
+	everywhere := c.Placement.By == search.ByKey
+	for _, p := range b.Upserts {
+		owner := t.m.Owner(c, p.Key, p.Meta)
+		parts[owner].Upserts = append(parts[owner].Upserts, p)
+		for i := range parts {
+			if everywhere && i != owner {
+				parts[i].Deletes = append(parts[i].Deletes, search.Tombstone{Key: p.Key, Version: p.Version})
+			}
+		}
+	}
+	for _, d := range b.Deletes {
+		if everywhere {
+			for i := range parts {
+				parts[i].Deletes = append(parts[i].Deletes, d)
+			}
+			continue
+		}
+		owner := t.m.Owner(c, d.Key, nil)
+		parts[owner].Deletes = append(parts[owner].Deletes, d)
+	}
+	return parts
+}

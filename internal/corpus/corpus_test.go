@@ -29,8 +29,11 @@ func collect(t *testing.T, docs Documents) (out []Document, bad []*BadLine, skip
 func stopsEarly(t *testing.T, docs Documents) {
 	t.Helper()
 	n := 0
-	for range docs {
+	for _, err := range docs {
 		n++
+		if err != nil {
+			t.Fatalf("read: %v", err)
+		}
 		break
 	}
 	if n != 1 {

@@ -170,8 +170,7 @@ func readText(full string) (src []byte, reason string) {
 
 // plainPath returns what is wrong with a file, without its path.
 func plainPath(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()
 	}
 	return err.Error()

@@ -28,7 +28,7 @@ func GoRoot() (string, error) {
 		}
 		root = strings.TrimSpace(string(out))
 	}
-	if _, err := os.Stat(filepath.Join(root, "src", "fmt")); err != nil {
+	if _, err := os.Stat(filepath.Join(root, "src", "fmt")); err != nil { //nolint:gosec // the user's own Go
 		return "", fmt.Errorf("GOROOT %s holds no Go sources: %w; set GOROOT to the folder of a Go installation", root, err)
 	}
 	return root, nil

@@ -140,7 +140,10 @@ func BenchmarkGodoc(b *testing.B) {
 	}
 	for b.Loop() {
 		n := 0
-		for range Godoc(root) {
+		for _, err := range Godoc(root) {
+			if err != nil {
+				b.Fatal(err)
+			}
 			n++
 		}
 		b.ReportMetric(float64(n), "documents")

@@ -1,0 +1,138 @@
+// Package config turns a YAML file into a running lanewise: [Load] reads and
+// checks the file, [Config.Build] wires what it describes.
+//
+// The file is read strictly. An unknown key, a wrong type, a value that cannot
+// be: each is reported with file, line, column and path, all of them at once.
+// Texts may hold ${NAME}, which stands for an environment variable and is an
+// error where that is not set, and ${NAME:-default}. Durations are written as
+// "250ms", sizes as "32MiB". Relative paths start at the file's own folder.
+package config
+
+import "time"
+
+// Config is what a file says. The zero value of a field means the default that
+// its comment states.
+type Config struct {
+	// Listen is the address to serve on. Default 127.0.0.1:8080.
+	Listen string `yaml:"listen,omitempty"`
+
+	// Store is the folder of a local store that is served as it is: this server
+	// is a replica for routers elsewhere, and has no shards.
+	Store string `yaml:"store,omitempty"`
+
+	// Map is the file of the shard map. Default: none; the map lives in memory
+	// and the collections are those that the replicas report at the start.
+	Map string `yaml:"map,omitempty"`
+
+	// Shards hold the data, each a disjoint part of it. At least one is needed,
+	// unless Store is set.
+	Shards []Shard `yaml:"shards,omitempty"`
+
+	Embed    Embed    `yaml:"embed,omitempty"`
+	LLM      LLM      `yaml:"llm,omitempty"`
+	Timeouts Timeouts `yaml:"timeouts,omitempty"`
+	Limits   Limits   `yaml:"limits,omitempty"`
+	Hedge    Hedge    `yaml:"hedge,omitempty"`
+	Log      Log      `yaml:"log,omitempty"`
+
+	file   string           // that it was read from, or empty
+	places map[string]place // where in the file each path stands
+}
+
+// Shard is a disjoint part of every collection, on one or more replicas.
+type Shard struct {
+	// Name decides which points the shard holds: to change it moves data.
+	Name string `yaml:"name"`
+	// Weight is the shard's share of the data, relative to the others. Default 1.
+	Weight   float64   `yaml:"weight,omitempty"`
+	Replicas []Replica `yaml:"replicas"`
+}
+
+// Replica is a full copy of a shard: another lanewise server, or a folder.
+type Replica struct {
+	// Name tells the replicas of a shard apart. Default r0, r1, … by position.
+	Name string `yaml:"name,omitempty"`
+	// Weight is the replica's share of the queries. Default 1.
+	Weight float64 `yaml:"weight,omitempty"`
+	// URL is that of a lanewise server, such as http://10.0.0.1:8080.
+	URL string `yaml:"url,omitempty"`
+	// Key is sent to the server as a bearer token. Default: none.
+	Key Secret `yaml:"key,omitempty"`
+	// Path is the folder of a local store, instead of a URL.
+	Path string `yaml:"path,omitempty"`
+}
+
+// Embed lists the upstreams that turn texts into vectors. Those of one space
+// (model, revision, dims) stand in for each other; the first one's space is the
+// default of new collections.
+type Embed struct {
+	// Upstreams default to the model that is built in.
+	Upstreams []EmbedUpstream `yaml:"upstreams,omitempty"`
+	// Cache is the memory for vectors of texts seen before. Default 64 MiB.
+	Cache Size `yaml:"cache,omitempty"`
+}
+
+// EmbedUpstream is one source of vectors.
+type EmbedUpstream struct {
+	Name string `yaml:"name,omitempty"` // default: its kind and position, such as openai-0
+	// Kind is "static", the model that is built in, or "openai", any server of
+	// the OpenAI-compatible /v1/embeddings.
+	Kind     string  `yaml:"kind"`
+	URL      string  `yaml:"url,omitempty"` // of an openai upstream, with its /v1
+	Key      Secret  `yaml:"key,omitempty"`
+	Model    string  `yaml:"model,omitempty"`
+	Dims     int     `yaml:"dims,omitempty"`     // of the model's vectors
+	Revision string  `yaml:"revision,omitempty"` // of the model, if the operator tells them apart
+	Weight   float64 `yaml:"weight,omitempty"`   // share of the load. Default 1
+}
+
+// LLM lists the upstreams that write answers.
+type LLM struct {
+	// Upstreams default to "extract", which quotes the passages found.
+	Upstreams []LLMUpstream `yaml:"upstreams,omitempty"`
+}
+
+// LLMUpstream is one source of answers.
+type LLMUpstream struct {
+	Name string `yaml:"name,omitempty"` // default: its kind and position
+	// Kind is "extract", which quotes and needs no model, or "openai", any
+	// server of the OpenAI-compatible /v1/chat/completions.
+	Kind   string  `yaml:"kind"`
+	URL    string  `yaml:"url,omitempty"` // of an openai upstream, with its /v1
+	Key    Secret  `yaml:"key,omitempty"`
+	Model  string  `yaml:"model,omitempty"`
+	Weight float64 `yaml:"weight,omitempty"` // share of the load. Default 1
+	Slots  int     `yaml:"slots,omitempty"`  // answers it writes at one time. Default: not known
+}
+
+// Timeouts bound whole requests.
+type Timeouts struct {
+	Search   time.Duration `yaml:"search,omitempty"`   // default 2s
+	Answer   time.Duration `yaml:"answer,omitempty"`   // default 60s
+	Write    time.Duration `yaml:"write,omitempty"`    // default 10s
+	Shutdown time.Duration `yaml:"shutdown,omitempty"` // for requests under way at the end. Default 10s
+}
+
+// Limits bound what requests may cost.
+type Limits struct {
+	Body          Size `yaml:"body,omitempty"`           // of a request's body. Default 32MiB
+	Searches      int  `yaml:"searches,omitempty"`       // at work at one time. Default 1024
+	ExtraAttempts int  `yaml:"extra_attempts,omitempty"` // hedges and failovers of one request. Default 8; -1: none
+}
+
+// Hedge tunes the extra attempts for slowness on the shard lanes.
+type Hedge struct {
+	Delay    time.Duration `yaml:"delay,omitempty"`    // until enough latencies are known. Default 30ms
+	Quantile float64       `yaml:"quantile,omitempty"` // of the latencies, after which to hedge. Default 0.98
+	Share    float64       `yaml:"share,omitempty"`    // of first attempts that may be hedged. Default 0.05
+	Off      bool          `yaml:"off,omitempty"`      // never hedge
+}
+
+// Log says what is written to standard error.
+type Log struct {
+	Level  string `yaml:"level,omitempty"`  // debug, info, warn or error. Default info
+	Format string `yaml:"format,omitempty"` // text or json. Default text
+}
+
+// DefaultListen is the address to serve on where none is given.
+const DefaultListen = "127.0.0.1:8080"

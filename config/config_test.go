@@ -1,0 +1,259 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lanewise/lanewise/fault"
+)
+
+func noEnv(string) (string, bool) { return "", false }
+
+// lines parses a source and returns one line for each problem.
+func lines(t *testing.T, src string, env func(string) (string, bool)) []string {
+	t.Helper()
+	_, err := parse("f.yaml", []byte(src), env)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, fault.Invalid) {
+		t.Errorf("class of %v is not invalid", err)
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+const shard = "shards:\n  - name: s0\n    replicas:\n      - path: data\n"
+
+func TestLoad_examples(t *testing.T) {
+	t.Setenv("OPENAI_API_KEY", "sk-secret")
+	files, err := filepath.Glob("../examples/*.yaml")
+	if err != nil || len(files) < 4 {
+		t.Fatalf("%d examples (%v), want at least 4", len(files), err)
+	}
+	for _, file := range files {
+		c, err := Load(file)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		text, err := c.Resolved().YAML()
+		if err != nil || strings.Contains(text, "sk-secret") {
+			t.Errorf("%s: resolved form shows a secret, or %v:\n%s", file, err, text)
+		}
+	}
+}
+
+// What is printed as resolved is a configuration again, and the same one.
+func TestResolved_roundTrips(t *testing.T) {
+	for _, file := range []string{"local", "sharded", "replica"} {
+		c, err := Load("../examples/" + file + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := c.Resolved().YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := parse("f.yaml", []byte(first), noEnv)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", file, err, first)
+		}
+		second, err := again.Resolved().YAML()
+		if diff := cmp.Diff(first, second); diff != "" || err != nil {
+			t.Errorf("%s: %v (-first +second):\n%s", file, err, diff)
+		}
+	}
+}
+
+func TestParse_readsEveryKindOfValue(t *testing.T) {
+	env := func(name string) (string, bool) {
+		v, ok := map[string]string{"KEY": "secret", "N": "7", "EMPTY": ""}[name]
+		return v, ok
+	}
+	src := `
+listen: ":${PORT:-9000}"
+shards:
+  - &first
+    name: s0
+    weight: 1.5
+    replicas:
+      - {name: a, url: "http://10.0.0.1:8081", key: "a${KEY}$${x}${EMPTY}"}
+  - name: "007"
+    replicas:
+      - path: /srv/data
+timeouts: {search: 1m30s, answer: "${NONE:-5s}"}
+limits: {body: 1.5 MB, searches: "${N}", extra_attempts: -1}
+hedge: {off: true}
+`
+	c, err := parse("dir/f.yaml", []byte(src), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.file, c.places = "", nil
+	want := &Config{
+		Listen: ":9000",
+		Shards: []Shard{
+			{Name: "s0", Weight: 1.5, Replicas: []Replica{{Name: "a", URL: "http://10.0.0.1:8081", Key: "asecret${x}"}}},
+			{Name: "007", Replicas: []Replica{{Path: "/srv/data"}}},
+		},
+		Timeouts: Timeouts{Search: 90 * time.Second, Answer: 5 * time.Second},
+		Limits:   Limits{Body: 1_500_000, Searches: 7, ExtraAttempts: -1},
+		Hedge:    Hedge{Off: true},
+	}
+	if diff := cmp.Diff(want, c, cmp.AllowUnexported(Config{})); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestParse_namesPlaceAndRemedy(t *testing.T) {
+	for _, c := range []struct {
+		name, src string
+		want      []string
+	}{
+		{"unknown key", "shard:\n  - name: a\n", []string{"f.yaml:1:1: shard: unknown key; did you mean shards?"}},
+		{"unknown key, nothing near", shard + "telemetry: 1\n", []string{"f.yaml:5:1: telemetry: unknown key; known here: embed, hedge, limits, listen, llm, log, map, shards, store, timeouts"}},
+		{"nested key", "shards:\n  - name: a\n    replicas:\n      - ulr: http://x\n", []string{"f.yaml:4:9: shards[0].replicas[0].ulr: unknown key; did you mean url?"}},
+		{"number for text", shard + "listen: 8080\n", []string{"f.yaml:5:1: listen: is the number 8080, not a text: put it in quotes"}},
+		{"text for list", "shards: s0\n", []string{`f.yaml:1:1: shards: is the text "s0", not a list: write its items with a dash each`}},
+		{"list for mapping", shard + "hedge: [1]\n", []string{"f.yaml:5:1: hedge: is a list, not a mapping of keys"}},
+		{"mapping for value", shard + "map: {a: b}\n", []string{"f.yaml:5:1: map: is a mapping, not a single value"}},
+		{"nothing", shard + "map:\n", []string{"f.yaml:5:1: map: has no value: leave the key out to use its default"}},
+		{"duration without unit", shard + "timeouts: {search: 2}\n", []string{"f.yaml:5:12: timeouts.search: 2 has no unit: write 2s or 2ms"}},
+		{"duration", shard + "timeouts: {search: soon}\n", []string{`f.yaml:5:12: timeouts.search: "soon" is not a duration: write it as 250ms, 2s or 1m30s`}},
+		{"negative duration", shard + "timeouts: {search: -1s}\n", []string{"f.yaml:5:12: timeouts.search: -1s is negative"}},
+		{"size", shard + "limits: {body: 32}\n", []string{`f.yaml:5:10: limits.body: "32" is not a size: write it with a unit, such as 32MiB`}},
+		{"whole number", shard + "limits: {searches: '4'}\n", []string{`f.yaml:5:10: limits.searches: "4" is not a whole number`}},
+		{"number", shard + "hedge: {share: .nan}\n", []string{`f.yaml:5:9: hedge.share: ".nan" is not a number`}},
+		{"boolean", shard + "hedge: {off: yes}\n", []string{`f.yaml:5:9: hedge.off: "yes" is not true or false`}},
+		{"variable", shard + "listen: ${NOPE}\n", []string{"f.yaml:5:1: listen: environment variable NOPE is not set"}},
+		{"open variable", shard + "listen: ${NOPE\n", []string{"f.yaml:5:1: listen: ${ is not closed by }"}},
+		{"tag", shard + "listen: !x y:1\n", []string{"f.yaml:5:1: listen: tags such as !x are not used here"}},
+		{"alias without anchor", shard + "listen: *x\n", []string{"f.yaml:5:1: listen: nested too deeply, or an alias without an anchor"}},
+		{"syntax", "a: b: c\n", []string{"f.yaml:1:4: mapping value is not allowed in this context"}},
+		{"double key", "map: a\nmap: b\n", []string{`f.yaml:2:1: mapping key "map" already defined at [1:1]`}},
+		{"empty", "# nothing\n", []string{"f.yaml: the file is empty: it needs at least shards or a store"}},
+		{"two documents", "store: a\n---\nstore: b\n", []string{"f.yaml: the file holds 2 YAML documents, not one"}},
+	} {
+		if diff := cmp.Diff(c.want, lines(t, c.src, noEnv)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+func TestParse_checksValues(t *testing.T) {
+	two := "shards:\n  - {name: a, replicas: [%s]}\n  - {name: b, replicas: [%s]}\n"
+	for _, c := range []struct {
+		name, src, want string
+	}{
+		{"no shard", "listen: :1\n", "shards: missing: name at least one shard with a replica, or set store to serve a bare replica"},
+		{"no replica", "shards:\n  - name: a\n", "shards[0].replicas: missing: a shard needs at least one replica"},
+		{"no name", "shards:\n  - replicas: [{path: x}]\n", "shards[0].name: missing: the name decides which points the shard holds"},
+		{"same shard", "shards:\n  - {name: a, replicas: [{path: x}]}\n  - {name: a, replicas: [{path: y}]}\n", `shards[1].name: "a" is used by shards[0].name already`},
+		{"same replica", "shards:\n  - {name: a, replicas: [{name: r, path: x}, {name: r, path: y}]}\n", `shards[0].replicas[1].name: "r" is used by shards[0].replicas[0].name already`},
+		{"same URL", fmt.Sprintf(two, "{url: 'http://X:1/'}", "{url: 'HTTP://x:1'}"), `shards[1].replicas[0].url: "http://x:1" is used by shards[0].replicas[0].url already`},
+		{"same folder", fmt.Sprintf(two, "{path: x}", "{path: ./x/}"), `shards[1].replicas[0].path: "x" is used by shards[0].replicas[0].path already`},
+		{"neither", "shards:\n  - {name: a, replicas: [{name: r}]}\n", "shards[0].replicas[0]: missing url or path: a replica is a lanewise server or a local folder"},
+		{"both", "shards:\n  - {name: a, replicas: [{path: x, url: 'http://x'}]}\n", "shards[0].replicas[0].path: cannot stand beside url: a replica is either a server or a folder"},
+		{"no URL", "shards:\n  - {name: a, replicas: [{url: x}]}\n", `shards[0].replicas[0].url: "x" is not a URL: write it as http://10.0.0.1:8080`},
+		{"password", "shards:\n  - {name: a, replicas: [{url: 'http://me:pw@x'}]}\n", "shards[0].replicas[0].url: holds a password: use key instead"},
+		{"query", "shards:\n  - {name: a, replicas: [{url: 'http://x?a=b'}]}\n", `shards[0].replicas[0].url: "http://x?a=b" has more than an address and a path`},
+		{"weight", "shards:\n  - {name: a, weight: -1, replicas: [{path: x}]}\n", "shards[0].weight: must not be negative"},
+		{"key of a folder", "shards:\n  - {name: a, replicas: [{path: x, key: k}]}\n", "shards[0].replicas[0].key: a local folder needs no key"},
+		{"listen", "store: x\nlisten: localhost\n", `listen: "localhost" is not an address: write host:port, such as 127.0.0.1:8080`},
+		{"store and map", "store: x\nmap: y\n", "map: cannot stand beside store: a bare replica only keeps what a router sends"},
+		{"kind", shard + "embed: {upstreams: [{kind: opnai}]}\n", `embed.upstreams[0].kind: unknown kind "opnai"; did you mean openai?`},
+		{"no kind", shard + "llm: {upstreams: [{name: a}]}\n", "llm.upstreams[0].kind: missing: extract or openai"},
+		{"openai dims", shard + "embed: {upstreams: [{kind: openai, url: 'http://x', model: m}]}\n", "embed.upstreams[0].dims: missing: how long are the model's vectors?"},
+		{"openai model", shard + "llm: {upstreams: [{kind: openai, url: 'http://x'}]}\n", "llm.upstreams[0].model: missing: which model of that server?"},
+		{"openai url", shard + "llm: {upstreams: [{kind: openai, model: m}]}\n", "llm.upstreams[0].url: missing: where is the server?"},
+		{"static model", shard + "embed: {upstreams: [{kind: static, model: m}]}\n", "embed.upstreams[0].model: has no meaning here: the built-in kind needs none"},
+		{"extract key", shard + "llm: {upstreams: [{kind: extract, key: k}]}\n", "llm.upstreams[0].key: has no meaning here: the built-in kind needs none"},
+		{"slots", shard + "llm: {upstreams: [{kind: extract, slots: -1}]}\n", "llm.upstreams[0].slots: must not be negative"},
+		{"quantile", shard + "hedge: {quantile: 1}\n", "hedge.quantile: must lie between 0 and 1"},
+		{"share", shard + "hedge: {share: 2}\n", "hedge.share: must lie between 0 and 1"},
+		{"searches", shard + "limits: {searches: -1}\n", "limits.searches: must not be negative"},
+		{"attempts", shard + "limits: {extra_attempts: -2}\n", "limits.extra_attempts: must be -1 (none) or more"},
+		{"log", shard + "log: {level: loud}\n", "log.level: is none of debug, info, warn and error"},
+	} {
+		got := lines(t, c.src, noEnv)
+		if len(got) != 1 || !strings.HasSuffix(got[0], ": "+c.want) {
+			t.Errorf("%s: got %q\nwant one line that ends in %q", c.name, got, c.want)
+		}
+	}
+}
+
+// All problems come at once, in the order of the file, without those that only
+// follow from others.
+func TestParse_reportsEverythingAtOnce(t *testing.T) {
+	src := "listen: 8080\nshards:\n  - nam: a\n    replicas:\n      - {url: 'http://x', key: '${NOPE}'}\n      - {url: 'http://x'}\nhedge: {share: 3}\n"
+	want := []string{
+		"f.yaml:1:1: listen: is the number 8080, not a text: put it in quotes",
+		"f.yaml:3:5: shards[0].nam: unknown key; did you mean name?",
+		"f.yaml:5:27: shards[0].replicas[0].key: environment variable NOPE is not set",
+		`f.yaml:6:10: shards[0].replicas[1].url: "http://x" is used by shards[0].replicas[0].url already`,
+		"f.yaml:7:9: hedge.share: must lie between 0 and 1",
+	}
+	if diff := cmp.Diff(want, lines(t, src, noEnv)); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestParse_neverRepeatsASecret(t *testing.T) {
+	for _, src := range []string{
+		"shards:\n  - {name: a, replicas: [{url: 'http://x', key: 123456}]}\n",
+		"shards:\n  - {name: a, replicas: [{url: 'http://me:123456@x'}]}\n",
+	} {
+		if got := strings.Join(lines(t, src, noEnv), "\n"); got == "" || strings.Contains(got, "123456") {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+func TestSecret_isMasked(t *testing.T) {
+	r := Replica{Key: "hunter2"}
+	if got := fmt.Sprintf("%v %+v %#v %s %q", r, r, r, r.Key, r.Key); strings.Contains(got, "hunter2") {
+		t.Errorf("printed as %s", got)
+	}
+	if Secret("").String() != "" {
+		t.Error("an empty secret looks like a set one")
+	}
+}
+
+func TestSize_roundTrips(t *testing.T) {
+	for text, want := range map[string]Size{"0B": 0, "1KiB": 1024, "32MiB": 32 << 20, "3GiB": 3 << 30, "1500000B": 1_500_000} {
+		got, err := ParseSize(text)
+		if err != nil || got != want || got.String() != text {
+			t.Errorf("%s: %d %q (%v), want %d", text, got, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "1", "MiB", "-1MiB", "1e30GiB", "nanMB", "1 TB"} {
+		if size, err := ParseSize(text); err == nil {
+			t.Errorf("%q is %d", text, size)
+		}
+	}
+}
+
+func TestLoad_missingFile(t *testing.T) {
+	if _, err := Load("none.yaml"); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, fault.Invalid) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// FuzzParse holds the decoder to never panic and to name the file in each error.
+func FuzzParse(f *testing.F) {
+	f.Add(shard)
+	f.Add("a: &x [*x]\n")
+	f.Add("shards: {? [a]: b}\nlisten: |\n  x\n")
+	f.Fuzz(func(t *testing.T, src string) {
+		if _, err := parse("f.yaml", []byte(src), noEnv); err != nil && !strings.HasPrefix(err.Error(), "f.yaml") {
+			t.Fatalf("%q: %v", src, err)
+		}
+	})
+}

@@ -1,0 +1,138 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/lanewise/lanewise/fault"
+)
+
+// Load reads a file and checks everything in it. The error joins a [Problem] for
+// each thing that is wrong. Relative paths in the result start where the file
+// stands.
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the file that the caller names
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "read configuration", err)
+	}
+	return parse(path, data, os.LookupEnv)
+}
+
+// Local returns the configuration of a server that needs nothing else: one
+// shard with one local store below dir, the built-in model, answers by quoting.
+func Local(dir string) *Config {
+	return &Config{
+		Map:    filepath.Join(dir, "map"),
+		Shards: []Shard{{Name: "s0", Replicas: []Replica{{Name: "r0", Path: filepath.Join(dir, "s0")}}}},
+	}
+}
+
+// parse reads a file's content, with its environment as a function.
+func parse(file string, data []byte, env func(string) (string, bool)) (*Config, error) {
+	c := &Config{file: file, places: map[string]place{}}
+	d := decoder{problems: problems{file: file, places: c.places}, env: env, anchors: map[string]ast.Node{}}
+	d.decode(data, c)
+	c.rebase(filepath.Dir(file))
+	if len(c.places) > 0 { // else nothing could be read at all
+		d.addUnrelated(c.problems())
+	}
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// rebase makes relative paths start at dir.
+func (c *Config) rebase(dir string) {
+	for _, path := range c.paths() {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+}
+
+// paths points to all paths of files and folders.
+func (c *Config) paths() []*string {
+	out := []*string{&c.Store, &c.Map}
+	for i := range c.Shards {
+		for j := range c.Shards[i].Replicas {
+			out = append(out, &c.Shards[i].Replicas[j].Path)
+		}
+	}
+	return out
+}
+
+// Resolved returns a copy in which the defaults are filled in.
+func (c *Config) Resolved() *Config {
+	r := *c
+	r.Listen = cmp.Or(r.Listen, DefaultListen)
+	r.Timeouts.Shutdown = cmp.Or(r.Timeouts.Shutdown, 10*time.Second)
+	r.Limits.Body = cmp.Or(r.Limits.Body, 32<<20)
+	r.Log.Level = cmp.Or(r.Log.Level, "info")
+	r.Log.Format = cmp.Or(r.Log.Format, "text")
+	if r.Store == "" {
+		r.resolveRouter()
+	}
+	return &r
+}
+
+// resolveRouter fills in what a bare replica has no use for.
+func (c *Config) resolveRouter() {
+	c.Timeouts.Search = cmp.Or(c.Timeouts.Search, 2*time.Second)
+	c.Timeouts.Answer = cmp.Or(c.Timeouts.Answer, time.Minute)
+	c.Timeouts.Write = cmp.Or(c.Timeouts.Write, 10*time.Second)
+	c.Limits.Searches = cmp.Or(c.Limits.Searches, 1024)
+	c.Limits.ExtraAttempts = cmp.Or(c.Limits.ExtraAttempts, 8)
+	if !c.Hedge.Off {
+		c.Hedge.Delay = cmp.Or(c.Hedge.Delay, 30*time.Millisecond)
+		c.Hedge.Quantile = cmp.Or(c.Hedge.Quantile, 0.98)
+		c.Hedge.Share = cmp.Or(c.Hedge.Share, 0.05)
+	}
+	c.resolveShards()
+	c.Embed.Cache = cmp.Or(c.Embed.Cache, 64<<20)
+	c.Embed.Upstreams = append([]EmbedUpstream(nil), c.Embed.Upstreams...)
+	if len(c.Embed.Upstreams) == 0 {
+		c.Embed.Upstreams = []EmbedUpstream{{Kind: kindStatic}}
+	}
+	for i := range c.Embed.Upstreams {
+		u := &c.Embed.Upstreams[i]
+		u.Name, u.Weight = cmp.Or(u.Name, fmt.Sprintf("%s-%d", u.Kind, i)), cmp.Or(u.Weight, 1)
+	}
+	c.LLM.Upstreams = append([]LLMUpstream(nil), c.LLM.Upstreams...)
+	if len(c.LLM.Upstreams) == 0 {
+		c.LLM.Upstreams = []LLMUpstream{{Kind: kindExtract}}
+	}
+	for i := range c.LLM.Upstreams {
+		u := &c.LLM.Upstreams[i]
+		u.Name, u.Weight = cmp.Or(u.Name, fmt.Sprintf("%s-%d", u.Kind, i)), cmp.Or(u.Weight, 1)
+	}
+}
+
+func (c *Config) resolveShards() {
+	shards := make([]Shard, len(c.Shards))
+	for i, s := range c.Shards {
+		s.Weight = cmp.Or(s.Weight, 1)
+		s.Replicas = append([]Replica(nil), s.Replicas...)
+		for j := range s.Replicas {
+			r := &s.Replicas[j]
+			r.Name, r.Weight = cmp.Or(r.Name, fmt.Sprintf("r%d", j)), cmp.Or(r.Weight, 1)
+		}
+		shards[i] = s
+	}
+	c.Shards = shards
+}
+
+// YAML returns the configuration as a file would hold it, secrets masked.
+func (c *Config) YAML() (string, error) {
+	data, err := yaml.MarshalWithOptions(c, yaml.IndentSequence(true))
+	if err != nil {
+		return "", fmt.Errorf("encode configuration: %w", err)
+	}
+	return string(data), nil
+}

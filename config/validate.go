@@ -1,0 +1,216 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The kinds of upstreams.
+const (
+	kindStatic  = "static"
+	kindExtract = "extract"
+	kindOpenAI  = "openai"
+)
+
+// Validate reports everything that is wrong with the values, as joined
+// Problems. [Load] has done so already.
+func (c *Config) Validate() error {
+	found := problems{list: c.problems()}
+	return found.err()
+}
+
+func (c *Config) problems() []*Problem {
+	v := &validator{problems: problems{file: c.file, places: c.places}, urls: map[string]string{}, dirs: map[string]string{}}
+	v.listen(c.Listen)
+	v.kindOfServer(c)
+	v.shards(c.Shards)
+	v.upstreams(c)
+	v.figures(c)
+	v.log(c.Log)
+	return v.list
+}
+
+type validator struct {
+	problems
+	urls, dirs map[string]string // of replicas, with the path that used each first
+}
+
+func (v *validator) listen(address string) {
+	if address == "" {
+		return
+	}
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		v.at("listen", "%q is not an address: write host:port, such as %s", address, DefaultListen)
+	}
+}
+
+// kindOfServer tells a router from a bare replica.
+func (v *validator) kindOfServer(c *Config) {
+	if c.Store == "" {
+		if len(c.Shards) == 0 {
+			v.at("shards", "missing: name at least one shard with a replica, or set store to serve a bare replica")
+		}
+		return
+	}
+	v.own("store", c.Store)
+	for path, given := range map[string]bool{
+		"shards": len(c.Shards) > 0, "map": c.Map != "",
+		"embed": len(c.Embed.Upstreams) > 0, "llm": len(c.LLM.Upstreams) > 0,
+	} {
+		if given {
+			v.at(path, "cannot stand beside store: a bare replica only keeps what a router sends")
+		}
+	}
+}
+
+func (v *validator) shards(shards []Shard) {
+	names := map[string]string{}
+	for i, s := range shards {
+		path := fmt.Sprintf("shards[%d]", i)
+		if s.Name == "" {
+			v.at(path+".name", "missing: the name decides which points the shard holds")
+		}
+		v.unique(names, s.Name, path+".name")
+		v.weight(path, s.Weight)
+		if len(s.Replicas) == 0 {
+			v.at(path+".replicas", "missing: a shard needs at least one replica")
+		}
+		replicas := map[string]string{}
+		for j, r := range s.Replicas {
+			at := fmt.Sprintf("%s.replicas[%d]", path, j)
+			v.unique(replicas, r.Name, at+".name")
+			v.replica(at, r)
+		}
+	}
+}
+
+func (v *validator) replica(path string, r Replica) {
+	v.weight(path, r.Weight)
+	switch {
+	case r.URL == "" && r.Path == "":
+		v.at(path, "missing url or path: a replica is a lanewise server or a local folder")
+	case r.URL != "" && r.Path != "":
+		v.at(path+".path", "cannot stand beside url: a replica is either a server or a folder")
+	case r.Path != "":
+		v.own(path+".path", r.Path)
+		if r.Key != "" {
+			v.at(path+".key", "a local folder needs no key")
+		}
+	default:
+		v.unique(v.urls, v.url(path+".url", r.URL), path+".url")
+	}
+}
+
+// own claims a folder for one store.
+func (v *validator) own(path, dir string) {
+	v.unique(v.dirs, filepath.Clean(dir), path)
+}
+
+// unique reports a value that another path has used.
+func (v *validator) unique(seen map[string]string, value, path string) {
+	if value == "" {
+		return
+	}
+	if first, used := seen[value]; used {
+		v.at(path, "%q is used by %s already", value, first)
+		return
+	}
+	seen[value] = path
+}
+
+// url checks the address of a server and returns it in one spelling.
+func (v *validator) url(path, text string) string {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		v.at(path, "missing: where is the server?")
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		v.at(path, "%q is not a URL: write it as http://10.0.0.1:8080", text)
+	case u.User != nil:
+		v.at(path, "holds a password: use key instead")
+	case u.RawQuery != "" || u.Fragment != "":
+		v.at(path, "%q has more than an address and a path", text)
+	default:
+		return strings.ToLower(u.Scheme+"://"+u.Host) + strings.TrimRight(u.Path, "/")
+	}
+	return ""
+}
+
+func (v *validator) upstreams(c *Config) {
+	names := map[string]string{}
+	for i, u := range c.Embed.Upstreams {
+		path := fmt.Sprintf("embed.upstreams[%d]", i)
+		v.unique(names, u.Name, path+".name")
+		v.weight(path, u.Weight)
+		if v.kind(path, u.Kind, kindStatic) && u.Kind == kindOpenAI {
+			v.openAI(path, u.URL, u.Model)
+			v.check(u.Dims >= 1, path+".dims", "missing: how long are the model's vectors?")
+		} else if u.Kind == kindStatic {
+			v.bare(path, map[string]bool{"url": u.URL != "", "key": u.Key != "", "model": u.Model != "", "dims": u.Dims != 0, "revision": u.Revision != ""})
+		}
+	}
+	clear(names)
+	for i, u := range c.LLM.Upstreams {
+		path := fmt.Sprintf("llm.upstreams[%d]", i)
+		v.unique(names, u.Name, path+".name")
+		v.weight(path, u.Weight)
+		v.check(u.Slots >= 0, path+".slots", "must not be negative")
+		if v.kind(path, u.Kind, kindExtract) && u.Kind == kindOpenAI {
+			v.openAI(path, u.URL, u.Model)
+		} else if u.Kind == kindExtract {
+			v.bare(path, map[string]bool{"url": u.URL != "", "key": u.Key != "", "model": u.Model != ""})
+		}
+	}
+}
+
+// kind checks that a kind is the built-in one or openai.
+func (v *validator) kind(path, kind, builtIn string) bool {
+	switch kind {
+	case builtIn, kindOpenAI:
+		return true
+	case "":
+		v.at(path+".kind", "missing: %s or %s", builtIn, kindOpenAI)
+	default:
+		v.at(path+".kind", "unknown kind %q%s", kind, suggest(kind, map[string]int{builtIn: 0, kindOpenAI: 1}))
+	}
+	return false
+}
+
+func (v *validator) openAI(path, address, model string) {
+	v.url(path+".url", address)
+	v.check(model != "", path+".model", "missing: which model of that server?")
+}
+
+// bare reports keys that a built-in upstream has no use for.
+func (v *validator) bare(path string, given map[string]bool) {
+	for key, is := range given {
+		v.check(!is, path+"."+key, "has no meaning here: the built-in kind needs none")
+	}
+}
+
+func (v *validator) figures(c *Config) {
+	v.check(c.Limits.Searches >= 0, "limits.searches", "must not be negative")
+	v.check(c.Limits.ExtraAttempts >= -1, "limits.extra_attempts", "must be -1 (none) or more")
+	v.check(c.Hedge.Quantile >= 0 && c.Hedge.Quantile < 1, "hedge.quantile", "must lie between 0 and 1")
+	v.check(c.Hedge.Share >= 0 && c.Hedge.Share <= 1, "hedge.share", "must lie between 0 and 1")
+}
+
+func (v *validator) weight(path string, w float64) {
+	v.check(w >= 0, path+".weight", "must not be negative")
+}
+
+func (v *validator) log(l Log) {
+	levels, formats := []string{"", "debug", "info", "warn", "error"}, []string{"", "text", "json"}
+	v.check(slices.Contains(levels, l.Level), "log.level", "is none of debug, info, warn and error")
+	v.check(slices.Contains(formats, l.Format), "log.format", "is neither text nor json")
+}
+
+func (v *validator) check(ok bool, path, problem string) {
+	if !ok {
+		v.at(path, "%s", problem)
+	}
+}

@@ -1,0 +1,157 @@
+// Package openai embeds texts with any server that has OpenAI's /v1/embeddings:
+// OpenAI itself, vLLM, TEI, Infinity, Ollama, llama.cpp and most gateways.
+package openai
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/openaiwire"
+)
+
+// Config describes a server and the model on it. URL and Model must be set.
+type Config struct {
+	URL   string // base, such as "https://api.openai.com/v1"; without a path it gets "/v1"
+	Key   string // bearer token; empty: none
+	Model string
+
+	// Dims is the length of the vectors; 0: learned from a call that [New] makes.
+	Dims int
+	// SendDimensions asks the server to shorten its vectors to Dims, which some
+	// models can ("dimensions" in the body; others refuse the field).
+	SendDimensions bool
+	// Base64 asks for vectors as base64, a third of the bytes; not every server
+	// can. Answers are read in either form whatever was asked for.
+	Base64 bool
+
+	Revision       string // of the model, as the operator asserts it
+	Normalized     bool   // the operator asserts that vectors have length 1
+	QueryPrefix    string // put before every query, such as "query: "
+	DocumentPrefix string // put before every document
+
+	// Limits of one call; the zero value stands for OpenAI's own: 2,048 texts of
+	// 300,000 tokens together. Larger batches are refused by the server, not split
+	// here: embed.Embedder splits them.
+	Limits embed.Limits
+	// Client carries the calls; nil: one without redirects and without a timeout
+	// beside the context's.
+	Client *http.Client
+}
+
+// Provider embeds with one server. Safe for concurrent use.
+type Provider struct {
+	client *openaiwire.Client
+	config Config
+	space  embed.Space
+}
+
+var (
+	_ embed.Provider = (*Provider)(nil)
+	_ embed.Limiter  = (*Provider)(nil)
+)
+
+// New checks c. If Dims is 0 it embeds one word to learn them, bounded by ctx;
+// otherwise it makes no call. Errors about c are fault.Invalid with the field's
+// pointer ("/model"); those of the call have the server's class.
+func New(ctx context.Context, c Config) (*Provider, error) {
+	switch {
+	case c.Model == "":
+		return nil, fault.BadField("/model", "is missing")
+	case c.Dims < 0:
+		return nil, fault.BadField("/dims", "is negative")
+	case c.SendDimensions && c.Dims == 0:
+		return nil, fault.BadField("/dims", "must be set to be sent")
+	}
+	if c.Limits == (embed.Limits{}) {
+		c.Limits = embed.Limits{Inputs: 2048, Tokens: 300_000}
+	}
+	client, err := openaiwire.New(openaiwire.Config{URL: c.URL, Key: c.Key, Client: c.Client})
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{client: client, config: c}
+	if c.Dims == 0 {
+		probe, err := p.Embed(ctx, embed.Batch{Texts: []string{"dimensions"}, Task: embed.DocumentTask})
+		if err != nil {
+			client.Close()
+			return nil, fmt.Errorf("learn the dims of %q: %w", c.Model, err)
+		}
+		p.config.Dims = probe.Dims
+	}
+	p.space = embed.Space{
+		Model: c.Model, Revision: c.Revision, Dims: p.config.Dims, Normalized: c.Normalized,
+		QueryPrefix: c.QueryPrefix, DocumentPrefix: c.DocumentPrefix,
+	}
+	return p, nil
+}
+
+// Space returns the model's space, with the dims that were configured or learned.
+func (p *Provider) Space() embed.Space { return p.space }
+
+// Limits returns the limits of one call.
+func (p *Provider) Limits() embed.Limits { return p.config.Limits }
+
+// Close drops idle connections.
+func (p *Provider) Close() error {
+	p.client.Close()
+	return nil
+}
+
+// request is the body of a call.
+type request struct {
+	Model      string   `json:"model"`
+	Input      []string `json:"input"`
+	Encoding   string   `json:"encoding_format"`
+	Dimensions int      `json:"dimensions,omitempty"`
+}
+
+// Embed makes one call for the whole batch. The rows come back in the order of
+// the texts, whatever order the server used. Errors: the server's by class (see
+// package fault), Unavailable for an answer that does not fit the call.
+func (p *Provider) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, error) {
+	if len(b.Texts) == 0 {
+		return embed.Vectors{Dims: p.config.Dims}, nil
+	}
+	resp, err := p.client.Post(ctx, "/embeddings", p.request(b))
+	if err != nil {
+		return embed.Vectors{}, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	var a answer
+	if err := p.client.ReadJSON(ctx, resp, p.maxAnswer(len(b.Texts)), &a); err != nil {
+		return embed.Vectors{}, err
+	}
+	v, err := a.vectors(len(b.Texts), p.config.Dims)
+	if err != nil {
+		return embed.Vectors{}, fault.Wrap(fault.Unavailable, fmt.Sprintf("answer of %q", p.config.Model), err)
+	}
+	return v, nil
+}
+
+func (p *Provider) request(b embed.Batch) request {
+	r := request{Model: p.config.Model, Input: make([]string, len(b.Texts)), Encoding: "float"}
+	space := embed.Space{QueryPrefix: p.config.QueryPrefix, DocumentPrefix: p.config.DocumentPrefix}
+	for i, text := range b.Texts {
+		r.Input[i] = space.Prefixed(text, b.Task)
+	}
+	if p.config.Base64 {
+		r.Encoding = "base64"
+	}
+	if p.config.SendDimensions {
+		r.Dimensions = p.config.Dims
+	}
+	return r
+}
+
+// maxAnswer bounds the bytes of an answer: 32 for each number, which is more than
+// any server prints, and 1 MiB for what is around them.
+func (p *Provider) maxAnswer(rows int) int64 {
+	dims := p.config.Dims
+	if dims == 0 {
+		dims = 1 << 15
+	}
+	return int64(rows)*int64(dims+32)*32 + 1<<20
+}

@@ -1,0 +1,196 @@
+// Package openaiwire holds what the providers for OpenAI-compatible servers
+// share: one HTTP client with bounded answers, and the reading of error bodies
+// and Retry-After headers into fault classes.
+package openaiwire
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/lanewise/lanewise/fault"
+)
+
+// Config says where a server is and how to be let in.
+type Config struct {
+	// URL is the base that the paths are appended to, such as
+	// "https://api.openai.com/v1". A base without a path gets "/v1". A query is kept.
+	URL string
+	// Key is sent as a bearer token; empty: no Authorization header.
+	Key string
+	// Client carries the calls; nil: one of its own, which follows no redirects.
+	Client *http.Client
+}
+
+// Client posts JSON to one server. Safe for concurrent use.
+type Client struct {
+	base *url.URL
+	key  string
+	http *http.Client
+	own  bool // http is ours to close
+}
+
+// New checks c. Its errors name the field ("url", "key") and never quote the key.
+func New(c Config) (*Client, error) {
+	base, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, fault.BadField("/url", "not a URL") // the parser's text would quote it
+	}
+	switch {
+	case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
+		return nil, fault.BadField("/url", "must be an http or https URL with a server's name")
+	case base.User != nil:
+		return nil, fault.BadField("/url", "must not carry a user or password: use the key")
+	}
+	if strings.Trim(base.Path, "/") == "" {
+		base.Path = "/v1"
+	}
+	key := strings.TrimSpace(c.Key)
+	if strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return nil, fault.BadField("/key", "contains control characters")
+	}
+	client := &Client{base: base, key: key, http: c.Client}
+	if client.http == nil {
+		client.http, client.own = newHTTPClient(), true
+	}
+	return client, nil
+}
+
+// newHTTPClient returns a client without a total timeout, since the callers'
+// contexts bound every call, and without redirects: one to another server would
+// take the texts along.
+func newHTTPClient() *http.Client {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            dialer.DialContext,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           256,
+			MaxIdleConnsPerHost:    64,
+			IdleConnTimeout:        90 * time.Second,
+			TLSHandshakeTimeout:    5 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Close drops idle connections. Calls that are under way go on.
+func (c *Client) Close() {
+	if c.own {
+		c.http.CloseIdleConnections()
+	}
+}
+
+// Post sends body as JSON to path below the base URL. An answer with status 200
+// is returned open, for the caller to close; any other becomes an error with its
+// class (see [Client.Fault]). The end of ctx comes back as ctx's own error.
+func (c *Client) Post(ctx context.Context, path string, body any) (*http.Response, error) {
+	req, err := c.request(ctx, path, body)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.Broken(ctx, path, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	if err != nil && ctx.Err() != nil {
+		return nil, c.Broken(ctx, path, err)
+	}
+	return nil, c.Fault(path, resp, text)
+}
+
+func (c *Client) request(ctx context.Context, path string, body any) (*http.Request, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "encode the call of "+path, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url(path).String(), bytes.NewReader(data))
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "prepare the call of "+path, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "lanewise")
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	return req, nil
+}
+
+func (c *Client) url(path string) *url.URL {
+	u := *c.base
+	u.Path = strings.TrimRight(u.Path, "/") + path
+	u.RawPath = ""
+	return &u
+}
+
+// ReadJSON decodes the body of an answer of at most limit bytes into v. An answer
+// that is cut off, too long or no JSON is Unavailable: another server may do better.
+func (c *Client) ReadJSON(ctx context.Context, resp *http.Response, limit int64, v any) error {
+	path := strings.TrimPrefix(resp.Request.URL.Path, strings.TrimRight(c.base.Path, "/"))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case err != nil:
+		return c.Broken(ctx, path, err)
+	case int64(len(data)) > limit:
+		return fault.New(fault.Unavailable, "%s: answer is longer than %d bytes", c.where(path), limit)
+	}
+	if len(data) <= maxErrorBody && bytes.Contains(data, []byte("error")) { // perhaps one with status 200
+		if err := c.StreamFault(path, "", data); err != nil {
+			return err
+		}
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fault.New(fault.Unavailable, "%s: answer is not what was expected: %s", c.where(path), c.clean(err.Error()))
+	}
+	return nil
+}
+
+// Broken returns the error of a call of path that failed below HTTP, or whose
+// answer broke off: ctx's own error if ctx has ended, else Unavailable.
+func (c *Client) Broken(ctx context.Context, path string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", c.where(path), ctx.Err())
+	}
+	return fault.New(fault.Unavailable, "%s: %s", c.where(path), c.clean(cause(err)))
+}
+
+// cause strips the URL that net/http puts before its errors.
+func cause(err error) string {
+	if u, ok := err.(*url.Error); ok { //nolint:errorlint // net/http returns it bare
+		return u.Err.Error()
+	}
+	return err.Error()
+}
+
+// where names a call without the query of its URL, which may hold secrets.
+func (c *Client) where(path string) string {
+	u := url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: c.url(path).Path}
+	return u.String()
+}
+
+// clean makes an upstream's text fit for an error: without the key, on one line,
+// at most 300 bytes.
+func (c *Client) clean(text string) string {
+	if c.key != "" {
+		text = strings.ReplaceAll(text, c.key, "[key]")
+	}
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
+	if len(text) > maxMessage {
+		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
+	}
+	return text
+}

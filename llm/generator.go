@@ -1,0 +1,176 @@
+package llm
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tokens"
+)
+
+// Upstream is one place that generates.
+type Upstream struct {
+	Name     string // unique; in errors and traces
+	Provider Provider
+	Model    string  // for prompts that name none; empty: the provider's own
+	Weight   float64 // share of the load; 0: 1
+	Slots    int     // generations that it runs at the same time; 0: not known
+	Tier     int     // used only while earlier tiers have no healthy capacity
+	Aborts   bool    // a generation that is cancelled stops costing the upstream anything
+}
+
+// Config describes a generation lane. Zero values mean the defaults.
+type Config struct {
+	Upstreams []Upstream    // at least one
+	Name      string        // of the pool, in errors and traces; default "llm"
+	Lane      *balance.Lane // latencies and hedge budget; nil: one of its own (p99, 1 %)
+	Trace     *balance.Trace
+	// Hedge allows a second attempt while the first has not begun to answer.
+	// Both are paid for where the upstream bills by tokens.
+	Hedge bool
+}
+
+// expectedTokens is the length of an answer whose prompt sets no limit.
+const expectedTokens = 256
+
+// Generator is a [Provider] over interchangeable upstreams. Load is counted in
+// tokens: the prompt's estimate and the answer's limit, settled with the usage
+// that the upstream reports. Safe for concurrent use.
+type Generator struct {
+	pool  *balance.Pool[target]
+	hedge bool
+}
+
+var _ Provider = (*Generator)(nil)
+
+// target is what an attempt calls.
+type target struct {
+	provider Provider
+	model    string
+}
+
+// New returns a Generator, which must be closed. Its errors are fault.Invalid
+// and name the field by its pointer ("/upstreams/1/provider").
+func New(c Config) (*Generator, error) {
+	c.Name = cmp.Or(c.Name, "llm")
+	members, err := c.members()
+	if err != nil {
+		return nil, err
+	}
+	if c.Lane == nil {
+		c.Lane, err = balance.NewLane(balance.LaneConfig{Name: c.Name, HedgeQuantile: 0.99, HedgeShare: 0.01})
+		if err != nil {
+			return nil, err
+		}
+	}
+	pool, err := balance.NewPool(balance.Config{Name: c.Name, Lane: c.Lane, Trace: c.Trace}, members...)
+	if err != nil {
+		return nil, err
+	}
+	return &Generator{pool: pool, hedge: c.Hedge}, nil
+}
+
+func (c Config) members() ([]balance.Member[target], error) {
+	var errs []error
+	if len(c.Upstreams) == 0 {
+		errs = append(errs, fault.BadField("/upstreams", "must not be empty"))
+	}
+	members := make([]balance.Member[target], len(c.Upstreams))
+	for i, u := range c.Upstreams {
+		if u.Provider == nil {
+			errs = append(errs, fault.BadField(fmt.Sprintf("/upstreams/%d/provider", i), "is missing"))
+		}
+		members[i] = balance.Member[target]{
+			Name: u.Name, Target: target{u.Provider, u.Model},
+			Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts,
+		}
+	}
+	return members, errors.Join(errs...)
+}
+
+// Close waits for attempts that are still under way. Streams must have been
+// closed. The providers stay open: they belong to whoever made them.
+func (g *Generator) Close() error { return g.pool.Close() }
+
+// Generate starts an answer and returns when it has begun: an upstream that
+// fails before its first content is left for another one. After that, errors
+// come from Next as the upstream's provider gave them, and no other is tried.
+// The stream must be closed; it closes itself when ctx ends.
+func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
+	cost := promptTokens(p)
+	call := balance.Call{
+		Class:    class(cost),
+		Cost:     int64(cost + cmp.Or(max(p.MaxTokens, 0), expectedTokens)),
+		Affinity: p.Session,
+		NoHedge:  !g.hedge,
+	}
+	won, err := balance.Open(ctx, g.pool, call, func(ctx context.Context, t target) (*opened, error) {
+		mine := p // attempts may run at the same time
+		mine.Model = cmp.Or(p.Model, t.model)
+		return open(ctx, t.provider, mine)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("generate: %w", err)
+	}
+	return follow(ctx, won, cost), nil
+}
+
+// promptTokens estimates what the upstream has to read.
+func promptTokens(p Prompt) int {
+	sum := 0
+	for _, m := range p.Messages {
+		sum += tokens.Estimate(m.Content) + 4 // what a chat template puts around a message
+	}
+	return max(sum, 1)
+}
+
+// class groups prompts whose first content takes about equally long.
+func class(prompt int) string {
+	switch {
+	case prompt <= 512:
+		return "<=512"
+	case prompt <= 4096:
+		return "<=4k"
+	case prompt <= 32768:
+		return "<=32k"
+	}
+	return ">32k"
+}
+
+// opened is a stream that has begun: its first chunk is read.
+type opened struct {
+	Stream
+	first Chunk
+}
+
+// open starts a generation and reads up to the commit point, the first chunk
+// that says something. What comes before, such as a chunk with the role alone,
+// is no sign of an answer.
+func open(ctx context.Context, provider Provider, p Prompt) (*opened, error) {
+	s, err := provider.Generate(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	begun := false
+	defer func() {
+		if !begun { // after a panic of the provider, too
+			_ = s.Close() // the error of Next tells more
+		}
+	}()
+	for {
+		c, err := s.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, fault.New(fault.Unavailable, "the answer ended before it began")
+		case err != nil:
+			return nil, err
+		case c.Content != "" || len(c.Citations) > 0 || c.Finish != "":
+			begun = true
+			return &opened{s, c}, nil
+		}
+	}
+}

@@ -121,7 +121,8 @@ func (d *decoder) object(n ast.Node, path string, to reflect.Value) {
 		i, known := fields[key]
 		if !known {
 			d.note(pair.Key, at)
-			d.at(at, "unknown key%s", suggest(key, fields)).unknownKey = true
+			d.at(at, "unknown key%s", suggest(key, fields))
+			d.list[len(d.list)-1].unknownKey = true
 			continue
 		}
 		d.places[at] = place{pair.Key.GetToken().Position.Line, pair.Key.GetToken().Position.Column}

@@ -53,17 +53,15 @@ type problems struct {
 
 // at reports what is wrong with the value at a path, or with the nearest thing
 // above it that stands in the file.
-func (p *problems) at(path, format string, args ...any) *Problem {
+func (p *problems) at(path, format string, args ...any) {
 	where, known := p.places[path]
 	for above := path; !known && above != ""; {
 		above = parent(above)
 		where, known = p.places[above]
 	}
-	problem := &Problem{
+	p.list = append(p.list, &Problem{
 		File: p.file, Line: where.line, Column: where.column, Path: path, Message: fmt.Sprintf(format, args...),
-	}
-	p.list = append(p.list, problem)
-	return problem
+	})
 }
 
 // addUnrelated adds what a later check found, except what only follows from what

@@ -13,8 +13,7 @@ import (
 // scalar decodes a single value. A text that holds ${NAME} may stand for a
 // number or a boolean too.
 func (d *decoder) scalar(n ast.Node, path string, to reflect.Value) {
-	switch n.Type() {
-	case ast.MappingType, ast.MappingValueType, ast.SequenceType:
+	if _, single := n.(ast.ScalarNode); !single {
 		d.at(path, "is %s, not a single value", describe(n))
 		return
 	}

@@ -1,0 +1,128 @@
+package local
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search"
+)
+
+// The longest names, in bytes, and the most dims.
+const (
+	longestName = 1024
+	longestID   = 32 << 10
+	mostDims    = 65536
+)
+
+// checkCollection validates a descriptor and writes its defaults out.
+func checkCollection(c *search.Collection) error {
+	switch {
+	case c.Name == "" || len(c.Name) > longestName:
+		return fault.BadField("/create/name", "has %d bytes, it needs 1 to %d", len(c.Name), longestName)
+	case c.Dims < 1 || c.Dims > mostDims:
+		return fault.BadField("/create/dims", "is %d, it must be 1 to %d", c.Dims, mostDims)
+	case c.Metric != search.Cosine && c.Metric != search.Dot && c.Metric != search.Euclidean:
+		return fault.BadField("/create/metric", "is %q, it must be cosine, dot or euclidean", c.Metric)
+	}
+	if c.Placement.By == "" {
+		c.Placement.By = search.ByID
+	}
+	return nil
+}
+
+// sameCollection refuses a second, different Create.
+func sameCollection(have, want search.Collection) error {
+	if have == want {
+		return nil
+	}
+	return fault.New(fault.Conflict, "collection %q is already there, as %+v and not as %+v", have.Name, have, want)
+}
+
+// checkBatch validates points and tombstones before any of them is applied.
+func checkBatch(c *search.Collection, b *search.Batch) error {
+	for i := range b.Upserts {
+		if err := checkPoint(c, &b.Upserts[i]); err != nil {
+			return within(fmt.Sprintf("/upserts/%d", i), err)
+		}
+	}
+	for i := range b.Deletes {
+		if err := checkKey(b.Deletes[i].Key); err != nil {
+			return within(fmt.Sprintf("/deletes/%d", i), err)
+		}
+	}
+	return nil
+}
+
+// within puts the place of a point before the field that err blames.
+func within(at string, err error) error {
+	var e *fault.Error
+	if errors.As(err, &e) {
+		e.Field = at + e.Field // err was made for this call alone
+	}
+	return err
+}
+
+func checkKey(k search.Key) error {
+	switch {
+	case k.ID == "" || len(k.ID) > longestID:
+		return fault.BadField("/id", "has %d bytes, it needs 1 to %d", len(k.ID), longestID)
+	case len(k.Tenant) > longestID:
+		return fault.BadField("/tenant", "has %d bytes, at most %d", len(k.Tenant), longestID)
+	}
+	return nil
+}
+
+func checkPoint(c *search.Collection, p *search.Point) error {
+	if err := checkKey(p.Key); err != nil {
+		return err
+	}
+	if len(p.Dense) > 0 {
+		if err := checkDense("/dense", c.Dims, p.Dense); err != nil {
+			return err
+		}
+	}
+	if len(p.Meta) > 0 && !isObject(p.Meta) {
+		return fault.BadField("/meta", "is not a JSON object")
+	}
+	return checkSparse("/sparse", p.Sparse)
+}
+
+func checkDense(at string, dims int, v []float32) error {
+	if len(v) != dims {
+		return fault.BadField(at, "has %d dims, the collection has %d", len(v), dims)
+	}
+	return checkFinite(at, v)
+}
+
+func checkFinite(at string, v []float32) error {
+	for i, x := range v {
+		if math.Float32bits(x)&0x7f800000 == 0x7f800000 { // the exponent of NaN and infinity
+			return fault.BadField(fmt.Sprintf("%s/%d", at, i), "is not a finite number")
+		}
+	}
+	return nil
+}
+
+func checkSparse(at string, v search.Sparse) error {
+	if len(v.Index) != len(v.Value) {
+		return fault.BadField(at, "has %d indices and %d values", len(v.Index), len(v.Value))
+	}
+	for i := 1; i < len(v.Index); i++ {
+		if v.Index[i] <= v.Index[i-1] {
+			return fault.BadField(fmt.Sprintf("%s/index/%d", at, i), "is not greater than the one before")
+		}
+	}
+	return checkFinite(at+"/value", v.Value)
+}
+
+func isObject(meta json.RawMessage) bool {
+	for _, c := range meta {
+		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+			return c == '{' && json.Valid(meta)
+		}
+	}
+	return false
+}

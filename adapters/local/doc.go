@@ -1,0 +1,27 @@
+// Package local is the embedded store: a search.Store in one directory of this
+// machine that needs nothing beside it. It is exact, durable and meant for up to
+// a few million vectors.
+//
+// # Answers
+//
+// Every search scans every vector of its tenant. The scan itself runs in
+// float32; whatever comes within its rounding margin of the last place is scored
+// again in float64, in a fixed order, and ties are cut by id. The answers are
+// therefore equal bit for bit on every processor and at any number of shards.
+//
+// # Reads and writes
+//
+// Vectors, ids and versions are in memory, texts and metadata on disk. Reads
+// work on an immutable snapshot and never wait for a write. A write is
+// acknowledged after its transaction was synced to disk; writes that arrive
+// while another one is being synced share the next transaction. An older version
+// never overwrites a newer one, and a deletion is remembered for 24 hours, so
+// that a late retry cannot bring a point back.
+//
+// # The file
+//
+// A store keeps everything in one bbolt file, lanewise.db. Every record has a
+// checksum and every collection a sum over its records; both are verified when
+// the store is opened, together with the structure of the file, so that a
+// damaged file is reported by name instead of being served.
+package local

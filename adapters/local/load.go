@@ -1,0 +1,114 @@
+package local
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+)
+
+// format is the version of the file's layout that this code writes.
+const format = 1
+
+// prepare makes the buckets of a new file.
+func prepare(tx *bbolt.Tx) error {
+	if _, err := tx.CreateBucket(collectionBucket); err != nil {
+		return err
+	}
+	meta, err := tx.CreateBucket(metaBucket)
+	if err != nil {
+		return err
+	}
+	return putNumber(meta, formatKey, format)
+}
+
+func checkFormat(meta *bbolt.Bucket) error {
+	have := number(meta, formatKey)
+	if have != format {
+		return fmt.Errorf("the file has format %d, this program reads format %d: use a newer release", have, format)
+	}
+	return nil
+}
+
+func number(b *bbolt.Bucket, key []byte) uint64 {
+	if v := b.Get(key); len(v) == 8 {
+		return binary.BigEndian.Uint64(v)
+	}
+	return 0
+}
+
+func putNumber(b *bbolt.Bucket, key []byte, n uint64) error {
+	return b.Put(key, binary.BigEndian.AppendUint64(nil, n))
+}
+
+// load reads everything that is kept in memory and publishes the first snapshot.
+func (s *Store) load(tx *bbolt.Tx) error {
+	meta, headers := tx.Bucket(metaBucket), tx.Bucket(collectionBucket)
+	st := &state{epoch: number(meta, epochKey), nextID: uint32(number(meta, nextKey)), collections: map[string]*collection{}} //nolint:gosec // written from a uint32
+	err := headers.ForEach(func(k, v []byte) error {
+		id := binary.BigEndian.Uint32(k)
+		h, err := decodeHeader(id, v)
+		if err != nil {
+			return fmt.Errorf("header of collection %d: %w", id, err)
+		}
+		c, err := loadCollection(tx, id, h, &s.keeper)
+		st.collections[h.Collection.Name] = c
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(s.keeper.marks, mark.byTime)
+	s.keeper.txid = tx.ID()
+	s.state.Store(st)
+	return nil
+}
+
+// loadCollection reads the rows of one collection in the order in which they
+// were written: the last one of an id counts, and the others go to the keeper.
+func loadCollection(tx *bbolt.Tx, id uint32, h header, k *keeper) (*collection, error) {
+	d := newDraft(&collection{id: id, head: h}, new(edition))
+	seen := header{}
+	cursor := tx.Bucket(bucketName('r', id)).Cursor()
+	for key, value := cursor.First(); key != nil; key, value = cursor.Next() {
+		n := binary.BigEndian.Uint64(key)
+		r, err := decodeRow(n, value)
+		if err != nil {
+			return nil, fmt.Errorf("row %d of collection %q: %w", n, h.Collection.Name, err)
+		}
+		seen.count(n, value, 1)
+		if err := d.place(n, &r); err != nil {
+			return nil, fmt.Errorf("row %d of collection %q: %w", n, h.Collection.Name, err)
+		}
+	}
+	if seen.Rows != h.Rows || seen.Sum != h.Sum {
+		return nil, fmt.Errorf("collection %q: %d of %d rows are there, or others than were written",
+			h.Collection.Name, seen.Rows, h.Rows)
+	}
+	k.graves = append(k.graves, d.graves...)
+	k.marks = append(k.marks, d.marks...)
+	return d.done(), nil
+}
+
+// place puts a decoded row into the draft.
+func (d *draft) place(number uint64, r *row) error {
+	p := d.part(r.key.Tenant)
+	if old, ok := p.ids.get(r.key.ID); ok {
+		d.bury(old)
+		p.forget(old)
+	}
+	if r.flags&rowDeleted != 0 {
+		d.mark(p, r.key, slot{version: r.version, record: number}, r.at)
+		return nil
+	}
+	dims := d.c.head.Collection.Dims
+	if len(r.dense) != 0 && len(r.dense) != 4*dims {
+		return errDamaged
+	}
+	c, at := p.grow(dims)
+	putFloats(c.vector(at)[:len(r.dense)/4], r.dense)
+	c.bare[at] = len(r.dense) == 0
+	p.settle(d.c.head.Collection.Metric, r.key.ID, slot{version: r.version, record: number}, r.flags&rowHasDoc != 0)
+	return nil
+}

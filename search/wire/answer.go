@@ -1,0 +1,79 @@
+package wire
+
+import (
+	"strconv"
+
+	"github.com/lanewise/lanewise/fault"
+)
+
+const maxTurns = 1_000
+
+// AnswerRequest is the body of POST /v1/answer. The fields of the search say
+// what the answer may rest on; without text, vector and legs the question itself
+// is searched for. An absent k is 8.
+type AnswerRequest struct {
+	SearchRequest
+
+	Question string `json:"question"`
+	Turns    []Turn `json:"turns,omitzero"` // the conversation before the question, oldest first
+	Model    string `json:"model,omitzero"` // "": the server's own
+	Stream   bool   `json:"stream,omitzero"`
+}
+
+// Turn is one message of a conversation.
+type Turn struct {
+	Role    string `json:"role"` // "user", "assistant", "system"
+	Content string `json:"content"`
+}
+
+func (r *AnswerRequest) setDefaults() { r.K = 8 }
+
+func (r *AnswerRequest) check() error {
+	switch {
+	case r.Question == "":
+		return fault.BadField("/question", "must not be empty")
+	case r.Cursor != nil:
+		return fault.BadField("/cursor", "an answer has no pages")
+	case len(r.Turns) > maxTurns:
+		return fault.BadField("/turns", "at most %d", maxTurns)
+	}
+	for i, turn := range r.Turns {
+		if turn.Role == "" {
+			return fault.BadField("/turns/"+strconv.Itoa(i)+"/role", "must be set")
+		}
+		if err := checkWord("/turns/"+strconv.Itoa(i)+"/role", turn.Role, "user", "assistant", "system"); err != nil {
+			return err
+		}
+	}
+	find := r.SearchRequest
+	if find.Text == "" && find.Vector == nil && find.Legs == nil {
+		find.Text = r.Question
+	}
+	return find.check()
+}
+
+// AnswerResponse is the answer to an [AnswerRequest].
+type AnswerResponse struct {
+	Answer    string     `json:"answer"` // with marks such as [1]
+	Citations []Citation `json:"citations"`
+	Model     string     `json:"model"`
+	Usage     Usage      `json:"usage"`
+	Report    Report     `json:"report"`
+}
+
+// Citation is a passage that an answer rests on.
+type Citation struct {
+	N          int     `json:"n"` // the mark in the answer
+	ID         string  `json:"id"`
+	Collection string  `json:"collection,omitzero"` // where it is not the request's
+	Score      float64 `json:"score"`
+	Quote      string  `json:"quote,omitzero"`
+}
+
+// Usage counts the tokens of an answer.
+type Usage struct {
+	PromptTokens     int  `json:"prompt_tokens"`
+	CompletionTokens int  `json:"completion_tokens"`
+	TotalTokens      int  `json:"total_tokens"`
+	Estimated        bool `json:"estimated,omitzero"` // the upstream did not report them
+}

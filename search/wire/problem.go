@@ -1,0 +1,76 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/lanewise/lanewise/fault"
+)
+
+// Problem is an error body (RFC 9457, application/problem+json). Class is the
+// fault class, or "timeout" where the request's time was up.
+type Problem struct {
+	Type         string              `json:"type"` // "about:blank": the class says what it is
+	Title        string              `json:"title"`
+	Status       int                 `json:"status"`
+	Detail       string              `json:"detail,omitzero"`
+	Instance     string              `json:"instance,omitzero"`
+	Class        string              `json:"class,omitzero"`
+	Field        string              `json:"field,omitzero"` // JSON pointer into the request
+	RetryAfterMS int64               `json:"retry_after_ms,omitzero"`
+	Report       *Report             `json:"report,omitzero"`   // of a partial answer
+	Replicas     map[string][]string `json:"replicas,omitzero"` // of a write without all acknowledgements: point id to the replicas that have it
+}
+
+const classTimeout = "timeout"
+
+// NewProblem describes err, which goes out under this HTTP status. The text of
+// an error without a class stays inside: it may say anything.
+func NewProblem(err error, status int) Problem {
+	p := Problem{
+		Type: "about:blank", Title: http.StatusText(status), Status: status,
+		Class: string(fault.Of(err)), Field: fault.Field(err),
+		RetryAfterMS: ceilMS(fault.RetryAfter(err)),
+	}
+	switch {
+	case p.Class != "":
+		p.Detail = err.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		p.Class, p.Detail = classTimeout, err.Error()
+	default:
+		p.Detail = "an unexpected error; the server's log has its text"
+	}
+	return p
+}
+
+// ceilMS rounds up, so that nobody comes back too early.
+func ceilMS(d time.Duration) int64 {
+	return int64((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+// DecodeProblem reads an error body, leniently: whatever sent it need not be
+// lanewise. ok is false where it is no problem with a class.
+func DecodeProblem(data []byte) (p Problem, ok bool) {
+	err := json.Unmarshal(data, &p)
+	return p, err == nil && p.Class != ""
+}
+
+// Err returns the error that the problem describes, with its class, field and
+// wait. A class that this program does not know is no class.
+func (p Problem) Err() error {
+	e := &fault.Error{
+		Class: fault.Class(p.Class), Field: p.Field, Message: p.Detail,
+		RetryAfter: time.Duration(p.RetryAfterMS) * time.Millisecond,
+	}
+	if e.Message == "" {
+		e.Message = p.Title
+	}
+	if fault.Of(e) == "" {
+		return errors.New(e.Message)
+	}
+	return e
+}

@@ -1,10 +1,12 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
@@ -45,18 +47,13 @@ func (r *Router) embedderFor(c search.Collection) (embed.Provider, error) {
 		c.Name, c.Space, r.spaces())
 }
 
+// spaces lists the configured spaces for a message.
 func (r *Router) spaces() string {
-	text := ""
+	ids := make([]string, len(r.cfg.Embedders))
 	for i, e := range r.cfg.Embedders {
-		if i > 0 {
-			text += ", "
-		}
-		text += e.Space().ID()
+		ids[i] = e.Space().ID()
 	}
-	if text == "" {
-		return "none"
-	}
-	return text
+	return cmp.Or(strings.Join(ids, ", "), "none")
 }
 
 func quoted(s string) string { return strconv.Quote(s) }

@@ -59,8 +59,7 @@ func (y *tally) result() (search.Written, error) {
 		return search.Written{Newer: y.newer, Lag: y.lag}, nil
 	}
 	for _, err := range y.errs {
-		switch fault.Of(err) {
-		case fault.Invalid, fault.Conflict, fault.NotFound:
+		if c := fault.Of(err); c == fault.Invalid || c == fault.Conflict || c == fault.NotFound {
 			return search.Written{}, errors.Join(y.errs...)
 		}
 	}

@@ -59,6 +59,6 @@ func Example() {
 	fmt.Println("complete:", found.Report.Complete, "shards:", found.Report.ShardsAnswered)
 	// Output:
 	// red 0.995
-	// orange 0.935
+	// orange 0.934
 	// complete: true shards: 2
 }

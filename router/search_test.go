@@ -97,7 +97,7 @@ func TestRetrieve_failsOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRouter(t, router.Config{}, []search.Store{broken, after(0, hit("a", 1))})
 			failovers := 0
-			for range 20 {
+			for range 12 {
 				res, err := r.Retrieve(t.Context(), byVector)
 				if err != nil || len(res.Hits) != 1 {
 					t.Fatalf("hits %v, err %v", res.Hits, err)

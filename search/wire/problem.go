@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -59,15 +60,24 @@ func DecodeProblem(data []byte) (p Problem, ok bool) {
 	return p, err == nil && p.Class != ""
 }
 
+// Text returns what is wrong in words, without the field's pointer before it.
+func (p Problem) Text() string {
+	text := p.Detail
+	if text == "" {
+		text = p.Title
+	}
+	if p.Field == "" {
+		return text
+	}
+	return strings.Replace(text, p.Field+": ", "", 1)
+}
+
 // Err returns the error that the problem describes, with its class, field and
 // wait. A class that this program does not know is no class.
 func (p Problem) Err() error {
 	e := &fault.Error{
-		Class: fault.Class(p.Class), Field: p.Field, Message: p.Detail,
+		Class: fault.Class(p.Class), Field: p.Field, Message: p.Text(),
 		RetryAfter: time.Duration(p.RetryAfterMS) * time.Millisecond,
-	}
-	if e.Message == "" {
-		e.Message = p.Title
 	}
 	if fault.Of(e) == "" {
 		return errors.New(e.Message)

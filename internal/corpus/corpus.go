@@ -20,6 +20,8 @@ type Document struct {
 	Text   string
 	Meta   json.RawMessage // a JSON object, or nil
 	Vector []float32       // if the input carries its own; its length is the collection's business
+	Path   string          // of the file that it comes from; empty: no file of the user's
+	Line   int             // where it starts there, from 1
 }
 
 // Documents is a sequence of documents. The document is valid where the error

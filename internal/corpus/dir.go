@@ -191,5 +191,5 @@ func (c chunk) document(rel string) Document {
 		Line  int    `json:"line"`
 		Title string `json:"title"`
 	}{rel, c.line, title})
-	return Document{ID: rel + "#" + c.anchor, Text: text, Meta: meta}
+	return Document{ID: rel + "#" + c.anchor, Text: text, Meta: meta, Path: rel, Line: c.line}
 }

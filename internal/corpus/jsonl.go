@@ -19,7 +19,7 @@ import (
 const maxLine = 16 << 20
 
 // maxID is the longest id of a document, in bytes.
-const maxID = 1024
+const maxID = 512
 
 var errLongLine = fmt.Errorf("line is longer than %d MiB", maxLine>>20)
 
@@ -75,6 +75,7 @@ func parseLine(name string, number int, line []byte, err error) (Document, error
 	if err != nil {
 		return Document{}, &BadLine{Path: name, Line: number, Err: err}
 	}
+	d.Path, d.Line = name, number
 	return d, nil
 }
 

@@ -17,9 +17,9 @@ func TestJSONL_readsDocuments(t *testing.T) {
 {"id": "c", "text": "x", "vector": "AACAPwAAAMA=", "metadata": null}`
 	got, bad, _ := collect(t, JSONL("in", strings.NewReader(in)))
 	want := []Document{
-		{ID: "a", Text: "one", Meta: []byte(`{"year": 2024}`)},
-		{ID: "b", Tenant: "acme", Vector: []float32{1, -0.5}},
-		{ID: "c", Text: "x", Vector: []float32{1, -2}},
+		{ID: "a", Text: "one", Meta: []byte(`{"year": 2024}`), Path: "in", Line: 1},
+		{ID: "b", Tenant: "acme", Vector: []float32{1, -0.5}, Path: "in", Line: 3},
+		{ID: "c", Text: "x", Vector: []float32{1, -2}, Path: "in", Line: 4},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || len(bad) > 0 {
 		t.Fatalf("(-want +got):\n%s\nbad lines: %v", diff, bad)
@@ -43,7 +43,7 @@ func TestJSONL_namesBadLines(t *testing.T) {
 		{`{"id": "a", "text": "x"`, "JSON ends too early"},
 		{`["a"]`, "a JSON array, not an object"},
 		{"{\"id\": \"a\", \"text\": \"\xff\"}", "not valid UTF-8"},
-		{fmt.Sprintf(`{"id": %q, "text": "x"}`, strings.Repeat("a", maxID+1)), "id is longer than 1024 bytes"},
+		{fmt.Sprintf(`{"id": %q, "text": "x"}`, strings.Repeat("a", maxID+1)), "id is longer than 512 bytes"},
 		{`{"id": "a", "text": "` + strings.Repeat("x", maxLine) + `"}`, "line is longer than 16 MiB"},
 	} {
 		in := `{"id": "first", "text": "x"}` + "\n" + c.line + "\n" + `{"id": "last", "text": "x"}`

@@ -3,6 +3,7 @@ package merge
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/lanewise/lanewise/search"
 )
@@ -58,6 +59,7 @@ func (m *Merger) Merge(dst []search.Hit, k int, runs []Run) search.List {
 		m.take(k, runs)
 	}
 	from := len(dst)
+	dst = slices.Grow(dst, len(m.picks))
 	for _, p := range m.picks {
 		dst = append(dst, runs[p.run].hits[p.pos])
 	}

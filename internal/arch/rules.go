@@ -146,11 +146,14 @@ func checkExamples(_ *Module, p Package) []Finding {
 	return []Finding{{At: p.Dir, Text: "no runnable example (func Example with an Output comment)"}}
 }
 
-// checkSleep refuses time.Sleep in tests. Files that use testing/synctest are
-// exempt: in a bubble a sleep is exact and takes no time.
+// checkSleep refuses time.Sleep in tests. Packages whose tests use
+// testing/synctest are exempt: in a bubble a sleep is exact and takes no time.
 func checkSleep(_ *Module, p Package) (found []Finding) {
+	if slices.ContainsFunc(p.Files, func(f File) bool { return f.Test && importsPath(f, "testing/synctest") }) {
+		return nil
+	}
 	for _, f := range p.Files {
-		if !f.Test || importsPath(f, "testing/synctest") {
+		if !f.Test {
 			continue
 		}
 		ast.Inspect(f.Syntax, func(n ast.Node) bool {

@@ -11,7 +11,8 @@ import (
 // table computed once.
 const constant = "errors.New fmt.Errorf regexp.MustCompile template.Must strings.NewReplacer sync.OnceValue " +
 	"sync.OnceValues crc32.MakeTable crc64.MakeTable reflect.TypeFor big.NewInt time.Date netip.MustParsePrefix " +
-	"netip.MustParseAddr math.Inf math.Log math.Sqrt math.NaN len cap min max"
+	"netip.MustParseAddr math.Inf math.Log math.Sqrt math.NaN len cap min max append " +
+	"slices.Concat strings.Fields strings.Split strings.Repeat"
 
 func checkInit(_ *Module, p Package) (found []Finding) {
 	for _, f := range p.Files {

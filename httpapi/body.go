@@ -1,0 +1,119 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search/wire"
+)
+
+// firstRead bounds what is allocated on the word of a Content-Length header.
+const firstRead = 64 << 10
+
+// body reads the JSON body of a request. It refuses other content types,
+// compressed bodies (a small one may unpack to anything) and long ones.
+func (s *server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if err := checkHeaders(r.Header); err != nil {
+		return nil, err
+	}
+	if r.ContentLength > s.maxBody {
+		w.Header().Set("Connection", "close") // it is not read: the connection cannot be used again
+		return nil, s.tooLarge()
+	}
+	size := min(max(r.ContentLength, 0), firstRead) + bytes.MinRead // room for the read that finds the end
+	buf := bytes.NewBuffer(make([]byte, 0, size))
+	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, s.maxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, s.tooLarge()
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, fault.New(fault.Invalid, "the body ends before its announced length")
+	case err != nil:
+		return nil, fault.Wrap(fault.Invalid, "read the body", err)
+	}
+	return buf.Bytes(), nil
+}
+
+func (s *server) tooLarge() error {
+	return refuse(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes: send it in parts", s.maxBody)
+}
+
+func checkHeaders(h http.Header) error {
+	if coding := h.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		err := refuse(http.StatusUnsupportedMediaType, "content-encoding %q: send the body uncompressed", coding)
+		err.header = http.Header{"Accept-Encoding": {"identity"}}
+		return err
+	}
+	given := h.Get("Content-Type")
+	if given == "application/json" {
+		return nil
+	}
+	kind, params, err := mime.ParseMediaType(given)
+	if err != nil || kind != "application/json" {
+		return refuse(http.StatusUnsupportedMediaType, "content-type %q: must be application/json", given)
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return refuse(http.StatusUnsupportedMediaType, "charset %q: must be utf-8", charset)
+	}
+	return nil
+}
+
+// decode reads a body of the public API.
+func decode[T any](s *server, w http.ResponseWriter, r *http.Request) (T, error) {
+	data, err := s.body(w, r)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return wire.Decode[T](data)
+}
+
+// answer is a response of one piece.
+type answer struct {
+	status      int    // 0: 200
+	contentType string // "": application/json
+	body        any
+}
+
+// write sends an answer. A body that cannot be encoded is a defect.
+func (s *server) write(w *recorder, a answer) {
+	data, err := wire.Encode(a.body)
+	if err != nil {
+		panic(err)
+	}
+	s.send(w, a, data)
+}
+
+// send writes an answer whose body is encoded already.
+func (s *server) send(w *recorder, a answer, data []byte) {
+	h := w.Header()
+	h["Content-Type"] = []string{a.contentType}
+	if a.contentType == "" {
+		h["Content-Type"] = []string{"application/json"}
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(data))}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(data) // the client's end: nobody is left to be told
+}
+
+// reply sends a body with status 200 and leaves a failure to encode it to the
+// caller.
+func (s *server) reply(w *recorder, body any) error {
+	data, err := wire.Encode(body)
+	if err != nil {
+		return err
+	}
+	s.send(w, answer{}, data)
+	return nil
+}

@@ -1,0 +1,116 @@
+// Package httpapi serves a router, or a bare store, over HTTP: the native
+// endpoints of lanewise, the replica protocol, and a page that documents both.
+//
+// Bodies are those of package search/wire, which reads them strictly. Errors are
+// RFC 9457 problem documents; which error is which status is decided by the one
+// table in problem.go. The contract, OpenAPI 3.1, is built from the same table
+// of routes that the handlers are registered from, so that neither can have a
+// route that the other lacks, and it is what ordinary bodies are validated
+// against. Bodies that carry vectors are checked by search/wire alone, because
+// validating them against a schema costs several times their parsing.
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/lanewise/lanewise/router"
+	"github.com/lanewise/lanewise/search"
+)
+
+// DefaultMaxBody is the largest request body that is read, in bytes.
+const DefaultMaxBody = 32 << 20
+
+// Config says what a server serves. At least one of Router and Store is needed.
+type Config struct {
+	// Router answers the native endpoints. Without one, only the replica
+	// protocol, the health checks and the documentation are served.
+	Router *router.Router
+
+	// Store answers the replica protocol: a local store for a server that is a
+	// replica, or a router for one that is a whole shard of another router. nil:
+	// there is no replica protocol.
+	Store search.Store
+
+	// Keys are the API keys that clients may use, in "Authorization: Bearer KEY"
+	// or "X-Api-Key: KEY". None: everybody may use everything. The health checks
+	// and the documentation are always open.
+	Keys []string
+
+	// Ready reports why the server should get no traffic; nil means it always
+	// may. It must not fail for one shard that is down: answers say what is missing.
+	Ready func(ctx context.Context) error
+
+	MaxBody int64        // bytes of a request body; 0: DefaultMaxBody
+	Version string       // shown in the contract; "": "dev"
+	Log     *slog.Logger // one line a request, at level Info, and defects; nil: none
+}
+
+// server answers requests. It never changes after New.
+type server struct {
+	router   *router.Router
+	retrieve func(ctx context.Context, q router.Request) (router.Response, error)
+	store    search.Store
+	keys     keyring
+	ready    func(ctx context.Context) error
+	maxBody  int64
+	log      *slog.Logger
+	mux      *http.ServeMux
+	contract *contract
+}
+
+// New returns the handler. It is safe for concurrent use, keeps no state
+// between requests and starts no goroutines that outlive one.
+func New(c Config) (http.Handler, error) {
+	s, err := newServer(c)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func newServer(c Config) (*server, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	s := &server{
+		router: c.Router, store: c.Store, keys: newKeyring(c.Keys), ready: c.Ready,
+		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), log: c.Log, mux: http.NewServeMux(),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if c.Router != nil {
+		s.retrieve = c.Router.Retrieve
+	}
+	routes := s.routes()
+	var err error
+	if s.contract, err = newContract(cmp.Or(c.Version, "dev"), routes, len(c.Keys) > 0); err != nil {
+		return nil, fmt.Errorf("build the contract: %w", err)
+	}
+	for _, rt := range routes {
+		s.mux.Handle(rt.method+" "+rt.pattern(), s.serve(rt))
+	}
+	s.mux.Handle("/", s.serve(route{path: "/", open: true, handle: s.unknown}))
+	return s, nil
+}
+
+func (c Config) validate() error {
+	var errs []error
+	if c.Router == nil && c.Store == nil {
+		errs = append(errs, errors.New("router or store: one of them is needed"))
+	}
+	if c.MaxBody < 0 {
+		errs = append(errs, fmt.Errorf("max_body: must not be negative, is %d", c.MaxBody))
+	}
+	for i, k := range c.Keys {
+		if k == "" {
+			errs = append(errs, fmt.Errorf("keys[%d]: must not be empty", i))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,182 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search/wire"
+)
+
+// recorder is a ResponseWriter that remembers what became of the request.
+type recorder struct {
+	http.ResponseWriter
+	id     string // of the request
+	route  string // pattern that matched
+	status int
+	bytes  int
+	wrote  bool
+	err    error
+}
+
+// WriteHeader remembers the status.
+func (w *recorder) WriteHeader(status int) {
+	w.wrote, w.status = true, status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts the bytes.
+func (w *recorder) Write(p []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += n
+	return n, err //nolint:wrapcheck // this is the writer
+}
+
+// Unwrap lets http.ResponseController reach Flush.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// ServeHTTP gives every request an id, keeps panics inside, and logs one line
+// when it is over.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	rec := &recorder{ResponseWriter: w, id: requestID(r)}
+	rec.Header().Set("X-Request-Id", rec.id)
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.recovered(rec, r, cause)
+		}
+		s.logRequest(rec, r, time.Since(start))
+	}()
+	s.mux.ServeHTTP(rec, r)
+}
+
+// recovered turns a panic into a 500. The stack is for the log alone.
+func (s *server) recovered(w *recorder, r *http.Request, cause any) {
+	if cause == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+		panic(cause)
+	}
+	s.log.LogAttrs(r.Context(), slog.LevelError, "panic in a handler",
+		slog.String("request_id", w.id), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+	cut := w.wrote
+	s.fail(w, r, fmt.Errorf("panic: %v", cause))
+	if cut { // the client must not take half an answer for a whole one
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (s *server) logRequest(w *recorder, r *http.Request, took time.Duration) {
+	if !s.log.Enabled(r.Context(), slog.LevelInfo) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("request_id", w.id), slog.String("method", r.Method), slog.String("route", w.route),
+		slog.Int("status", w.status), slog.Int("bytes", w.bytes), slog.Duration("took", took),
+	}
+	if w.err != nil {
+		attrs = append(attrs, slog.String("class", string(fault.Of(w.err))), slog.Any("error", w.err))
+	}
+	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
+}
+
+// requestID takes the client's id if it is harmless in a log, else a new one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	if id == "" || len(id) > 128 || strings.ContainsFunc(id, oddInID) {
+		return rand.Text()
+	}
+	return id
+}
+
+func oddInID(c rune) bool {
+	return (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && !strings.ContainsRune("-_.:/+=", c)
+}
+
+// handlerFunc is a handler that leaves its errors to the caller.
+type handlerFunc func(w *recorder, r *http.Request) error
+
+// serve makes an http.Handler of a route: it checks the key, sets the client's
+// deadline and turns an error into a problem.
+func (s *server) serve(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := w.(*recorder) //nolint:forcetypeassert // ServeHTTP is the only caller
+		rec.route = rt.path
+		if err := s.admit(rt, r); err != nil {
+			s.fail(rec, r, err)
+			return
+		}
+		ctx, cancel, err := deadline(r)
+		if err != nil {
+			s.fail(rec, r, err)
+			return
+		}
+		defer cancel()
+		if err := rt.handle(rec, r.WithContext(ctx)); err != nil {
+			s.fail(rec, r, err)
+		}
+	})
+}
+
+// deadline puts the time that the client will wait into the request's context.
+func deadline(r *http.Request) (context.Context, context.CancelFunc, error) {
+	header := r.Header.Get(wire.TimeoutHeader)
+	if header == "" {
+		return r.Context(), func() {}, nil
+	}
+	ms, err := strconv.ParseInt(header, 10, 32)
+	if err != nil || ms < 1 {
+		return nil, nil, fault.New(fault.Invalid, "header %s: must be a positive number of milliseconds, is %q", wire.TimeoutHeader, header)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(ms)*time.Millisecond)
+	return ctx, cancel, nil
+}
+
+// keyring compares keys by their hashes, so that neither their content nor
+// their length shows in the time that a comparison takes.
+type keyring [][sha256.Size]byte
+
+func newKeyring(keys []string) keyring {
+	ring := make(keyring, len(keys))
+	for i, k := range keys {
+		ring[i] = sha256.Sum256([]byte(k))
+	}
+	return ring
+}
+
+// holds compares with every key, the first ones not faster than the last.
+func (k keyring) holds(key string) bool {
+	given, found := sha256.Sum256([]byte(key)), 0
+	for _, known := range k {
+		found |= subtle.ConstantTimeCompare(given[:], known[:])
+	}
+	return found == 1
+}
+
+// admit checks the key of a request. Without configured keys everybody may pass.
+func (s *server) admit(rt route, r *http.Request) error {
+	if len(s.keys) == 0 || rt.open {
+		return nil
+	}
+	key := r.Header.Get("X-Api-Key")
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		key = token
+	}
+	switch {
+	case key == "":
+		return fault.New(fault.Unauthorized, "give a key: Authorization: Bearer KEY")
+	case !s.keys.holds(key):
+		return fault.New(fault.Unauthorized, "the key is not known here")
+	}
+	return nil
+}

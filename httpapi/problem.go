@@ -1,0 +1,119 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/router"
+	"github.com/lanewise/lanewise/search/wire"
+)
+
+// statusClientGone is for the log alone: nobody is left to read the answer. The
+// number is nginx's.
+const statusClientGone = 499
+
+// statuses is the only place that knows which error is which status. The first
+// row that matches counts: Partial stands first because it wraps the errors of
+// the missing shards, and a deadline stands before the classes of upstreams
+// because an upstream whose time was up is not broken.
+var statuses = [...]struct {
+	is   error
+	code int
+}{
+	{fault.Partial, http.StatusServiceUnavailable},
+	{fault.Invalid, http.StatusBadRequest},
+	{fault.Unauthorized, http.StatusUnauthorized},
+	{fault.Forbidden, http.StatusForbidden},
+	{fault.NotFound, http.StatusNotFound},
+	{fault.Conflict, http.StatusConflict},
+	{fault.Overloaded, http.StatusTooManyRequests},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout},
+	{fault.Refused, http.StatusBadGateway},
+	{fault.Unavailable, http.StatusServiceUnavailable},
+	{context.Canceled, http.StatusServiceUnavailable}, // the server is going down; a client that left is told nothing
+}
+
+// httpError is an error that exists only on this surface, with its own status.
+type httpError struct {
+	status int
+	header http.Header // to send along, or nil
+	err    error
+}
+
+func (e *httpError) Error() string { return e.err.Error() }
+func (e *httpError) Unwrap() error { return e.err }
+
+// refuse returns an error of class invalid with a status of its own.
+func refuse(status int, format string, args ...any) *httpError {
+	return &httpError{status: status, err: fault.New(fault.Invalid, format, args...)}
+}
+
+// classify returns the status of an error. What nobody classified is a defect.
+func classify(err error) int {
+	var own *httpError
+	if errors.As(err, &own) {
+		return own.status
+	}
+	for _, row := range statuses {
+		if errors.Is(err, row.is) {
+			return row.code
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// problem describes an error to the client.
+func problem(err error) wire.Problem {
+	p := wire.NewProblem(err, classify(err))
+	var partial *router.PartialError
+	if errors.As(err, &partial) {
+		report := wire.NewReport(partial.Report)
+		p.Report = &report
+	}
+	var unwritten *router.WriteError
+	if errors.As(err, &unwritten) {
+		p.Replicas = unwritten.Points
+	}
+	return p
+}
+
+// fail answers with an error.
+func (s *server) fail(w *recorder, r *http.Request, err error) {
+	w.err = err
+	if clientGone(r) {
+		w.status = statusClientGone
+		return
+	}
+	if w.wrote { // the answer has begun: all that is left is to cut it off
+		return
+	}
+	p := problem(err)
+	if p.Status >= http.StatusInternalServerError {
+		s.log.LogAttrs(r.Context(), slog.LevelWarn, "request failed", slog.String("request_id", w.id), slog.Any("error", err))
+	}
+	var own *httpError
+	if errors.As(err, &own) {
+		for name, values := range own.header {
+			w.Header()[name] = values
+		}
+	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("Www-Authenticate", "Bearer")
+	}
+	if wait := fault.RetryAfter(err); wait > 0 {
+		w.Header().Set("Retry-After", seconds(wait))
+	}
+	s.write(w, answer{status: p.Status, contentType: "application/problem+json", body: p})
+}
+
+// clientGone reports whether the client hung up, as opposed to a deadline.
+func clientGone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
+
+// seconds rounds up: who comes back too early is turned away again.
+func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }

@@ -1,0 +1,211 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/router"
+	"github.com/lanewise/lanewise/search"
+	"github.com/lanewise/lanewise/search/wire"
+)
+
+// batchWidth is how many searches of one batch run at the same time, so that a
+// batch is no way around the admission of single searches.
+const batchWidth = 8
+
+func (s *server) search(w *recorder, r *http.Request) error {
+	body, err := decode[wire.SearchRequest](s, w, r)
+	if err != nil {
+		return err
+	}
+	res, err := s.searchOne(r.Context(), &body)
+	if err != nil {
+		return err
+	}
+	return s.reply(w, res)
+}
+
+// searchOne answers one search, alone or as a part of a batch.
+func (s *server) searchOne(ctx context.Context, body *wire.SearchRequest) (wire.SearchResponse, error) {
+	q, err := request(body)
+	if err != nil {
+		return wire.SearchResponse{}, err
+	}
+	res, err := s.retrieve(ctx, q)
+	if err != nil {
+		return wire.SearchResponse{}, err
+	}
+	return response(body.Collection, res)
+}
+
+// searchBatch answers by position. A search that fails has its problem there.
+func (s *server) searchBatch(w *recorder, r *http.Request) error {
+	body, err := decode[wire.BatchRequest](s, w, r)
+	if err != nil {
+		return err
+	}
+	results := make([]wire.SearchResponse, len(body.Queries))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(batchWidth, len(results)) {
+		wg.Go(func() {
+			for i := range next {
+				results[i] = s.batchPart(r.Context(), &body.Queries[i])
+			}
+		})
+	}
+	for i := range results {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return s.reply(w, wire.BatchResponse{Results: results})
+}
+
+// batchPart keeps a failure, a panic included, to its own place in the batch.
+func (s *server) batchPart(ctx context.Context, q *wire.SearchRequest) (res wire.SearchResponse) {
+	var err error
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v", cause)
+		}
+		if err != nil {
+			p := problem(err)
+			res = wire.SearchResponse{Hits: []wire.Hit{}, Error: &p}
+		}
+	}()
+	res, err = s.searchOne(ctx, q)
+	return res
+}
+
+// request turns a body into what the router asks for.
+func request(b *wire.SearchRequest) (router.Request, error) {
+	if err := refuseLater(b); err != nil {
+		return router.Request{}, err
+	}
+	return router.Request{
+		Collection: b.Collection, Tenant: b.Tenant, Text: b.Text, Vector: b.Vector, Space: b.Space,
+		K: b.K, MinScore: b.MinScore, Mode: router.Mode(b.Mode), Filter: b.Filter, Fields: fields(b.Include),
+		EF: b.EF, Exact: b.Exact, Timeout: time.Duration(b.TimeoutMS) * time.Millisecond,
+		OnPartial: router.OnPartial(b.OnPartial), MinCoverage: b.MinCoverage, Explain: b.Explain,
+	}, nil
+}
+
+// refuseLater refuses what the contract has and this version's router has not.
+// To ignore it would be a different answer.
+func refuseLater(b *wire.SearchRequest) error {
+	for _, f := range [...]struct {
+		name string
+		set  bool
+	}{
+		{"rerank", b.Rerank > 0}, {"group", b.Group != nil}, {"cursor", b.Cursor != nil}, {"legs", b.Legs != nil},
+		{"fusion", b.Fusion != ""}, {"mmr", b.MMR != nil},
+	} {
+		if f.set {
+			return fault.BadField("/"+f.name, "is not available in this version")
+		}
+	}
+	return nil
+}
+
+// fields reads "include"; where it is absent, text and metadata are meant.
+func fields(include []string) search.Fields {
+	if include == nil {
+		return search.Fields{Text: true, Meta: true}
+	}
+	var f search.Fields
+	for _, word := range include {
+		switch word {
+		case "text":
+			f.Text = true
+		case "metadata":
+			f.Meta = true
+		case "vector":
+			f.Vector = true
+		}
+	}
+	return f
+}
+
+func response(collection string, res router.Response) (wire.SearchResponse, error) {
+	out := wire.SearchResponse{Hits: publicHits(collection, res.Hits), Report: wire.NewReport(res.Report)}
+	if res.Explain != nil {
+		explain, err := wire.Encode(publicExplain(res.Explain))
+		if err != nil {
+			return out, err
+		}
+		out.Explain = explain
+	}
+	return out, nil
+}
+
+func publicHits(collection string, hits []search.Hit) []wire.Hit {
+	out := make([]wire.Hit, len(hits))
+	for i := range hits {
+		h := &hits[i]
+		out[i] = wire.Hit{
+			ID: h.ID, Tenant: h.Tenant, Score: h.Score, RawScore: h.Raw, Shard: h.Shard,
+			Text: h.Text, Metadata: h.Meta, Vector: h.Dense, Legs: publicLegs(h.Legs),
+		}
+		if h.Collection != collection {
+			out[i].Collection = h.Collection
+		}
+	}
+	return out
+}
+
+func publicLegs(legs []search.LegScore) map[string]wire.LegScore {
+	if len(legs) == 0 {
+		return nil
+	}
+	out := make(map[string]wire.LegScore, len(legs))
+	for _, l := range legs {
+		out[strconv.Itoa(l.Leg)] = wire.LegScore{Rank: l.Rank, Score: l.Score}
+	}
+	return out
+}
+
+// explanation is router.Explain in public form.
+type explanation struct {
+	Stages   []explainedStage   `json:"stages"`
+	Attempts []explainedAttempt `json:"attempts"`
+}
+
+type explainedStage struct {
+	Name   string  `json:"name"`
+	TookMS float64 `json:"took_ms"`
+}
+
+type explainedAttempt struct {
+	Lane   string  `json:"lane"`
+	Pool   string  `json:"pool"`
+	Member string  `json:"member"`
+	Reason string  `json:"reason"`
+	TookMS float64 `json:"took_ms"`
+	Won    bool    `json:"won"`
+	Error  string  `json:"error,omitzero"`
+}
+
+func publicExplain(e *router.Explain) explanation {
+	out := explanation{Stages: []explainedStage{}, Attempts: []explainedAttempt{}}
+	for _, s := range e.Stages {
+		out.Stages = append(out.Stages, explainedStage{Name: s.Name, TookMS: milliseconds(s.Took)})
+	}
+	for _, a := range e.Attempts {
+		seen := explainedAttempt{
+			Lane: a.Lane, Pool: a.Pool, Member: a.Member, Reason: fmt.Sprint(a.Reason), TookMS: milliseconds(a.Took), Won: a.Won,
+		}
+		if a.Err != nil {
+			seen.Error = a.Err.Error()
+		}
+		out.Attempts = append(out.Attempts, seen)
+	}
+	return out
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

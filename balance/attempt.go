@@ -2,6 +2,7 @@ package balance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
@@ -32,6 +33,8 @@ type attempt struct {
 	start  time.Duration // pool time
 	began  time.Time
 	cost   atomic.Int64 // held; ended once it was given back
+	judged atomic.Bool
+	probe  bool // it tries a member that was ejected
 }
 
 type attemptKey struct{}
@@ -88,10 +91,15 @@ func (a *attempt) release() {
 func (a *attempt) land(err error, open bool) (won bool) {
 	took := a.race.core.now() - a.start
 	won = err == nil && a.race.decide()
-	a.observe(took, err)
-	if !won || !open {
-		a.judge(err)
-		a.release()
+	late := a.race.late()
+	a.observe(took-late, err)
+	switch {
+	case won && open && a.probe: // it is back, however long the answer stays open
+		a.probe = false
+		a.race.core.readmit(a.entry.member, a.start+took)
+	case !won || !open:
+		a.judge(err, took-late)
+		a.giveBack(err)
 	}
 	if a.race.traces != nil {
 		d := a.describe()
@@ -101,16 +109,47 @@ func (a *attempt) land(err error, open bool) (won bool) {
 	return won
 }
 
-// observe enters what the attempt says about the member's speed.
+// lostFactor times the time that a cancelled attempt had run enters its member's
+// latencies: it would have taken longer, and forgetting it would make a slow
+// member look idle and fast (algorithms of the design, simulated).
+const lostFactor = 3
+
+// observe enters what the attempt says about its member's speed and, if it was
+// the call's first, about the lane's. Errors say nothing: failures look fast.
 func (a *attempt) observe(took time.Duration, err error) {
 	r := a.race
-	if err == nil {
-		a.entry.latency.observe(r.class.id, took, a.start+took)
+	now := r.core.now()
+	cut := a.cutOff(err)
+	if cut && errors.Is(context.Cause(a), context.Canceled) && !errors.Is(context.Cause(a), errLost) {
+		return // the caller has left early: that says nothing
+	}
+	if err != nil && !cut {
+		return
+	}
+	if a.reason == First {
+		r.class.observe(r.core.stripe, took)
+	}
+	if !cut {
+		a.entry.latency.observe(r.class.id, took, now)
+	} else if least := lostFactor * took; least >= a.entry.latency.typical(r.class) {
+		a.entry.latency.observe(r.class.id, least, now)
 	}
 }
 
-// judge enters what the attempt says about the member's health.
-func (a *attempt) judge(error) {}
+// chargeFactor times the hedge delay is how long a cancelled attempt goes on
+// counting as load where nobody can see whether it still runs.
+const chargeFactor = 5
+
+// giveBack releases the lease: at once where the work has really ended, else
+// after a while.
+func (a *attempt) giveBack(err error) {
+	charge := chargeFactor * a.race.class.hedgeDelay()
+	if !a.cutOff(err) || a.entry.aborts || charge <= 0 {
+		a.release()
+		return
+	}
+	a.race.core.charge(a, charge)
+}
 
 // describe returns the attempt as traces see it.
 func (a *attempt) describe() Attempt {

@@ -52,3 +52,6 @@ func (b *bucket) take() bool {
 
 // refund gives back a token that was taken and not used.
 func (b *bucket) refund() { b.tokens.Add(token) }
+
+// level is the number of tokens in the bucket.
+func (b *bucket) level() float64 { return float64(b.tokens.Load()) / token }

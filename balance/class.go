@@ -29,10 +29,25 @@ type class struct {
 	delay    atomic.Int64 // ns; the hedge delay
 	median   atomic.Int64 // ns; 0 until there are minSamples
 
+	stripes [stripes]stripe
 	mu      sync.Mutex
 	older   *hdrhistogram.Histogram // is read; holds half to 2*half samples once it has been filled
 	younger *hdrhistogram.Histogram // holds the samples since older was half full
 	since   int
+}
+
+// stripes is the number of buffers before a class's histogram, so that the pools
+// of a lane do not queue at one lock; batch is what a buffer gathers.
+const (
+	stripes = 8
+	batch   = 16
+)
+
+type stripe struct {
+	mu  sync.Mutex
+	n   int
+	buf [batch]time.Duration
+	_   [64]byte // keeps neighbours out of each other's cache lines
 }
 
 func (l *Lane) newClass(id int) *class {
@@ -44,10 +59,22 @@ func (l *Lane) newClass(id int) *class {
 // hedgeDelay returns how long a first attempt may take before it is hedged.
 func (c *class) hedgeDelay() time.Duration { return time.Duration(c.delay.Load()) }
 
-// observe enters the latencies of first attempts. One that was cancelled enters
+// observe enters the latency of a first attempt. One that was cancelled enters
 // with the time that it had run: that is at or above the delay, so the quantile
 // stays true.
-func (c *class) observe(took ...time.Duration) {
+func (c *class) observe(at int, took time.Duration) {
+	s := &c.stripes[at]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buf[s.n] = took
+	s.n++
+	if s.n == batch || c.median.Load() == 0 { // the first quantile is not kept waiting
+		c.record(s.buf[:s.n])
+		s.n = 0
+	}
+}
+
+func (c *class) record(took []time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.older == nil {
@@ -66,7 +93,7 @@ func (c *class) observe(took ...time.Duration) {
 	} else if c.younger.TotalCount() == c.older.TotalCount() && c.younger.TotalCount() >= half {
 		c.younger.Reset() // the first half of all
 	}
-	if c.since >= republish {
+	if c.since >= republish || c.older.TotalCount() == minSamples {
 		c.publish()
 	}
 }

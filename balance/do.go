@@ -50,7 +50,7 @@ func (w *Won[R]) Done(cost int64, err error) {
 	if cost > 0 {
 		w.attempt.settle(cost)
 	}
-	w.attempt.judge(err)
+	w.attempt.judge(err, 0)
 }
 
 // Close closes the answer, ends its context and gives the lease back. Further
@@ -58,7 +58,7 @@ func (w *Won[R]) Done(cost int64, err error) {
 func (w *Won[R]) Close() error {
 	w.once.Do(func() {
 		w.err = w.Value.Close()
-		w.attempt.judge(nil)
+		w.attempt.judge(nil, 0)
 		w.attempt.cancel(errEnded)
 		w.attempt.release()
 	})
@@ -76,16 +76,21 @@ type landing[R any] struct {
 // run is the loop that owns a call: attempts only send to it. With dispose, the
 // winner stays open.
 func run[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error), dispose func(R)) (winner *attempt, value R, err error) {
-	members := p.set.Load()
-	r := p.core.begin(ctx, c, members.entries)
+	set := p.set.Load()
+	r := p.core.begin(ctx, c, &set.members)
 	defer func() { r.end(winner, err) }()
-	results := make(chan landing[R], len(members.entries)) // room for every loser
+	results := make(chan landing[R], len(set.entries)) // room for every loser
 	launch := func(why Reason) {
 		if a := r.next(why); a != nil {
-			go fly(a, members.members[a.at].Target, f, dispose, results)
+			go fly(a, set.targets[a.at].Target, f, dispose, results)
 		}
 	}
-	for launch(First); r.running > 0; {
+	for launch(First); r.running == 0; launch(First) {
+		if err = r.wait(); err != nil {
+			return nil, value, err
+		}
+	}
+	for r.running > 0 {
 		select {
 		case <-ctx.Done(): // on time, even if an upstream ignores it
 			if r.decide() {
@@ -97,7 +102,7 @@ func run[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Conte
 				}
 			}
 		case <-r.hedgeDue():
-			if r.hedge() {
+			if r.hedge(p.core.now()) {
 				launch(Hedge)
 			}
 		case l := <-results:

@@ -48,7 +48,8 @@ const maxClasses = 64
 type Lane struct {
 	config  LaneConfig
 	hedges  *bucket
-	mu      sync.Mutex // serialises additions to classes
+	pools   atomic.Int64 // that were made
+	mu      sync.Mutex   // serialises additions to classes
 	classes atomic.Pointer[map[string]*class]
 }
 

@@ -3,6 +3,7 @@ package balance
 import (
 	"errors"
 	"math"
+	"slices"
 	"sync/atomic"
 
 	"github.com/lanewise/lanewise/fault"
@@ -41,19 +42,16 @@ type entry struct {
 
 // set is an immutable list of members with their targets, position by position.
 type set[T any] struct {
-	entries []entry
-	members []Member[T]
-	aborts  bool // all of them do
+	members
+	targets []Member[T]
 }
 
 // newSet builds a set of valid members, taking known members' state from old by name.
-func newSet[T any](members []Member[T], state func(name string) *member) *set[T] {
-	s := &set[T]{
-		entries: make([]entry, len(members)),
-		members: append([]Member[T](nil), members...),
-		aborts:  len(members) > 0,
-	}
-	for i, m := range members {
+func newSet[T any](list []Member[T], state func(name string) *member) *set[T] {
+	s := &set[T]{targets: slices.Clone(list)}
+	s.entries = make([]entry, len(list))
+	s.aborts = len(list) > 0
+	for i, m := range list {
 		weight := m.Weight
 		if weight == 0 {
 			weight = 1
@@ -61,6 +59,7 @@ func newSet[T any](members []Member[T], state func(name string) *member) *set[T]
 		s.entries[i] = entry{member: state(m.Name), weight: weight, slots: m.Slots, tier: m.Tier, aborts: m.Aborts}
 		s.aborts = s.aborts && m.Aborts
 	}
+	s.tiers = tiersOf(s.entries)
 	return s
 }
 

@@ -2,8 +2,8 @@ package balance
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"slices"
 	"sync"
@@ -25,7 +25,11 @@ type Config struct {
 	// FailoverShare bounds failovers as a share of first attempts. Default 0.20;
 	// below 0 there are none.
 	FailoverShare float64
-	Trace         *Trace
+	// Bound is how far above its fair share of the load a member may be filled by
+	// calls with an affinity, as a factor. Default 1.25, at least 1.
+	Bound  float64
+	Health Health
+	Trace  *Trace
 }
 
 // Defaults of a pool, and the sizes of its buckets.
@@ -33,6 +37,7 @@ const (
 	defaultPoolShare     = 0.10
 	defaultAbortShare    = 0.20
 	defaultFailoverShare = 0.20
+	defaultBound         = 1.25
 	poolStart            = 2
 	poolBurst            = 20
 	failoverStart        = 10
@@ -48,11 +53,19 @@ type core struct {
 	traces    *traces
 	hedges    *bucket
 	failovers *bucket
+	stripe    int
 	tasks     tasks
 	turn      atomic.Uint64
+	calls     atomic.Uint64
+	hedged    atomic.Uint64 // attempts made for slowness
+	failed    atomic.Uint64 // attempts made for an error
 	meanCost  atomic.Uint64 // float64 bits
 	born      time.Time
-	seed      maphash.Seed
+	entries   atomic.Pointer[[]entry] // of the set
+
+	mu      sync.Mutex // serialises ejections; guards charges
+	charges map[*attempt]*time.Timer
+	closers []func() // called first by Close
 }
 
 // Pool is a set of interchangeable members. Its methods are safe for concurrent use.
@@ -74,14 +87,30 @@ func NewPool[T any](c Config, members ...Member[T]) (*Pool[T], error) {
 		}
 		c.Lane = lane
 	}
-	if math.IsNaN(c.HedgeShare) || c.HedgeShare > 1 || math.IsNaN(c.FailoverShare) {
-		return nil, fault.New(fault.Invalid, "pool %q: hedge share must be at most 1, is %v", c.Name, c.HedgeShare)
+	c.Bound = cmp.Or(c.Bound, defaultBound)
+	c.Health = c.Health.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("pool %q: %w", c.Name, err)
 	}
 	p := &Pool[T]{core: newCore(c), known: make(map[string]*member)}
 	if err := p.Update(members); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+func (c Config) validate() error {
+	errs := []error{c.Health.validate()}
+	if math.IsNaN(c.HedgeShare) || c.HedgeShare > 1 {
+		errs = append(errs, fault.New(fault.Invalid, "hedge_share: must be at most 1, is %v", c.HedgeShare))
+	}
+	if math.IsNaN(c.FailoverShare) || c.FailoverShare > 1 {
+		errs = append(errs, fault.New(fault.Invalid, "failover_share: must be at most 1, is %v", c.FailoverShare))
+	}
+	if !(c.Bound >= 1) || math.IsInf(c.Bound, 1) {
+		errs = append(errs, fault.New(fault.Invalid, "bound: must be at least 1, is %v", c.Bound))
+	}
+	return errors.Join(errs...)
 }
 
 func newCore(c Config) *core {
@@ -91,7 +120,8 @@ func newCore(c Config) *core {
 		failovers: newBucket(cmp.Or(c.FailoverShare, defaultFailoverShare), failoverStart, failoverBurst),
 		tasks:     tasks{idle: make(chan struct{}, 1)},
 		born:      time.Now(),
-		seed:      maphash.MakeSeed(),
+		stripe:    int(c.Lane.pools.Add(1) % stripes),
+		charges:   make(map[*attempt]*time.Timer),
 	}
 	if p.picker == nil {
 		p.picker = Fastest{}
@@ -104,60 +134,6 @@ func newCore(c Config) *core {
 
 // now is the pool's time: monotonic, from its birth.
 func (c *core) now() time.Duration { return time.Since(c.born) }
-
-// mean enters the cost of a call and returns the mean of the last hundred or so.
-// Entries that are lost to a race do not matter.
-func (c *core) mean(cost int64) float64 {
-	old := math.Float64frombits(c.meanCost.Load())
-	if old == float64(cost) {
-		return old
-	}
-	if old == 0 {
-		old = float64(cost)
-	}
-	mean := old + (float64(cost)-old)/64
-	c.meanCost.Store(math.Float64bits(mean))
-	return mean
-}
-
-// earn gives every budget its share of a first attempt.
-func (c *core) earn() {
-	c.lane.hedges.earn()
-	c.hedges.earn()
-	c.failovers.earn()
-}
-
-// afford takes an extra attempt from the budgets that bound it.
-func (c *core) afford(why Reason) bool {
-	if why == Failover {
-		return c.failovers.take()
-	}
-	if !c.hedges.take() {
-		return false
-	}
-	if !c.lane.hedges.take() {
-		c.hedges.refund()
-		return false
-	}
-	return true
-}
-
-func (c *core) refund(why Reason) {
-	if why == Failover {
-		c.failovers.refund()
-		return
-	}
-	c.hedges.refund()
-	c.lane.hedges.refund()
-}
-
-// nobody says why no member could be picked.
-func (c *core) nobody(entries []entry) error {
-	if len(entries) == 0 {
-		return fault.New(fault.Unavailable, "pool %q has no members", c.name)
-	}
-	return fault.New(fault.Unavailable, "pool %q has no healthy member", c.name)
-}
 
 // Update replaces the members. Members that stay, by name, keep their state, and
 // calls on members that go are not disturbed. Its error is fault.Invalid and
@@ -173,7 +149,9 @@ func (p *Pool[T]) Update(members []Member[T]) error {
 	if p.core.config.HedgeShare == 0 {
 		p.core.hedges.share.Store(poolShare(next.aborts))
 	}
+	p.core.entries.Store(&next.entries)
 	p.set.Store(next)
+	p.core.keepOne()
 	return nil
 }
 
@@ -189,7 +167,11 @@ func poolShare(aborts bool) int64 {
 func (p *Pool[T]) state(name string) *member {
 	m, ok := p.known[name]
 	if !ok {
-		m = &member{name: name, hash: maphash.String(p.core.seed, name)}
+		m = &member{name: name, hash: hash(name)}
+		m.health.clean.Store(true)
+		if p.set.Load() != nil { // a newcomer
+			m.health.since.Store(int64(p.core.now()) + 1)
+		}
 		p.known[name] = m
 	}
 	return m
@@ -208,12 +190,14 @@ func (p *Pool[T]) forget(stay []entry) {
 }
 
 // Members returns a copy of the members, in the order of the last Update.
-func (p *Pool[T]) Members() []Member[T] { return slices.Clone(p.set.Load().members) }
+func (p *Pool[T]) Members() []Member[T] { return slices.Clone(p.set.Load().targets) }
 
 // Close refuses further calls, waits for the attempts that still run, those that
 // lost and are being cancelled among them, and returns nil. Answers that stay
 // open are their owners' to close; Close does not wait for them.
 func (p *Pool[T]) Close() error {
-	p.core.tasks.close()
+	p.core.tasks.refuse()
+	p.core.discharge()
+	p.core.tasks.wait()
 	return nil
 }

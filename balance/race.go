@@ -32,6 +32,7 @@ type race struct {
 	core      *core
 	call      Call
 	class     *class
+	set       *members
 	view      View
 	traces    *traces
 	allowance *atomic.Int64
@@ -39,8 +40,11 @@ type race struct {
 
 	timer   *time.Timer // nil: no hedging
 	delay   time.Duration
+	due     time.Duration // pool time at which the timer should fire
+	lateBy  atomic.Int64  // ns, that it fired late: this process stood still
 	hedges  int
 	running int
+	probing bool // the member picked last has to prove itself
 	all     []*attempt
 	errs    []error
 
@@ -50,32 +54,24 @@ type race struct {
 }
 
 // begin prepares a call of p. The caller must end it.
-func (c *core) begin(ctx context.Context, call Call, entries []entry) *race {
+func (c *core) begin(ctx context.Context, call Call, set *members) *race {
 	call.Cost = max(call.Cost, 1)
-	r := &race{ctx: ctx, core: c, call: call, class: c.lane.class(call.Class), traces: c.traces}
+	r := &race{ctx: ctx, core: c, call: call, class: c.lane.class(call.Class), set: set, traces: c.traces}
 	if outer, ok := ctx.Value(traceKey{}).(*traces); ok {
 		r.traces = outer.with(c.traces)
 	}
 	r.allowance, _ = ctx.Value(allowanceKey{}).(*atomic.Int64)
 	r.all = r.roomAll[:0]
-	r.view = View{entries: entries, class: r.class.id, mean: c.mean(call.Cost), tried: r.roomTried[:0]}
+	r.view = View{
+		entries: set.entries, class: r.class.id, mean: c.mean(call.Cost), tried: r.roomTried[:0],
+		slowStart: c.config.Health.SlowStart, cost: call.Cost, bound: c.config.Bound,
+	}
+	if call.Affinity != "" {
+		r.view.key = hash(call.Affinity)
+	}
+	c.calls.Add(1)
 	c.earn()
-	if c.lane.hedging() && !call.NoHedge && len(entries) > 1 {
-		r.delay = r.clamp(r.class.hedgeDelay())
-		r.timer = time.NewTimer(r.delay)
-	}
 	return r
-}
-
-// minDelay is the shortest hedge delay: below it the timer's own noise decides.
-const minDelay = time.Millisecond
-
-// clamp keeps the hedge delay between minDelay and a quarter of the time left.
-func (r *race) clamp(delay time.Duration) time.Duration {
-	if deadline, ok := r.ctx.Deadline(); ok {
-		delay = min(delay, time.Until(deadline)/4)
-	}
-	return max(delay, minDelay)
 }
 
 // next starts the lease of another attempt, or returns nil where no member is
@@ -88,16 +84,38 @@ func (r *race) next(why Reason) *attempt {
 		r.errs = append(r.errs, fault.New(fault.Unavailable, "pool %q is closed", r.core.name))
 		return nil
 	}
-	r.view.now = r.core.now()
-	r.view.turn = r.core.turn.Add(1)
-	at := r.core.picker.Pick(&r.view)
+	at := r.pick(why)
 	if at < 0 {
 		r.core.tasks.leave()
 		r.giveBack(why)
 		return nil
 	}
-	r.view.tried = append(r.view.tried, at)
 	return r.launch(at, why)
+}
+
+// pick chooses a member, claims it if it has to prove itself, and marks it as
+// tried. It returns -1 where there is none.
+func (r *race) pick(why Reason) int {
+	v := &r.view
+	v.now, v.turn = r.core.now(), r.core.turn.Add(1)
+	for range v.Len() { // again only when another call has claimed the member
+		v.tier = r.set.tier(v, why)
+		at := -1
+		if v.key != 0 {
+			at = v.affine()
+		} else {
+			at = r.core.picker.Pick(v)
+		}
+		if at < 0 || at >= v.Len() {
+			return -1
+		}
+		if probe, ok := v.entries[at].health.claim(v.now); ok {
+			r.probing = probe
+			v.tried = append(v.tried, at)
+			return at
+		}
+	}
+	return -1
 }
 
 // launch makes the attempt at position at: it takes the lease and a context.
@@ -106,12 +124,18 @@ func (r *race) launch(at int, why Reason) *attempt {
 	if len(r.all) > 0 {
 		a = new(attempt)
 	}
-	a.race, a.at, a.entry, a.reason = r, at, &r.view.entries[at], why
+	a.race, a.at, a.entry, a.reason, a.probe = r, at, &r.view.entries[at], why, r.probing
 	a.start, a.began = r.view.now, r.core.born.Add(r.view.now)
 	a.Context, a.cancel = context.WithCancelCause(r.ctx)
 	a.take(r.call.Cost)
-	if why == Hedge {
+	switch why {
+	case First:
+		r.arm()
+	case Hedge:
 		r.hedges++
+		r.core.hedged.Add(1)
+	case Failover:
+		r.core.failed.Add(1)
 	}
 	r.all = append(r.all, a)
 	r.running++
@@ -146,30 +170,6 @@ func (r *race) giveBack(why Reason) {
 	r.core.refund(why)
 }
 
-// hedgeDue returns the channel that tells when the call is slow; nil, which
-// never does, without hedging.
-func (r *race) hedgeDue() <-chan time.Time {
-	if r.timer == nil {
-		return nil
-	}
-	return r.timer.C
-}
-
-// hedge decides whether the call that is slow gets another attempt now, and
-// arms the timer for the next one.
-func (r *race) hedge() bool {
-	if r.hedges >= r.core.lane.config.Hedges {
-		r.timer = nil
-		return false
-	}
-	if deadline, ok := r.ctx.Deadline(); ok && time.Until(deadline) < time.Duration(r.class.median.Load()) {
-		r.timer = nil // too late for an answer
-		return false
-	}
-	r.timer.Reset(r.delay)
-	return true
-}
-
 // decide reports whether the caller is the first to end the race.
 func (r *race) decide() bool { return r.decided.CompareAndSwap(false, true) }
 
@@ -190,6 +190,26 @@ func (r *race) end(winner *attempt, err error) {
 	}
 }
 
+// wait returns when a member may be ready for the first attempt, or an error at
+// once where none will be before the deadline.
+func (r *race) wait() error {
+	if len(r.errs) > 0 || r.view.Len() == 0 {
+		return r.failure()
+	}
+	wait := r.core.untilReady(r.view.entries)
+	if deadline, ok := r.ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return r.core.nobody(r.view.entries, wait)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+}
+
 // failed records the error of an attempt and reports whether another member may
 // do better.
 func (r *race) failed(a *attempt, err error) (again bool) {
@@ -207,7 +227,7 @@ func (r *race) failed(a *attempt, err error) (again bool) {
 func (r *race) failure() error {
 	switch len(r.errs) {
 	case 0:
-		return r.core.nobody(r.view.entries)
+		return r.core.nobody(r.view.entries, 0)
 	case 1:
 		return r.errs[0]
 	default:

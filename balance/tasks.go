@@ -32,9 +32,11 @@ func (t *tasks) wake() {
 	}
 }
 
-// close refuses further entries and waits until everybody has left.
-func (t *tasks) close() {
-	t.closed.Store(true)
+// refuse stops further entries.
+func (t *tasks) refuse() { t.closed.Store(true) }
+
+// wait returns when everybody has left. Entries must be refused before.
+func (t *tasks) wait() {
 	for t.n.Load() > 0 {
 		<-t.idle
 	}

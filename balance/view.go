@@ -18,14 +18,18 @@ type Picker interface {
 // members by position, of which some are open: healthy, of the tier in use, and
 // untried by the call. A View is valid during Pick only.
 type View struct {
-	entries []entry
-	tried   []int
-	tier    int
-	class   int
-	now     time.Duration // pool time
-	mean    float64       // cost of a call
-	turn    uint64
-	rand    func(n int) int // nil: math/rand
+	entries   []entry
+	tried     []int
+	tier      int
+	class     int
+	now       time.Duration // pool time
+	mean      float64       // cost of a call
+	turn      uint64
+	key       uint64 // of the call's affinity; 0: none
+	cost      int64  // of the call
+	bound     float64
+	slowStart time.Duration
+	rand      func(n int) int // nil: math/rand
 }
 
 // Candidate is a member as a picker sees it.
@@ -62,9 +66,10 @@ func (v *View) Rand(n int) int {
 func (v *View) At(i int) Candidate {
 	e := &v.entries[i]
 	c := Candidate{
-		Weight: e.weight,
-		Queue:  float64(e.load.Load()) / v.mean,
-		Peak:   time.Duration(math.Float64frombits(e.latency.peak.Load())),
+		Weight:  e.weight * e.health.share(v.now, v.slowStart),
+		Penalty: e.health.penaltyAt(v.now),
+		Queue:   float64(e.load.Load()) / v.mean,
+		Peak:    time.Duration(math.Float64frombits(e.latency.peak.Load())),
 	}
 	if w := e.latency.of(v.class); w != nil {
 		c.Latency = time.Duration(w.median.Load())

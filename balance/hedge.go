@@ -1,0 +1,61 @@
+package balance
+
+import "time"
+
+// minDelay is the shortest hedge delay: below it the timer's own noise decides.
+const minDelay = time.Millisecond
+
+// stall is how late a timer must fire for this process, and not the upstream, to
+// have been slow.
+const stall = 20 * time.Millisecond
+
+// arm starts the hedge timer at the call's first attempt, if it may be hedged.
+func (r *race) arm() {
+	if !r.core.lane.hedging() || r.call.NoHedge || r.view.Len() < 2 || r.core.hedges.share.Load() <= 0 {
+		return
+	}
+	r.delay = r.class.hedgeDelay()
+	if deadline, ok := r.ctx.Deadline(); ok {
+		r.delay = min(r.delay, time.Until(deadline)/4)
+	}
+	r.delay = max(r.delay, minDelay)
+	r.due = r.view.now + r.delay
+	r.timer = time.NewTimer(r.delay)
+}
+
+// hedgeDue returns the channel that tells when the call is slow; nil, which
+// never does, without hedging.
+func (r *race) hedgeDue() <-chan time.Time {
+	if r.timer == nil {
+		return nil
+	}
+	return r.timer.C
+}
+
+// hedge reports whether the call, whose timer has fired at pool time now, gets
+// another attempt, and arms the timer for the next one. A timer that fired late
+// means that this process stood still and could not read the answers: they get
+// as long again, and the lost time is taken off the attempts' latencies.
+func (r *race) hedge(now time.Duration) bool {
+	late := now - r.due
+	if r.hedges >= r.core.lane.config.Hedges || r.tooLate() {
+		r.timer = nil
+		return false
+	}
+	r.due = now + r.delay
+	r.timer.Reset(r.delay)
+	if late >= stall {
+		r.lateBy.Add(int64(late))
+		return false
+	}
+	return true
+}
+
+// tooLate reports whether a new attempt could hardly answer in time.
+func (r *race) tooLate() bool {
+	deadline, ok := r.ctx.Deadline()
+	return ok && time.Until(deadline) < time.Duration(r.class.median.Load())
+}
+
+// late is how long this process stood still during the call, as far as it knows.
+func (r *race) late() time.Duration { return time.Duration(r.lateBy.Load()) }

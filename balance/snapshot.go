@@ -1,0 +1,84 @@
+package balance
+
+import "time"
+
+// Snapshot is the state of a pool at one moment, as data.
+type Snapshot struct {
+	Lane, Pool  string
+	Calls       uint64                   // since the pool was made
+	Hedges      uint64                   // attempts made for slowness
+	Failovers   uint64                   // attempts made for an error
+	HedgeDelay  map[string]time.Duration // by class; the lane's
+	HedgeTokens float64                  // hedges that the pool could afford now
+	LaneTokens  float64                  // hedges that all pools of the lane could afford now
+	MeanCost    float64                  // of a call
+	Running     int64                    // attempts, those that lost and have not returned among them
+	Charged     int                      // cancelled attempts whose end nobody saw, still counted as load
+	Members     []MemberState
+}
+
+// MemberState is the state of a member at one moment.
+type MemberState struct {
+	Name     string
+	State    State
+	Until    time.Time // end of the state, where one is set
+	Tier     int
+	Slots    int
+	Weight   float64                  // configured
+	Inflight int64                    // attempts
+	Load     int64                    // their cost
+	Latency  map[string]time.Duration // median of the last answers, by class
+	// What became of its attempts.
+	Good    uint64 // answers
+	Unknown uint64 // nothing to learn: the caller left, another attempt was faster, the query was bad
+	Slow    uint64 // cut off after more than three times what the pool's members need
+	Bad     uint64 // failures
+	Busy    uint64 // it asked to be left alone
+}
+
+// Snapshot returns the pool's state.
+func (p *Pool[T]) Snapshot() Snapshot {
+	c, set := p.core, p.set.Load()
+	classes := *c.lane.classes.Load()
+	s := Snapshot{
+		Lane: c.lane.config.Name, Pool: c.name,
+		Calls: c.calls.Load(), Hedges: c.hedged.Load(), Failovers: c.failed.Load(),
+		HedgeDelay:  make(map[string]time.Duration, len(classes)),
+		HedgeTokens: c.hedges.level(), LaneTokens: c.lane.hedges.level(),
+		MeanCost: c.meanOf(),
+		Running:  c.tasks.n.Load(),
+		Members:  make([]MemberState, len(set.entries)),
+	}
+	for name, class := range classes {
+		s.HedgeDelay[name] = class.hedgeDelay()
+	}
+	for i := range set.entries {
+		s.Members[i] = c.describe(&set.entries[i], classes)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Charged = len(c.charges)
+	return s
+}
+
+// describe returns the state of one member.
+func (c *core) describe(e *entry, classes map[string]*class) MemberState {
+	state, until := e.health.stateAt(c.now(), c.config.Health.SlowStart)
+	m := MemberState{
+		Name: e.name, State: state, Tier: e.tier, Slots: e.slots, Weight: e.weight,
+		Inflight: e.inflight.Load(), Load: e.load.Load(),
+		Latency: make(map[string]time.Duration),
+		Good:    e.health.outcomes[good].Load(), Unknown: e.health.outcomes[unknown].Load(),
+		Slow: e.health.outcomes[slow].Load(), Bad: e.health.outcomes[bad].Load(),
+		Busy: e.health.outcomes[throttled].Load(),
+	}
+	if until > 0 {
+		m.Until = c.born.Add(until)
+	}
+	for name, class := range classes {
+		if w := e.latency.of(class.id); w != nil {
+			m.Latency[name] = time.Duration(w.median.Load())
+		}
+	}
+	return m
+}

@@ -3,6 +3,8 @@ package balance
 import (
 	"context"
 	"errors"
+	"maps"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +18,16 @@ type script struct {
 	t     *testing.T
 	after map[string]time.Duration
 	err   map[string]error
+
+	mu    sync.Mutex
 	asked map[string]int
+}
+
+// asks is how often a member was asked.
+func (s *script) asks(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[name]
 }
 
 // newScript makes a pool of named members that answer at once, to be used in a
@@ -34,14 +45,17 @@ func newScript(t *testing.T, c Config, names ...string) *script {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &script{p, t, map[string]time.Duration{}, map[string]error{}, map[string]int{}}
+	return &script{Pool: p, t: t, after: map[string]time.Duration{}, err: map[string]error{}, asked: map[string]int{}}
 }
 
 // call makes one call and returns its answer.
 func (s *script) call(ctx context.Context, c Call) (string, error) {
+	after, err := maps.Clone(s.after), maps.Clone(s.err) // attempts that lose outlive the call
 	return Do(ctx, s.Pool, c, func(ctx context.Context, name string) (string, error) {
+		s.mu.Lock()
 		s.asked[name]++
-		return ask(ctx, server{name: name, after: s.after[name], err: s.err[name]})
+		s.mu.Unlock()
+		return ask(ctx, server{name: name, after: after[name], err: err[name]})
 	})
 }
 
@@ -66,23 +80,23 @@ func TestHealth_ejectsAfterFiveFailuresAndTriesAgain(t *testing.T) {
 			t.Errorf("%s after 4 failures, want healthy", got)
 		}
 		s.calls(10)
-		if got := s.state(0); got != Ejected || s.asked["a"] != 5 {
-			t.Errorf("%s after %d calls, want ejected after 5", got, s.asked["a"])
+		if got := s.state(0); got != Ejected || s.asks("a") != 5 {
+			t.Errorf("%s after %d calls, want ejected after 5", got, s.asks("a"))
 		}
 		time.Sleep(30*time.Second - time.Nanosecond)
 		s.calls(3)
-		if s.asked["a"] != 5 {
+		if s.asks("a") != 5 {
 			t.Error("a was asked before its 30s were over")
 		}
 		time.Sleep(time.Nanosecond)
 		s.calls(3) // one trial, which fails: ejected for 60 s
-		if s.asked["a"] != 6 || s.state(0) != Ejected {
-			t.Errorf("a asked %d times and %s, want one trial and ejected", s.asked["a"], s.state(0))
+		if s.asks("a") != 6 || s.state(0) != Ejected {
+			t.Errorf("a asked %d times and %s, want one trial and ejected", s.asks("a"), s.state(0))
 		}
 		s.err["a"] = nil
 		time.Sleep(59 * time.Second)
 		s.calls(1)
-		if s.asked["a"] != 6 {
+		if s.asks("a") != 6 {
 			t.Error("the second ejection was not longer than the first")
 		}
 		time.Sleep(time.Second)
@@ -141,8 +155,8 @@ func TestHealth_keepsTheLastMemberInUse(t *testing.T) {
 		for range 50 {
 			_, _ = s.call(t.Context(), Call{})
 		}
-		if s.state(0) != Ejected || s.state(1) != Ejected || s.state(2) != Healthy || s.asked["c"] != 50 {
-			t.Errorf("states %s %s %s, c asked %d times; want all but the last ejected", s.state(0), s.state(1), s.state(2), s.asked["c"])
+		if s.state(0) != Ejected || s.state(1) != Ejected || s.state(2) != Healthy || s.asks("c") != 50 {
+			t.Errorf("states %s %s %s, c asked %d times; want all but the last ejected", s.state(0), s.state(1), s.state(2), s.asks("c"))
 		}
 		if err := s.Update(s.Members()[:2]); err != nil { // only ejected ones stay
 			t.Fatal(err)
@@ -177,8 +191,8 @@ func TestHealth_throttledMemberIsLeftAloneAndWaitedFor(t *testing.T) {
 		s := newScript(t, Config{}, "a", "b")
 		s.err["a"] = fault.Busy(3*time.Second, "quota")
 		s.calls(2)
-		if s.state(0) != Throttled || s.asked["a"] != 1 {
-			t.Errorf("a is %s and was asked %d times, want throttled after 1", s.state(0), s.asked["a"])
+		if s.state(0) != Throttled || s.asks("a") != 1 {
+			t.Errorf("a is %s and was asked %d times, want throttled after 1", s.state(0), s.asks("a"))
 		}
 		s.err["a"], s.err["b"] = nil, fault.Busy(10*time.Second, "quota")
 		start := time.Now()
@@ -284,8 +298,8 @@ func TestProbe_bringsAnEjectedMemberBackEarlier(t *testing.T) {
 		}
 		time.Sleep(1200 * time.Millisecond)
 		s.calls(1)
-		if s.state(0) != Starting || s.asked["a"] != 1 {
-			t.Errorf("a is %s and was asked %d times, want a good trial", s.state(0), s.asked["a"])
+		if s.state(0) != Starting || s.asks("a") != 1 {
+			t.Errorf("a is %s and was asked %d times, want a good trial", s.state(0), s.asks("a"))
 		}
 		_ = s.Close()
 	})

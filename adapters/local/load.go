@@ -23,12 +23,22 @@ func prepare(tx *bbolt.Tx) error {
 	return putNumber(meta, formatKey, format)
 }
 
-func checkFormat(meta *bbolt.Bucket) error {
-	have := number(meta, formatKey)
-	if have != format {
-		return fmt.Errorf("the file has format %d, this program reads format %d: use a newer release", have, format)
+// migration changes a file from the format before to the next one.
+type migration func(tx *bbolt.Tx) error
+
+// migrations returns the steps from format 1 on: step i leads to format i+2.
+// There is none yet, because format 1 is the first.
+func migrations() []migration { return nil }
+
+// migrate brings a file from an older format to the newest, in the caller's
+// transaction: it is either in the new format or as it was.
+func migrate(tx *bbolt.Tx, have uint64, steps []migration) error {
+	for i := have; i <= uint64(len(steps)); i++ {
+		if err := steps[i-1](tx); err != nil {
+			return fmt.Errorf("migrate from format %d to %d: %w", i, i+1, err)
+		}
 	}
-	return nil
+	return putNumber(tx.Bucket(metaBucket), formatKey, uint64(len(steps))+1)
 }
 
 func number(b *bbolt.Bucket, key []byte) uint64 {

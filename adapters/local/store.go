@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -70,36 +71,83 @@ func Open(cfg Config) (*Store, error) {
 // smaller, a growing file never makes readers wait for a new map.
 const mapped = 1 << 30
 
+var errInUse = errors.New("the store is open in another process, or twice in this one")
+
 func (s *Store) open() error {
-	options := bbolt.Options{
+	db, err := bbolt.Open(s.file, 0o600, &bbolt.Options{
+		OpenFile:        openInspected,
 		Timeout:         1, // the lock is there or it is not
 		NoFreelistSync:  true,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: mapped,
 		NoStatistics:    true,
-	}
-	db, err := bbolt.Open(s.file, 0o600, &options)
+	})
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
-		return errors.New("the store is open in another process, or twice in this one")
+		return errInUse
 	case err != nil:
 		return err
 	}
 	s.db = db
-	fresh := false
-	err = db.View(func(tx *bbolt.Tx) error {
-		if fresh = tx.Bucket(metaBucket) == nil; fresh {
-			return nil
-		}
-		return checkFormat(tx.Bucket(metaBucket))
-	})
-	if err == nil && fresh {
-		err = db.Update(prepare)
-	}
-	if err != nil {
+	if err := s.settle(); err != nil {
 		return err
 	}
 	return db.View(s.load)
+}
+
+// openInspected opens and locks the file and checks its structure.
+func openInspected(name string, flag int, mode os.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(name, flag, mode) //nolint:gosec // the path is the operator's
+	if err != nil {
+		return nil, err
+	}
+	if err := inspectLocked(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func inspectLocked(f *os.File) error {
+	if err := lock(f); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 { // a new file
+		return err
+	}
+	return inspect(f, info.Size())
+}
+
+// settle makes the buckets of a new file, and brings an old one to the current format.
+func (s *Store) settle() error {
+	have := uint64(0)
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		if b := tx.Bucket(metaBucket); b != nil {
+			have = number(b, formatKey)
+		}
+		return nil
+	})
+	switch {
+	case err != nil || have == format:
+		return err
+	case have > format:
+		return fmt.Errorf("the file has format %d, this program writes format %d: use a newer release", have, format)
+	case have > 0:
+		return s.db.Update(func(tx *bbolt.Tx) error { return migrate(tx, have, migrations()) })
+	}
+	if err := s.db.Update(prepare); err != nil {
+		return err
+	}
+	return syncDir(s.cfg.Path)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(path string) error {
+	d, err := os.Open(path) //nolint:gosec // the path is the operator's
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Close waits for writes and reads of the file that are under way and releases

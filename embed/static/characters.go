@@ -188,7 +188,7 @@ func (r *reader) long(t *characters) entry {
 	for range e.class() {
 		k, class := kind(r.byte()), r.byte()
 		t.long = append(t.long, newEntry(k, class, r.number()))
-		r.bad = r.bad || k >= long
+		r.bad = r.bad || k != letter && k != mark
 	}
 	return e
 }

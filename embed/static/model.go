@@ -92,3 +92,17 @@ func (m *model) weight(id uint32) uint64 {
 
 // row returns the numbers of a row, 128 more than the signed values.
 func (m *model) row(id uint32) *[Dims]byte { return (*[Dims]byte)(m.rows[int(id)*Dims:]) }
+
+// tokenize appends the ids of the tokens of text, as the reference tokenizer
+// finds them: normalise, split, look up.
+func (m *model) tokenize(s *splitter, dst []uint32, text string) []uint32 {
+	for s.start(text); s.next(m.characters); {
+		word, ok := s.known()
+		if !ok {
+			dst = append(dst, unknownToken)
+			continue
+		}
+		dst = m.vocabulary.pieces(dst, word)
+	}
+	return dst
+}

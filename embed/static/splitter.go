@@ -6,95 +6,119 @@ import "unicode/utf8"
 // looked up; a longer one is unknown.
 const maxWord = 100
 
-// splitter collects the word that is being read. It is reused; between texts it
-// is empty. Its memory is bounded, however long a word is.
+// splitter cuts a text into normalised words: runs of letters, and characters
+// that stand alone. Its memory is bounded, however long a word is, and its time
+// is linear in the length of the text. Bytes that are not UTF-8 read as U+FFFD,
+// which the reference drops.
 type splitter struct {
+	text  string // what is left of it
 	word  [maxWord * utf8.UTFMax]byte
 	size  int             // bytes of word
-	chars int             // characters of word and marks together
+	chars int             // characters of word and marks together, also when they do not fit
 	marks [maxWord]uint32 // combining marks since the last letter, by class; class<<21 | rune
 	held  int             // marks
 }
 
-// tokenize appends the ids of the tokens of text, as the reference tokenizer
-// does: normalise, split at white space and around punctuation, look up. Its
-// time is linear in the length of the text. Bytes that are not UTF-8 read as
-// U+FFFD, which the reference drops.
-func (m *model) tokenize(s *splitter, dst []uint32, text string) []uint32 {
-	for i, r := range text {
-		if r >= utf8.RuneSelf {
-			dst = m.char(s, dst, m.characters.of(r), r)
-			continue
-		}
-		c := m.characters.ascii[text[i]]
-		switch {
-		case c > ' ' && c < asciiAlone && s.held == 0:
-			s.letter(c)
-		case c == 0:
-		case c == ' ':
-			dst = m.endWord(s, dst)
-		case c >= asciiAlone:
-			dst = m.endWord(s, dst)
-			s.put(rune(c &^ asciiAlone))
-			dst = m.endWord(s, dst)
-		default:
-			s.put(rune(c))
-		}
-	}
-	return m.endWord(s, dst)
+// start begins a text.
+func (s *splitter) start(text string) {
+	s.text, s.size, s.chars, s.held = text, 0, 0, 0
 }
 
-// char takes in a character of any kind and appends the tokens of the words that
-// it ends.
-func (m *model) char(s *splitter, dst []uint32, e entry, r rune) []uint32 {
+// next reads the next word and reports whether there was one.
+func (s *splitter) next(t *characters) bool {
+	s.size, s.chars = 0, 0
+	for at := 0; at < len(s.text); {
+		c := s.text[at]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s.text[at:])
+			if ends, eaten := s.take(t, r); ends {
+				return s.end(at, n, eaten)
+			}
+			at += n
+			continue
+		}
+		switch a := t.ascii[c]; {
+		case a > ' ' && a < asciiAlone:
+			s.letter(a)
+		case a == ' ' && s.chars > 0:
+			return s.end(at, 1, true)
+		case a >= asciiAlone:
+			first := s.chars == 0
+			if first {
+				s.letter(a &^ asciiAlone)
+			}
+			return s.end(at, 1, first)
+		}
+		at++
+	}
+	return s.end(len(s.text), 0, true)
+}
+
+// end finishes the word before or, if it was eaten, with the character of n
+// bytes at the given place, and reports whether there is a word.
+func (s *splitter) end(at, n int, eaten bool) bool {
+	if eaten {
+		at += n
+	}
+	s.text = s.text[at:]
+	s.settle()
+	return s.chars > 0
+}
+
+// known returns the word, or false if it is longer than any that is looked up.
+func (s *splitter) known() (word []byte, ok bool) {
+	return s.word[:s.size], s.chars <= maxWord
+}
+
+// take handles a character outside ASCII. It reports whether the word ends with
+// it, and then whether it was eaten or begins the next word.
+func (s *splitter) take(t *characters, r rune) (ends, eaten bool) {
+	e := t.of(r)
 	switch e.kind() {
-	case letter:
-		s.put(e.rune(r))
-	case alone:
-		dst = m.endWord(s, dst)
-		s.put(e.rune(r))
-		dst = m.endWord(s, dst)
 	case space:
-		dst = m.endWord(s, dst)
-	case drop:
-	case divide:
-		s.settle()
-	case mark:
-		s.hold(e.rune(r), e.class())
+		return s.chars > 0, true
+	case alone:
+		first := s.chars == 0
+		if first {
+			s.put(e.rune(r))
+		}
+		return true, first
+	case letter, mark:
+		s.part(e, r)
 	case long:
-		for _, part := range m.characters.long[e.index():][:e.class()] {
-			dst = m.char(s, dst, part, 0)
+		for _, part := range t.long[e.index():][:e.class()] {
+			s.part(part, 0)
 		}
 	case hangul:
 		s.hangul(r)
+	case divide:
+		s.settle()
+	case drop:
 	}
-	return dst
+	return false, false
 }
 
-// endWord appends the tokens of the word, if there is one, and begins a new one.
-func (m *model) endWord(s *splitter, dst []uint32) []uint32 {
-	if s.chars == 0 {
-		return dst
+// part appends a letter or keeps a mark.
+func (s *splitter) part(e entry, r rune) {
+	if e.kind() == mark {
+		s.hold(e.rune(r), e.class())
+		return
 	}
-	s.settle()
-	if s.chars > maxWord {
-		dst = append(dst, unknownToken)
-	} else {
-		dst = m.vocabulary.pieces(dst, s.word[:s.size])
-	}
-	s.size, s.chars = 0, 0
-	return dst
+	s.put(e.rune(r))
 }
 
-// letter appends an ASCII letter, when no marks are held.
+// letter appends an ASCII character.
 func (s *splitter) letter(c byte) {
+	if s.held > 0 {
+		s.settle()
+	}
 	if s.chars++; s.chars <= maxWord {
 		s.word[s.size] = c
 		s.size++
 	}
 }
 
-// put appends a letter.
+// put appends a character.
 func (s *splitter) put(r rune) {
 	s.settle()
 	if s.chars++; s.chars <= maxWord {

@@ -125,6 +125,7 @@ def encode(tokenizer: Tokenizer) -> bytes:
         elif kind == MARK:
             out.append(value)
         elif kind == LONG:
+            assert all(k in (LETTER, MARK) for k, _ in value), value
             out.append(len(value))
             for k, c in value:
                 out += bytes([k, combining(c)]) + uvarint(ord(c))

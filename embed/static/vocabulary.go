@@ -3,7 +3,6 @@ package static
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 )
 
 const (
@@ -94,7 +93,8 @@ func (v *vocabulary) find(piece []byte, h uint64, isInner bool) (id uint32, ok b
 }
 
 // longest returns the longest token that begins rest, and its length in bytes;
-// 0 if there is none.
+// 0 if there is none. It looks at no more than maxPiece bytes. Lengths that end
+// inside a character find nothing, because no token does.
 func (v *vocabulary) longest(rest []byte, isInner bool) (id uint32, size int) {
 	var hashes [maxPiece]uint64 // of the beginnings of rest
 	h := hashOf(isInner)
@@ -104,9 +104,6 @@ func (v *vocabulary) longest(rest []byte, isInner bool) (id uint32, size int) {
 		hashes[i] = h
 	}
 	for n := limit; n > 0; n-- {
-		if n < len(rest) && !utf8.RuneStart(rest[n]) {
-			continue
-		}
 		if id, ok := v.find(rest[:n], hashes[n-1], isInner); ok {
 			return id, n
 		}

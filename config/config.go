@@ -16,6 +16,10 @@ type Config struct {
 	// Listen is the address to serve on. Default 127.0.0.1:8080.
 	Listen string `yaml:"listen,omitempty"`
 
+	// Keys are what clients must show as a bearer token, any of them. Default:
+	// none, and everybody who reaches the address may do everything.
+	Keys []Secret `yaml:"keys,omitempty"`
+
 	// Store is the folder of a local store that is served as it is: this server
 	// is a replica for routers elsewhere, and has no shards.
 	Store string `yaml:"store,omitempty"`
@@ -27,6 +31,10 @@ type Config struct {
 	// Shards hold the data, each a disjoint part of it. At least one is needed,
 	// unless Store is set.
 	Shards []Shard `yaml:"shards,omitempty"`
+
+	// AsShard also serves the replica protocol over all shards, so that another
+	// router can use this one as a single shard.
+	AsShard bool `yaml:"as_shard,omitempty"`
 
 	Embed    Embed    `yaml:"embed,omitempty"`
 	LLM      LLM      `yaml:"llm,omitempty"`
@@ -84,6 +92,16 @@ type EmbedUpstream struct {
 	Dims     int     `yaml:"dims,omitempty"`     // of the model's vectors
 	Revision string  `yaml:"revision,omitempty"` // of the model, if the operator tells them apart
 	Weight   float64 `yaml:"weight,omitempty"`   // share of the load. Default 1
+	Tier     int     `yaml:"tier,omitempty"`     // used only while earlier tiers have no healthy upstream. Default 0
+	Slots    int     `yaml:"slots,omitempty"`    // calls it runs at one time. Default: not known
+	// Aborts says that a call which is cancelled stops costing anything.
+	Aborts bool `yaml:"aborts,omitempty"`
+	// Normalized asserts that the vectors have length 1.
+	Normalized bool `yaml:"normalized,omitempty"`
+	// SendDims asks the server to shorten its vectors to dims.
+	SendDims       bool   `yaml:"send_dims,omitempty"`
+	QueryPrefix    string `yaml:"query_prefix,omitempty"`    // put before every query
+	DocumentPrefix string `yaml:"document_prefix,omitempty"` // put before every document
 }
 
 // LLM lists the upstreams that write answers.
@@ -103,6 +121,8 @@ type LLMUpstream struct {
 	Model  string  `yaml:"model,omitempty"`
 	Weight float64 `yaml:"weight,omitempty"` // share of the load. Default 1
 	Slots  int     `yaml:"slots,omitempty"`  // answers it writes at one time. Default: not known
+	Tier   int     `yaml:"tier,omitempty"`   // used only while earlier tiers have no healthy upstream. Default 0
+	Aborts bool    `yaml:"aborts,omitempty"` // an answer that is cancelled stops costing anything
 }
 
 // Timeouts bound whole requests.

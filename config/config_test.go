@@ -118,7 +118,7 @@ func TestParse_namesPlaceAndRemedy(t *testing.T) {
 		want      []string
 	}{
 		{"unknown key", "shard:\n  - name: a\n", []string{"f.yaml:1:1: shard: unknown key; did you mean shards?"}},
-		{"unknown key, nothing near", shard + "telemetry: 1\n", []string{"f.yaml:5:1: telemetry: unknown key; known here: embed, hedge, limits, listen, llm, log, map, shards, store, timeouts"}},
+		{"unknown key, nothing near", shard + "telemetry: 1\n", []string{"f.yaml:5:1: telemetry: unknown key; known here: as_shard, embed, hedge, keys, limits, listen, llm, log, map, shards, store, timeouts"}},
 		{"nested key", "shards:\n  - name: a\n    replicas:\n      - ulr: http://x\n", []string{"f.yaml:4:9: shards[0].replicas[0].ulr: unknown key; did you mean url?"}},
 		{"number for text", shard + "listen: 8080\n", []string{"f.yaml:5:1: listen: is the number 8080, not a text: put it in quotes"}},
 		{"text for list", "shards: s0\n", []string{`f.yaml:1:1: shards: is the text "s0", not a list: write its items with a dash each`}},
@@ -176,6 +176,8 @@ func TestParse_checksValues(t *testing.T) {
 		{"static model", shard + "embed: {upstreams: [{kind: static, model: m}]}\n", "embed.upstreams[0].model: has no meaning here: the built-in kind needs none"},
 		{"extract key", shard + "llm: {upstreams: [{kind: extract, key: k}]}\n", "llm.upstreams[0].key: has no meaning here: the built-in kind needs none"},
 		{"slots", shard + "llm: {upstreams: [{kind: extract, slots: -1}]}\n", "llm.upstreams[0].slots: must not be negative"},
+		{"tier", shard + "embed: {upstreams: [{kind: static, tier: -1}]}\n", "embed.upstreams[0].tier: must not be negative"},
+		{"empty key", shard + "keys: ['']\n", "keys[0]: is empty: everybody would have it"},
 		{"quantile", shard + "hedge: {quantile: 1}\n", "hedge.quantile: must lie between 0 and 1"},
 		{"share", shard + "hedge: {share: 2}\n", "hedge.share: must lie between 0 and 1"},
 		{"searches", shard + "limits: {searches: -1}\n", "limits.searches: must not be negative"},

@@ -26,6 +26,9 @@ func (c *Config) Validate() error {
 func (c *Config) problems() []*Problem {
 	v := &validator{problems: problems{file: c.file, places: c.places}, urls: map[string]string{}, dirs: map[string]string{}}
 	v.listen(c.Listen)
+	for i, key := range c.Keys {
+		v.check(key != "", fmt.Sprintf("keys[%d]", i), "is empty: everybody would have it")
+	}
 	v.kindOfServer(c)
 	v.shards(c.Shards)
 	v.upstreams(c)
@@ -58,7 +61,7 @@ func (v *validator) kindOfServer(c *Config) {
 	}
 	v.own("store", c.Store)
 	for path, given := range map[string]bool{
-		"shards": len(c.Shards) > 0, "map": c.Map != "",
+		"shards": len(c.Shards) > 0, "map": c.Map != "", "as_shard": c.AsShard,
 		"embed": len(c.Embed.Upstreams) > 0, "llm": len(c.LLM.Upstreams) > 0,
 	} {
 		if given {
@@ -145,20 +148,22 @@ func (v *validator) upstreams(c *Config) {
 	for i, u := range c.Embed.Upstreams {
 		path := fmt.Sprintf("embed.upstreams[%d]", i)
 		v.unique(names, u.Name, path+".name")
-		v.weight(path, u.Weight)
+		v.load(path, u.Weight, u.Slots, u.Tier)
 		if v.kind(path, u.Kind, kindStatic) && u.Kind == kindOpenAI {
 			v.openAI(path, u.URL, u.Model)
 			v.check(u.Dims >= 1, path+".dims", "missing: how long are the model's vectors?")
 		} else if u.Kind == kindStatic {
-			v.bare(path, map[string]bool{"url": u.URL != "", "key": u.Key != "", "model": u.Model != "", "dims": u.Dims != 0, "revision": u.Revision != ""})
+			v.bare(path, map[string]bool{
+				"url": u.URL != "", "key": u.Key != "", "model": u.Model != "", "dims": u.Dims != 0, "revision": u.Revision != "",
+				"normalized": u.Normalized, "send_dims": u.SendDims, "query_prefix": u.QueryPrefix != "", "document_prefix": u.DocumentPrefix != "",
+			})
 		}
 	}
 	clear(names)
 	for i, u := range c.LLM.Upstreams {
 		path := fmt.Sprintf("llm.upstreams[%d]", i)
 		v.unique(names, u.Name, path+".name")
-		v.weight(path, u.Weight)
-		v.check(u.Slots >= 0, path+".slots", "must not be negative")
+		v.load(path, u.Weight, u.Slots, u.Tier)
 		if v.kind(path, u.Kind, kindExtract) && u.Kind == kindOpenAI {
 			v.openAI(path, u.URL, u.Model)
 		} else if u.Kind == kindExtract {
@@ -201,6 +206,12 @@ func (v *validator) figures(c *Config) {
 
 func (v *validator) weight(path string, w float64) {
 	v.check(w >= 0, path+".weight", "must not be negative")
+}
+
+func (v *validator) load(path string, weight float64, slots, tier int) {
+	v.weight(path, weight)
+	v.check(slots >= 0, path+".slots", "must not be negative")
+	v.check(tier >= 0, path+".tier", "must not be negative")
 }
 
 func (v *validator) log(l Log) {

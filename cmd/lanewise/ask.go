@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lanewise/lanewise/cmd/lanewise/internal/client"
+	"github.com/lanewise/lanewise/search/wire"
+)
+
+func newAsk(a *app) *cobra.Command {
+	var o searchOptions
+	var model string
+	cmd := &cobra.Command{
+		Use:   "ask [flags] QUESTION",
+		Short: "Answer a question, with citations",
+		Long: `Ask finds the passages that bear on a question and prints an answer that cites
+them. Where the server has no language model, the answer is quoted from the
+passages and says so.`,
+		Example: `  lanewise ask "How do I install it?"
+  lanewise ask --collection go -k 12 "How do I read a file line by line?"
+  lanewise ask --json "Who wrote it?" | jq -r .answer`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			find, err := o.request(cmd, strings.Join(args, " "))
+			if err != nil {
+				return err
+			}
+			req := wire.AnswerRequest{SearchRequest: find, Question: find.Text, Model: model}
+			req.Text = ""
+			return o.with(cmd.Context(), a, func(c *client.Client) error { return ask(cmd.Context(), a, c, answerRequest{req, o.json}) })
+		},
+	}
+	o.flags(cmd, a)
+	cmd.Flags().IntVarP(&o.k, "count", "k", 8, "passages that the answer may rest on")
+	cmd.Flags().StringVar(&model, "model", "", "model to ask (default: the server's)")
+	return cmd
+}
+
+type answerRequest struct {
+	wire.AnswerRequest
+
+	json bool
+}
+
+// ask prints an answer while it is written, and then its sources.
+func ask(ctx context.Context, a *app, c *client.Client, r answerRequest) error {
+	if r.json {
+		answer, err := c.Answer(ctx, r.AnswerRequest)
+		if err != nil {
+			return err
+		}
+		return writeJSON(a.out, answer)
+	}
+	// A piece of text may break a line, and nothing else, on the terminal.
+	text := strings.NewReplacer("\x1b", "", "\r", "", "\b", "")
+	answer, err := c.Stream(ctx, r.AnswerRequest, client.Listener{
+		Text: func(s string) { _, _ = fmt.Fprint(a.out, text.Replace(s)) },
+	})
+	_, _ = fmt.Fprintln(a.out)
+	if err != nil {
+		return err
+	}
+	a.printer().Sources(answer)
+	return nil
+}

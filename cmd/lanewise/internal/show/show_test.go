@@ -1,0 +1,71 @@
+package show
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lanewise/lanewise/search"
+	"github.com/lanewise/lanewise/search/wire"
+)
+
+func TestHits_areReadable(t *testing.T) {
+	var out strings.Builder
+	p := Printer{Out: &out, Width: 40}
+	p.Hits([]wire.Hit{
+		{ID: "a.md#x", Score: 0.83214, Text: "Guide > X\n\nIt is a\nlong text that does not fit on the line.", Metadata: json.RawMessage(`{"title":"Guide > X"}`)},
+		{ID: "b\x1b[2J", Score: -1, Metadata: json.RawMessage(`{"title":7}`)},
+	})
+	p.Report(2, wire.Report{ShardsAnswered: 3, ShardsAsked: 4, TookMS: 3.14, Hedges: 1, Failovers: 2, Missing: []wire.Missing{{Shard: "s2", Reason: search.TimedOut, Detail: "late"}}})
+	want := ` 1. 0.8321  a.md#x  Guide > X
+            It is a long text that…
+ 2. -1.0000  b[2J
+2 hits from 3 of 4 shards in 3.1 ms, 1 hedge, 2 failovers
+missing: shard s2 (timeout) late
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestSources_saysWhoWrote(t *testing.T) {
+	for model, want := range map[string]string{
+		"extract": "quoted from the passages, not generated, in 12.0 ms",
+		"gpt":     "written by gpt, in 12.0 ms",
+		"":        "no model was asked, in 12.0 ms",
+	} {
+		var out strings.Builder
+		p := Printer{Out: &out, Color: true}
+		p.Sources(wire.AnswerResponse{Model: model, Citations: []wire.Citation{{N: 1, ID: "a", Score: 0.5, Quote: "It is."}}, Report: wire.Report{TookMS: 12}})
+		want = "\n[1] \x1b[1ma\x1b[0m  \x1b[2m0.5000\x1b[0m\n    “It is.”\n\x1b[2m" + want + "\x1b[0m\n"
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", model, diff)
+		}
+	}
+}
+
+func TestFigures(t *testing.T) {
+	for _, c := range [][2]string{
+		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1,000"}, {Count(-1234567), "-1,234,567"}, {Count(-100), "-100"},
+		{Plural(1, "hit"), "1 hit"}, {Plural(0, "hit"), "0 hits"},
+		{Took(1500 * time.Millisecond), "1.50 s"}, {Took(123456 * time.Microsecond), "123 ms"}, {Took(1234 * time.Microsecond), "1.2 ms"},
+		{Bytes(1234), "1.2 kB"}, {Bytes(1_840_000), "1.8 MB"},
+		{Snippet("ééé ééé", 3), "ééé ééé"}, {Snippet(strings.Repeat("a", 50), 20), strings.Repeat("a", 19) + "…"},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("got %q, want %q", c[0], c[1])
+		}
+	}
+}
+
+func ExamplePrinter_Hits() {
+	p := Printer{Out: os.Stdout}
+	p.Hits([]wire.Hit{{ID: "os.ReadFile", Score: 0.61, Text: "ReadFile reads the named file."}})
+	// Output:
+	//  1. 0.6100  os.ReadFile
+	//             ReadFile reads the named file.
+}

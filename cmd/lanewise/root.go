@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/lanewise/lanewise/cmd/lanewise/internal/show"
+)
+
+// The exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// app is what the commands see of the world.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	env      func(string) string
+	terminal bool // out is one
+	progress bool // err is a terminal
+	width    int  // columns of the terminal; 0: not known
+}
+
+// system is the world of a process.
+func system() *app {
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv}
+	a.terminal = term.IsTerminal(int(os.Stdout.Fd()))
+	a.progress = term.IsTerminal(int(os.Stderr.Fd()))
+	if a.terminal {
+		a.width, _, _ = term.GetSize(int(os.Stdout.Fd()))
+	}
+	return a
+}
+
+// printer writes what people read.
+func (a *app) printer() show.Printer {
+	return show.Printer{Out: a.out, Color: a.terminal && a.env("NO_COLOR") == "", Width: a.width}
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func misuse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, a *app, args []string) int {
+	root, began := newRoot(a), false
+	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	cmd, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, new(usageError)) || !began:
+		_, _ = fmt.Fprintf(a.err, "lanewise: %v\nsee: %s --help\n", err, cmd.CommandPath())
+		return exitUsage
+	case ctx.Err() != nil:
+		err = errInterrupted
+	}
+	_, _ = fmt.Fprintln(a.err, "lanewise: "+strings.ReplaceAll(err.Error(), "\n", "\nlanewise: "))
+	return exitFailure
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "lanewise",
+		Short: "Search and answer over many shards and replicas",
+		Long: `lanewise carries a question from text to a cited answer over many shards and
+replicas, and always takes the fastest healthy lane.
+
+Start here:
+
+  lanewise demo                       see all of it at work on the Go documentation
+  lanewise serve                      a server with a store of its own
+  lanewise ingest ./docs              store a folder of Markdown and text files
+  lanewise search "how to install"    the passages that fit best
+  lanewise ask "How do I install it?" an answer that cites them`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(
+		newServe(a), newIngest(a), newSearch(a), newAsk(a), newCheck(a), newVersion(a),
+	)
+	return root
+}

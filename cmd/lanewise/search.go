@@ -1,0 +1,94 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lanewise/lanewise/cmd/lanewise/internal/client"
+	"github.com/lanewise/lanewise/search"
+	"github.com/lanewise/lanewise/search/wire"
+)
+
+// searchOptions are the flags that search and ask share.
+type searchOptions struct {
+	target
+	k       int
+	filter  string
+	mode    string
+	min     float64
+	timeout time.Duration
+	partial bool
+	json    bool
+}
+
+func (o *searchOptions) flags(cmd *cobra.Command, a *app) {
+	o.target.flags(cmd, a)
+	f := cmd.Flags()
+	f.StringVar(&o.tenant, "tenant", "", "only this tenant's documents")
+	f.StringVar(&o.filter, "filter", "", `condition on the metadata, as JSON: '{"year": {"$gte": 2020}}'`)
+	f.StringVar(&o.mode, "mode", "", "auto, dense, lexical or hybrid (default auto)")
+	f.Float64Var(&o.min, "min-score", 0, "leave out hits below this score")
+	f.DurationVar(&o.timeout, "timeout", 0, "for the whole request (default: the server's)")
+	f.BoolVar(&o.partial, "partial", false, "accept an answer in which shards are missing")
+	f.BoolVar(&o.json, "json", false, "print the server's answer as JSON")
+}
+
+// request is the search for a text.
+func (o *searchOptions) request(cmd *cobra.Command, text string) (wire.SearchRequest, error) {
+	r := wire.SearchRequest{
+		Collection: o.collection, Tenant: o.tenant, Text: text, K: o.k, Mode: o.mode,
+		TimeoutMS: int(o.timeout.Milliseconds()), Include: []string{"text", "metadata"},
+	}
+	if strings.TrimSpace(text) == "" {
+		return r, misuse("the text is empty")
+	}
+	if cmd.Flags().Changed("min-score") {
+		r.MinScore = &o.min
+	}
+	if o.partial {
+		r.OnPartial = "return"
+	}
+	if o.filter != "" {
+		f, err := search.ParseFilter([]byte(o.filter))
+		if err != nil {
+			return r, misuse("--filter: %w", err)
+		}
+		r.Filter = f
+	}
+	return r, nil
+}
+
+func newSearch(a *app) *cobra.Command {
+	var o searchOptions
+	cmd := &cobra.Command{
+		Use:   "search [flags] TEXT",
+		Short: "Find the passages that fit a text best",
+		Example: `  lanewise search "read a file line by line"
+  lanewise search --collection go -k 3 --filter '{"kind": "func"}' parse a date
+  lanewise search --json install | jq -r '.hits[].id'`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req, err := o.request(cmd, strings.Join(args, " "))
+			if err != nil {
+				return err
+			}
+			return o.with(cmd.Context(), a, func(c *client.Client) error {
+				found, err := c.Search(cmd.Context(), req)
+				if err != nil {
+					return err
+				}
+				if o.json {
+					return writeJSON(a.out, found)
+				}
+				a.printer().Hits(found.Hits)
+				a.printer().Report(len(found.Hits), found.Report)
+				return nil
+			})
+		},
+	}
+	o.flags(cmd, a)
+	cmd.Flags().IntVarP(&o.k, "count", "k", 5, "hits to show")
+	return cmd
+}

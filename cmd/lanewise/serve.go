@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lanewise/lanewise/config"
+)
+
+func newServe(a *app) *cobra.Command {
+	var file, listen, data string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a router, or a replica",
+		Long: `Serve runs what a configuration file describes until it is interrupted.
+
+Without a file it serves one local store from a folder of your own (` + "`--data`" + `, by
+default ` + defaultData("$XDG_DATA_HOME") + `), with the built-in embedding model, on this
+machine only.`,
+		Example: `  lanewise serve
+  lanewise serve --data ./store --listen 127.0.0.1:9000
+  lanewise serve -c lanewise.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := serveConfig(a, file, data)
+			if err != nil {
+				return err
+			}
+			if listen != "" {
+				cfg.Listen = listen
+			}
+			return serve(cmd.Context(), a, cfg)
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
+	cmd.Flags().StringVar(&listen, "listen", "", "address to serve on, instead of the configuration's")
+	cmd.Flags().StringVar(&data, "data", "", "folder of the local store, without a configuration")
+	cmd.MarkFlagsMutuallyExclusive("config", "data")
+	return cmd
+}
+
+// serveConfig loads a file, or describes a local store where there is none.
+func serveConfig(a *app, file, data string) (*config.Config, error) {
+	if file != "" {
+		return config.Load(file)
+	}
+	if data == "" {
+		base, err := dataHome(a)
+		if err != nil {
+			return nil, err
+		}
+		data = defaultData(base)
+	}
+	if err := os.MkdirAll(data, 0o750); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	a.printer().Line("no configuration: serving one local store in %s", data)
+	return config.Local(data), nil
+}
+
+func defaultData(base string) string { return filepath.Join(base, "lanewise") }
+
+// dataHome returns the folder in which programs keep a user's data.
+func dataHome(a *app) (string, error) {
+	if dir := a.env("XDG_DATA_HOME"); dir != "" {
+		return dir, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("find a folder for the data: %w; name one with --data", err)
+	}
+	return filepath.Join(home, ".local", "share"), nil
+}
+
+func serve(ctx context.Context, a *app, cfg *config.Config) (err error) {
+	log := logger(a, cfg.Resolved().Log)
+	sys, err := cfg.Build(ctx, config.Options{Log: log, Version: version()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sys.Close()) }()
+	l, err := net.Listen("tcp", sys.Listen)
+	if err != nil {
+		return fmt.Errorf("serve: %w; choose another address with --listen", err)
+	}
+	if !loopback(l.Addr()) && len(cfg.Keys) == 0 {
+		log.Warn("everybody who reaches this address may read and write: set keys, or listen on 127.0.0.1", "listen", l.Addr().String())
+	}
+	role := "router"
+	if sys.Router == nil {
+		role = "replica"
+	}
+	a.printer().Line("lanewise %s on http://%s (API: http://%s/docs), Ctrl-C ends it", role, l.Addr(), l.Addr())
+	return sys.Serve(ctx, l)
+}
+
+func loopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}

@@ -1,0 +1,163 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/lanewise/lanewise/adapters/local"
+	"github.com/lanewise/lanewise/adapters/remote"
+	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/httpapi"
+	"github.com/lanewise/lanewise/router"
+	"github.com/lanewise/lanewise/search"
+)
+
+// Options are what a program adds to a configuration.
+type Options struct {
+	Log     *slog.Logger // nil: none
+	Version string       // of the program, shown in the API's contract
+}
+
+// System is what a configuration describes, wired and open. It must be closed.
+type System struct {
+	Router  *router.Router // nil for a bare replica
+	Handler http.Handler   // the whole HTTP surface
+	Listen  string         // the address to serve on
+
+	store    search.Store // of a bare replica, or of a router that is a shard
+	shutdown time.Duration
+	closers  []func() error // in the order of opening
+}
+
+// Build opens the stores and wires everything. It makes no call to replicas or
+// upstreams, except that the router asks its replicas for their collections if
+// the configuration names no map.
+func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	r := c.Resolved()
+	s := &System{Listen: r.Listen, shutdown: r.Timeouts.Shutdown}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if r.Store != "" {
+		s.store, err = s.openLocal(r.Store)
+	} else {
+		err = s.openRouter(ctx, r, o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]string, len(r.Keys))
+	for i, key := range r.Keys {
+		keys[i] = string(key)
+	}
+	s.Handler, err = httpapi.New(httpapi.Config{
+		Router: s.Router, Store: s.store, Keys: keys,
+		MaxBody: int64(r.Limits.Body), Version: o.Version, Log: o.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build the HTTP surface: %w", err)
+	}
+	return s, nil
+}
+
+// Close closes everything in the reverse order of opening. Requests under way
+// should have ended.
+func (s *System) Close() error {
+	var errs []error
+	for _, closer := range slices.Backward(s.closers) {
+		errs = append(errs, closer())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+// opened has something closed at the end.
+func (s *System) opened(closer func() error) { s.closers = append(s.closers, closer) }
+
+func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
+	if c.Map != "" {
+		if err := os.MkdirAll(filepath.Dir(c.Map), 0o750); err != nil {
+			return fmt.Errorf("make the folder of the shard map: %w", err)
+		}
+	}
+	shards, err := s.openShards(c.Shards)
+	if err != nil {
+		return err
+	}
+	embedders, err := s.openEmbedders(ctx, c.Embed)
+	if err != nil {
+		return err
+	}
+	generator, err := s.openGenerator(c.LLM, embedders[0])
+	if err != nil {
+		return err
+	}
+	s.Router, err = router.New(router.Config{
+		Shards: shards, MapPath: c.Map, Embedders: embedders, Generator: generator, Lane: c.Hedge.lane(),
+		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
+		ExtraAttempts: c.Limits.ExtraAttempts, MaxInflight: c.Limits.Searches, Log: o.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("build the router: %w", err)
+	}
+	s.opened(s.Router.Close)
+	if c.AsShard {
+		s.store = s.Router
+	}
+	return nil
+}
+
+func (h Hedge) lane() balance.LaneConfig {
+	if h.Off {
+		return balance.LaneConfig{HedgeDelay: -1}
+	}
+	return balance.LaneConfig{HedgeDelay: h.Delay, HedgeQuantile: h.Quantile, HedgeShare: h.Share}
+}
+
+func (s *System) openShards(shards []Shard) ([]router.Shard, error) {
+	out := make([]router.Shard, len(shards))
+	for i, shard := range shards {
+		out[i] = router.Shard{Name: shard.Name, Weight: shard.Weight}
+		for j, replica := range shard.Replicas {
+			store, err := s.openReplica(replica)
+			if err != nil {
+				return nil, fmt.Errorf("shards[%d].replicas[%d]: %w", i, j, err)
+			}
+			out[i].Replicas = append(out[i].Replicas, router.Replica{Name: replica.Name, Weight: replica.Weight, Store: store})
+		}
+	}
+	return out, nil
+}
+
+func (s *System) openReplica(r Replica) (search.Store, error) {
+	if r.Path != "" {
+		return s.openLocal(r.Path)
+	}
+	store, err := remote.New(remote.Config{URL: r.URL, Key: string(r.Key)})
+	if err != nil {
+		return nil, err
+	}
+	s.opened(store.Close)
+	return store, nil
+}
+
+func (s *System) openLocal(path string) (search.Store, error) {
+	store, err := local.Open(local.Config{Path: path})
+	if err != nil {
+		return nil, err
+	}
+	s.opened(store.Close)
+	return store, nil
+}

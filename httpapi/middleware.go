@@ -39,7 +39,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	n, err := w.ResponseWriter.Write(p)
+	n, err := w.ResponseWriter.Write(p) //nolint:gosec // bodies are JSON, text, or the page that html/template made
 	w.bytes += n
 	return n, err //nolint:wrapcheck // this is the writer
 }
@@ -122,7 +122,7 @@ func (s *server) serve(rt route) http.Handler {
 			return
 		}
 		defer cancel()
-		if err := rt.handle(rec, r.WithContext(ctx)); err != nil {
+		if err := rt.handle(rec, r.WithContext(ctx)); err != nil { //nolint:contextcheck // ctx is r's
 			s.fail(rec, r, err)
 		}
 	})

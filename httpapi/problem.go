@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -56,8 +57,7 @@ func refuse(status int, format string, args ...any) *httpError {
 
 // classify returns the status of an error. What nobody classified is a defect.
 func classify(err error) int {
-	var own *httpError
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*httpError](err); ok {
 		return own.status
 	}
 	for _, row := range statuses {
@@ -71,13 +71,11 @@ func classify(err error) int {
 // problem describes an error to the client.
 func problem(err error) wire.Problem {
 	p := wire.NewProblem(err, classify(err))
-	var partial *router.PartialError
-	if errors.As(err, &partial) {
+	if partial, ok := errors.AsType[*router.PartialError](err); ok {
 		report := wire.NewReport(partial.Report)
 		p.Report = &report
 	}
-	var unwritten *router.WriteError
-	if errors.As(err, &unwritten) {
+	if unwritten, ok := errors.AsType[*router.WriteError](err); ok {
 		p.Replicas = unwritten.Points
 	}
 	return p
@@ -97,11 +95,8 @@ func (s *server) fail(w *recorder, r *http.Request, err error) {
 	if p.Status >= http.StatusInternalServerError {
 		s.log.LogAttrs(r.Context(), slog.LevelWarn, "request failed", slog.String("request_id", w.id), slog.Any("error", err))
 	}
-	var own *httpError
-	if errors.As(err, &own) {
-		for name, values := range own.header {
-			w.Header()[name] = values
-		}
+	if own, ok := errors.AsType[*httpError](err); ok {
+		maps.Copy(w.Header(), own.header)
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("Www-Authenticate", "Bearer")

@@ -168,7 +168,7 @@ func (s *server) serverRoutes() []route {
 }
 
 // unknown answers where no route matches: 405 where another method would, else 404.
-func (s *server) unknown(w *recorder, r *http.Request) error {
+func (s *server) unknown(_ *recorder, r *http.Request) error {
 	var allowed []string
 	for _, method := range [...]string{"GET", "POST", "PUT", "DELETE"} {
 		probe := r.Clone(r.Context())

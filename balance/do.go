@@ -109,8 +109,8 @@ func run[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Conte
 			if l.won {
 				return keep(l, dispose), l.value, nil
 			}
-			if ctx.Err() != nil {
-				continue // whatever it says, the time is up
+			if l.err == nil || ctx.Err() != nil {
+				continue // it came second, and the winner is on its way; or the time is up
 			}
 			if !r.failed(l.attempt, l.err) {
 				return nil, value, r.errs[len(r.errs)-1]

@@ -11,9 +11,19 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// ask gets one shard's answer from whichever replica is fastest.
-func (r *Router) ask(ctx context.Context, s *shard, q search.Query) answer {
-	result, err := balance.Do(ctx, s.pool, balance.Call{Class: class(q)},
+// asking is what one shard is asked in one round: some legs of the query, each
+// for so many rows.
+type asking struct {
+	at   int   // position in the gathering's shards
+	legs []int // of the query
+	rows []int // of each of them
+}
+
+// ask gets one shard's answer from whichever replica is fastest, and hands it
+// to the gathering.
+func (r *Router) ask(ctx context.Context, g *gathering, a asking) error {
+	q := g.queryFor(a)
+	result, err := balance.Do(ctx, g.topo.shards[g.shards[a.at]].pool, balance.Call{Class: class(g.query)},
 		func(ctx context.Context, replica Replica) (search.Result, error) {
 			result, err := replica.Store.Search(ctx, q)
 			if err == nil && len(result.Lists) != len(q.Legs) {
@@ -21,7 +31,28 @@ func (r *Router) ask(ctx context.Context, s *shard, q search.Query) answer {
 			}
 			return result, whole(err)
 		})
-	return answer{result: result, err: err}
+	if err != nil {
+		g.fail(a, err)
+		return err
+	}
+	g.put(a, result)
+	return nil
+}
+
+// queryFor is the query as one shard gets it. The breadth of an approximate
+// search follows from what the whole query asks for, not from the rows that this
+// shard is expected to contribute.
+func (g *gathering) queryFor(a asking) search.Query {
+	q := g.query
+	q.Fields = g.fields
+	q.Legs = make([]search.Leg, len(a.legs))
+	for i, leg := range a.legs {
+		q.Legs[i] = g.query.Legs[leg]
+		if q.Legs[i].K = a.rows[i]; a.rows[i] < g.query.Legs[leg].K {
+			q.Legs[i].EF = max(q.Legs[i].EF, g.query.Legs[leg].K)
+		}
+	}
+	return q
 }
 
 // whole turns a replica's partial answer into its failure: a replica that
@@ -41,7 +72,7 @@ func class(q search.Query) string {
 	for _, leg := range q.Legs {
 		rows += leg.K
 	}
-	name := "k" + strconv.Itoa((bits.Len(uint(rows))+1)/2)
+	name := "k" + strconv.Itoa((bits.Len(uint(rows))+1)/2) //nolint:gosec // rows are positive
 	if !q.Filter.IsZero() {
 		name += "f"
 	}

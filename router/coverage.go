@@ -67,24 +67,35 @@ func (c *counts) forget(name string) {
 	delete(c.asked, name)
 }
 
+// documents returns how many documents each asked shard holds, as far as known.
+func (r *Router) documents(g *gathering) []float64 {
+	all := r.counts.of(g.collection.Name, func(ctx context.Context) []float64 {
+		return r.countShards(ctx, g.topo, g.collection.Name)
+	})
+	docs := make([]float64, len(g.shards))
+	for at, shard := range g.shards {
+		docs[at] = all[shard]
+	}
+	return docs
+}
+
 // cover fills in the report's coverage: the share of the asked documents that
 // the shards which answered hold.
 func (r *Router) cover(g *gathering) {
-	docs := r.counts.of(g.collection.Name, func(ctx context.Context) []float64 { return r.countShards(ctx, g.topo, g.collection.Name) })
+	g.report.Complete, g.report.Coverage = len(g.failed) == 0, 1
+	if g.report.Complete {
+		return
+	}
 	var all, answered float64
-	for i, shard := range g.asked {
-		all += docs[shard]
-		if g.answers[i].err == nil {
-			answered += docs[shard]
+	for at, n := range r.documents(g) {
+		all += n
+		if g.errs[at] == nil {
+			answered += n
 		}
 	}
-	g.report.Complete = len(g.failed) == 0
-	switch {
-	case g.report.Complete:
-		g.report.Coverage = 1
-	case all > 0:
+	if all > 0 {
 		g.report.Coverage = answered / all
-	default: // empty shards: each counts alike
+	} else { // empty shards: each counts alike
 		g.report.Coverage = float64(g.report.ShardsAnswered) / float64(g.report.ShardsAsked)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ func failing(err error) *fake {
 func listsOf(q search.Query, hits ...search.Hit) search.Result {
 	res := search.Result{Lists: make([]search.List, len(q.Legs))}
 	for i := range res.Lists {
-		res.Lists[i] = search.List{Hits: hits, Exhausted: true, Prefix: true}
+		res.Lists[i] = search.List{Hits: slices.Clone(hits), Exhausted: true, Prefix: true}
 	}
 	return res
 }

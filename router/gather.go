@@ -3,54 +3,153 @@ package router
 import (
 	"context"
 	"errors"
+	"math/bits"
+	"slices"
+	"strconv"
 
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 )
 
-// gathering is a query with its shards' answers, by position.
+// gathering is a query on its way through the shards. Shards hand in their
+// answers by position, so no lock is needed.
 type gathering struct {
 	topo       *topology
 	collection search.Collection
-	query      search.Query
-	asked      []int    // indices of shards
-	answers    []answer // of asked[i]
+	query      search.Query // legs ask for what the whole query wants
+	fields     search.Fields
+	shards     []int          // indices of the shards that are asked
+	legs       []merge.Gather // by leg of the query
+	rows       [][]int        // by leg: what each shard is asked for first
+	errs       []error        // by position: the shard's last failure
+	class      string         // of the quota of rows
 	report     search.Report
 	failed     []*ShardError
 }
 
+// begin routes a query and decides how many rows each shard is asked for.
+func (r *Router) begin(t *topology, c search.Collection, q search.Query) *gathering {
+	g := &gathering{topo: t, collection: c, query: q, fields: q.Fields, shards: t.m.Route(c, q.Tenant)}
+	g.legs = make([]merge.Gather, len(q.Legs))
+	g.rows = make([][]int, len(q.Legs))
+	g.errs = make([]error, len(g.shards))
+	docs := r.documents(g)
+	for i, leg := range q.Legs {
+		g.class = c.Name + "/k" + strconv.Itoa(bits.Len(uint(leg.K))) //nolint:gosec // k is positive
+		if leg.Only != nil {
+			g.rows[i] = slices.Repeat([]int{leg.K}, len(g.shards))
+		} else {
+			g.rows[i] = r.quota.Rows(g.class, leg.K, docs)
+		}
+		g.legs[i].Start(leg.K, g.rows[i])
+	}
+	return g
+}
+
+// round is the first round: every shard, every leg.
+func (g *gathering) round() []asking {
+	round := make([]asking, len(g.shards))
+	for at := range round {
+		round[at].at = at
+		for leg := range g.legs {
+			round[at].legs = append(round[at].legs, leg)
+			round[at].rows = append(round[at].rows, g.rows[leg][at])
+		}
+	}
+	return round
+}
+
+// next is a further round: the shards that could still hide a hit, and nothing
+// where none can.
+func (g *gathering) next() []asking {
+	var round []asking
+	for leg := range g.legs {
+		for _, refill := range g.legs[leg].Next() {
+			i := slices.IndexFunc(round, func(a asking) bool { return a.at == refill.Shard })
+			if i < 0 {
+				round, i = append(round, asking{at: refill.Shard}), len(round)
+			}
+			round[i].legs, round[i].rows = append(round[i].legs, leg), append(round[i].rows, refill.Rows)
+		}
+	}
+	return round
+}
+
+// put hands in a shard's lists.
+func (g *gathering) put(a asking, result search.Result) {
+	shard := g.shards[a.at]
+	name := g.topo.shards[shard].name
+	for i, leg := range a.legs {
+		list := result.Lists[i]
+		for j := range list.Hits {
+			list.Hits[j].Shard = name
+			if list.Hits[j].Collection == "" {
+				list.Hits[j].Collection = g.query.Collection
+			}
+		}
+		g.legs[leg].Put(a.at, list, func(h *search.Hit) bool { return g.mayAnswer(shard, h) })
+	}
+}
+
+// fail records that a shard did not answer.
+func (g *gathering) fail(a asking, err error) {
+	g.errs[a.at] = err
+	for _, leg := range a.legs {
+		g.legs[leg].Fail(a.at)
+	}
+}
+
+// mayAnswer refuses points of another tenant or collection, and points that
+// another shard owns.
+func (g *gathering) mayAnswer(shard int, h *search.Hit) bool {
+	if h.Tenant != g.query.Tenant || h.Collection != g.query.Collection {
+		return false
+	}
+	if by := g.collection.Placement.By; by == search.ByKey || by == search.ByExternal {
+		return true // the owner is not a function of the key
+	}
+	return g.topo.m.Owner(g.collection, h.Key, nil) == shard
+}
+
 // gather merges what the shards answered and reports what is missing.
 func (r *Router) gather(ctx context.Context, g *gathering) (search.Result, error) {
-	if err := ctx.Err(); err != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
 		return search.Result{}, context.Cause(ctx) // the caller left: nobody reads the report
 	}
-	g.report = search.Report{ShardsAsked: len(g.asked), Epoch: g.topo.m.Epoch()}
-	lists := make([][]search.List, len(g.query.Legs)) // by leg
-	for i, a := range g.answers {
-		if a.err != nil {
-			g.miss(g.asked[i], a.err)
-			continue
-		}
-		g.report.ShardsAnswered++
-		for leg, list := range a.result.Lists {
-			g.report.RowsAsked += g.query.Legs[leg].K
-			lists[leg] = append(lists[leg], g.keep(g.asked[i], list))
-		}
-	}
-	result := search.Result{Lists: make([]search.List, len(lists))}
-	for leg := range lists {
-		result.Lists[leg] = join(g.query.Legs[leg].K, lists[leg])
+	g.report = search.Report{ShardsAsked: len(g.shards), Epoch: g.topo.m.Epoch()}
+	result := search.Result{Lists: make([]search.List, len(g.legs))}
+	for leg := range g.legs {
+		result.Lists[leg] = g.legs[leg].List()
+		tally := g.legs[leg].Tally()
 		g.report.Dropped += result.Lists[leg].Dropped
+		g.report.RowsAsked += tally.RowsAsked
+		g.report.RowsSaved += tally.RowsSaved
+		g.report.Refills += tally.Refills
+		for _, at := range tally.Uncertain {
+			if g.errs[at] == nil {
+				g.errs[at] = fault.New(fault.Unavailable, "the shard cannot show that its list holds all that it should")
+			}
+		}
 	}
+	r.quota.Saw(g.class, g.report.Refills > 0)
+	g.miss()
 	r.cover(g)
 	result.Report = g.report
 	return result, g.verdict()
 }
 
-// miss records a shard without an answer.
-func (g *gathering) miss(shard int, err error) {
-	e := &ShardError{Shard: g.topo.shards[shard].name, Reason: reason(err), Err: err}
-	g.failed = append(g.failed, e)
-	g.report.Missing = append(g.report.Missing, search.Missing{Shard: e.Shard, Reason: e.Reason, Detail: err.Error()})
+// miss records the shards without an answer.
+func (g *gathering) miss() {
+	for at, err := range g.errs {
+		if err == nil {
+			g.report.ShardsAnswered++
+			continue
+		}
+		e := &ShardError{Shard: g.topo.shards[g.shards[at]].name, Reason: reason(err), Err: err}
+		g.failed = append(g.failed, e)
+		g.report.Missing = append(g.report.Missing, search.Missing{Shard: e.Shard, Reason: e.Reason, Detail: err.Error()})
+	}
 }
 
 // verdict is nil for a complete answer. If no shard answered it is what they

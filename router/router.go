@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/shardmap"
 )
@@ -33,6 +34,7 @@ type Router struct {
 	clock  clock
 	gate   gate
 	counts counts
+	quota  merge.Quota
 	lane   *balance.Lane
 	writes sync.WaitGroup // writes to replicas that are still under way
 }

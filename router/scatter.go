@@ -1,16 +1,6 @@
 package router
 
-import (
-	"sync"
-
-	"github.com/lanewise/lanewise/search"
-)
-
-// answer is what one shard said: a result or an error.
-type answer struct {
-	result search.Result
-	err    error
-}
+import "sync"
 
 // scatter asks n times, side by side, and returns the answers by position. One
 // answer's failure does not disturb the others; a single one is asked inline.

@@ -2,11 +2,9 @@ package router
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
-	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -54,16 +52,19 @@ func (t *topology) checkQuery(q search.Query) (search.Query, error) {
 	return q, nil
 }
 
-// searchOn is the road below the text, on one snapshot: route, scatter, gather.
+// searchOn is the road below the text, on one snapshot: route, then scatter
+// until the shards' lists certify that nothing is missing, then gather.
 func (r *Router) searchOn(ctx context.Context, t *topology, q search.Query) (search.Result, error) {
 	c, ok := t.m.Collection(q.Collection)
 	if !ok {
 		return search.Result{}, unknownCollection(q.Collection)
 	}
-	g := &gathering{topo: t, collection: c, query: q, asked: t.m.Route(c, q.Tenant)}
 	before, cancel := beforeDeadline(ctx)
 	defer cancel()
-	g.answers = scatter(len(g.asked), func(i int) answer { return r.ask(before, t.shards[g.asked[i]], q) })
+	g := r.begin(t, c, q)
+	for round := g.round(); len(round) > 0; round = g.next() {
+		scatter(len(round), func(i int) error { return r.ask(before, g, round[i]) })
+	}
 	return r.gather(ctx, g)
 }
 
@@ -77,39 +78,3 @@ func beforeDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	reserve := min(time.Until(deadline)/20, 50*time.Millisecond)
 	return context.WithDeadline(ctx, deadline.Add(-reserve))
 }
-
-// keep drops the rows that a shard may not answer with: points of another
-// tenant or collection, points that another shard owns, and scores that are not
-// finite. What is dropped is counted.
-func (g *gathering) keep(shard int, list search.List) search.List {
-	kept := list.Hits[:0:0]
-	for i, h := range list.Hits {
-		h.Shard = g.topo.shards[shard].name
-		if h.Collection == "" {
-			h.Collection = g.query.Collection
-		}
-		if g.foreign(shard, h) {
-			list.Dropped++
-			continue
-		}
-		if kept == nil {
-			kept = make([]search.Hit, 0, len(list.Hits)-i)
-		}
-		kept = append(kept, h)
-	}
-	list.Hits = kept
-	return list
-}
-
-func (g *gathering) foreign(shard int, h search.Hit) bool {
-	switch {
-	case h.Tenant != g.query.Tenant, h.Collection != g.query.Collection, math.IsNaN(h.Score), math.IsInf(h.Score, 0):
-		return true
-	case g.collection.Placement.By == search.ByKey, g.collection.Placement.By == search.ByExternal:
-		return false // the owner is not a function of the key
-	}
-	return g.topo.m.Owner(g.collection, h.Key, nil) != shard
-}
-
-// join merges the lists of one leg.
-func join(k int, lists []search.List) search.List { return merge.TopK(k, lists...) }

@@ -66,7 +66,7 @@ type Leg struct {
 	Dense      []float32 // the query vector of a dense leg
 	Sparse     Sparse    // the query vector of a lexical leg
 	K          int       // length of the list wanted, at least 1
-	EF         int       // search breadth of an approximate index; 0: the engine's own
+	EF         int       // least search breadth of an approximate index; 0: the engine's own
 	Exact      bool      // scan instead of using an approximate index
 	Only       []Key     // if set: rank exactly these points and no others
 }
@@ -123,7 +123,8 @@ type Result struct {
 }
 
 // Searcher answers queries. A replica, a shard, the router and a remote router
-// are Searchers; so is anything that decorates one. Safe for concurrent use.
+// are Searchers; so is anything that decorates one. The result belongs to the
+// caller. Safe for concurrent use.
 type Searcher interface {
 	Search(ctx context.Context, q Query) (Result, error)
 }

@@ -11,8 +11,8 @@ const maxDims = 65_536
 // answers. An absent metric is "cosine".
 type Collection struct {
 	Name        string        `json:"name,omitzero"` // in a request: absent, or the name in the path
-	Dims        int           `json:"dims"`          // 1 to 65,536
-	Metric      search.Metric `json:"metric"`
+	Dims        int           `json:"dims,omitzero"` // 1 to 65,536; absent: those of the space, or of the server's first embedder
+	Metric      search.Metric `json:"metric,omitzero"`
 	Space       string        `json:"space,omitzero"`
 	StrictSpace bool          `json:"strict_space,omitzero"`
 	Placement   Placement     `json:"placement,omitzero"`
@@ -50,7 +50,7 @@ func (c *Collection) check() error {
 		return fault.BadField("/points", "is counted by the server")
 	}
 	return firstOf(
-		checkRange("/dims", c.Dims, 1, maxDims),
+		checkRange("/dims", c.Dims, 0, maxDims),
 		checkWord("/metric", string(c.Metric), string(search.Cosine), string(search.Dot), string(search.Euclidean)),
 		c.Placement.check(),
 	)

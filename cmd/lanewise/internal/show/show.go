@@ -85,14 +85,11 @@ func (p Printer) Sources(a wire.AnswerResponse) {
 			p.Line("    “%s”", quote)
 		}
 	}
-	by := "written by " + Printable(a.Model)
-	if a.Model == "extract" {
-		by = "quoted from the passages, not generated"
-	}
+	by := "model " + Printable(a.Model)
 	if a.Model == "" {
 		by = "no model was asked"
 	}
-	p.Line("%s", p.Dim(by+", in "+Millis(a.Report.TookMS)))
+	p.Line("%s", p.Dim(by+", "+Millis(a.Report.TookMS)))
 }
 
 // title returns the title or symbol in a point's metadata.
@@ -106,12 +103,17 @@ func title(meta json.RawMessage) string {
 	return m.Title
 }
 
-// body returns a passage without the title that it starts with.
+// body returns a passage without what it starts with for the sake of finding
+// it: titles and declarations, which end like no sentence.
 func body(h wire.Hit) string {
-	if t := title(h.Metadata); t != "" {
-		return strings.TrimPrefix(h.Text, t)
+	rest := h.Text
+	for {
+		first, more, ok := strings.Cut(rest, "\n\n")
+		if !ok || len(first) > 200 || strings.ContainsAny(first[max(len(first)-1, 0):], ".:!?") {
+			return rest
+		}
+		rest = strings.TrimLeft(more, "\n")
 	}
-	return h.Text
 }
 
 // Snippet returns the start of a text on one line of at most width letters, cut

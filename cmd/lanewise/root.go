@@ -96,7 +96,7 @@ Start here:
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(
-		newServe(a), newIngest(a), newSearch(a), newAsk(a), newCheck(a), newVersion(a),
+		newDemo(a), newServe(a), newIngest(a), newSearch(a), newAsk(a), newCheck(a), newVersion(a),
 	)
 	return root
 }

@@ -27,9 +27,10 @@ func (d *draft) upsert(p *search.Point) (stopped search.Version, ok bool, err er
 		d.bury(old)
 		part.forget(old)
 	}
-	c, row := part.grow(d.c.head.Collection.Dims)
+	c, row := part.grow()
 	copy(c.vector(row), p.Dense)
 	c.bare[row] = len(p.Dense) == 0
+	c.index(row, d.c.columns.number(p.Meta))
 	part.settle(d.c.head.Collection.Metric, id, at, hasDocument(p))
 	return 0, true, nil
 }

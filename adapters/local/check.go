@@ -58,8 +58,7 @@ func checkBatch(c *search.Collection, b *search.Batch) error {
 
 // within puts the place of a point before the field that err blames.
 func within(at string, err error) error {
-	var e *fault.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*fault.Error](err); ok {
 		e.Field = at + e.Field // err was made for this call alone
 	}
 	return err

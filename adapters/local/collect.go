@@ -65,7 +65,7 @@ func (c *collector) settle() {
 		if x.exact {
 			continue
 		}
-		x.score = c.probe.exact(c.part.blocks[x.block].vector(int(x.row)))
+		x.score = c.exact(c.part.blocks[x.block].vector(int(x.row)))
 		x.lower, x.upper, x.exact = x.score*c.unit, x.score*c.unit, true
 	}
 	slices.SortFunc(c.rows, c.compare)

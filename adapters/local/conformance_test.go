@@ -8,5 +8,8 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	adaptertest.Run(t, func(t *testing.T) search.Store { return open(t, t.TempDir()) })
+	adaptertest.Run(t, func(t *testing.T) search.Store {
+		t.Helper()
+		return open(t, t.TempDir())
+	})
 }

@@ -75,10 +75,8 @@ func decodeHeader(id uint32, record []byte) (h header, err error) {
 // shelf reads the documents of one collection within one transaction. It is not
 // safe for concurrent use.
 type shelf struct {
-	s    *Store
-	tx   *bbolt.Tx
-	docs *bbolt.Bucket
-	name string
+	rows, docs *bbolt.Bucket
+	name       string
 }
 
 // read calls f with the documents of a collection. The caller has acquired the
@@ -87,7 +85,11 @@ type shelf struct {
 func (s *Store) read(c *collection, f func(*shelf) error) error {
 	return s.guard("read "+c.head.Collection.Name, func() error {
 		return s.db.View(func(tx *bbolt.Tx) error {
-			return f(&shelf{s: s, tx: tx, docs: tx.Bucket(bucketName('d', c.id)), name: c.head.Collection.Name})
+			h := &shelf{rows: tx.Bucket(bucketName('r', c.id)), docs: tx.Bucket(bucketName('d', c.id)), name: c.head.Collection.Name}
+			if h.rows == nil || h.docs == nil {
+				return errNoCollection(h.name) // dropped since the snapshot
+			}
+			return f(h)
 		})
 	})
 }
@@ -95,9 +97,6 @@ func (s *Store) read(c *collection, f func(*shelf) error) error {
 // document returns the document of a record. It points into the file's map,
 // until the transaction ends.
 func (h *shelf) document(number uint64) (document, error) {
-	if h.docs == nil {
-		return document{}, fault.New(fault.NotFound, "collection %q was dropped", h.name)
-	}
 	d, err := decodeDocument(number, h.docs.Get(recordKey(number)))
 	if err != nil {
 		return d, fmt.Errorf("document %d of collection %q: %w", number, h.name, err)

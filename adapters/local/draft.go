@@ -15,7 +15,6 @@ type draft struct {
 	by         *edition
 	parts      map[string]*partDraft // those that were touched
 	rows, docs *bbolt.Bucket
-	buf        []byte // for one record
 	since      uint64 // number of the snapshot that is being made
 	graves     []grave
 	marks      []mark
@@ -24,8 +23,10 @@ type draft struct {
 // partDraft is a tenant's part that is being changed.
 type partDraft struct {
 	part
-	by  *edition
-	own []bool // block i has a bitmap of its own
+	by   *edition
+	dims int
+	cols int    // indexed fields
+	own  []bool // block i has a bitmap of its own
 }
 
 func newDraft(c *collection, by *edition) *draft {
@@ -38,7 +39,7 @@ func (d *draft) part(tenant string) *partDraft {
 	if p, ok := d.parts[tenant]; ok {
 		return p
 	}
-	p := &partDraft{by: d.by}
+	p := &partDraft{by: d.by, dims: d.c.head.Collection.Dims, cols: len(d.c.columns)}
 	if old, ok := d.c.tenants.get(tenant); ok {
 		p.part = *old
 		p.blocks = slices.Clone(old.blocks)
@@ -55,7 +56,7 @@ func (d *draft) done() *collection {
 		if ok {
 			d.c.points -= old.points
 		}
-		p.pack(d.c.head.Collection.Dims)
+		p.pack()
 		d.c.points += p.points
 		if p.ids.size == 0 {
 			d.c.tenants.remove(d.by, tenant)
@@ -83,11 +84,11 @@ func (p *partDraft) forget(old slot) {
 }
 
 // grow returns a chunk and the index of a free row in it, at the end of the part.
-func (p *partDraft) grow(dims int) (*chunk, int) {
+func (p *partDraft) grow() (*chunk, int) {
 	last := len(p.blocks) - 1
 	if last < 0 || p.blocks[last].n == len(p.blocks[last].ids) {
 		rows := min(max(p.points+p.dead, smallestChunk), largestChunk)
-		p.blocks = append(p.blocks, block{chunk: newChunk(dims, rows), live: make([]uint64, (rows+63)/64)})
+		p.blocks = append(p.blocks, block{chunk: newChunk(p.dims, p.cols, rows), live: make([]uint64, (rows+63)/64)})
 		p.own = append(p.own, true)
 		last++
 	}

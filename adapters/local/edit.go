@@ -17,6 +17,8 @@ type edit struct {
 	keeper *keeper
 	now    int64 // Unix milliseconds
 	by     *edition
+	fields []string // that new collections index
+	limit  int64    // of memory; 0: none
 	old    *state
 	next   *state
 	drafts map[string]*draft
@@ -74,6 +76,9 @@ func (e *edit) dispatch(b *search.Batch) (search.Written, error) {
 	if err := checkBatch(&d.c.head.Collection, b); err != nil {
 		return search.Written{}, err
 	}
+	if err := e.admit(&d.c.head.Collection, b); err != nil {
+		return search.Written{}, err
+	}
 	return e.change(d, b), nil
 }
 
@@ -106,7 +111,7 @@ func (e *edit) create(b *search.Batch) error {
 	if have, ok := e.next.collections[want.Name]; ok {
 		return sameCollection(have.head.Collection, want)
 	}
-	c := &collection{id: e.next.nextID, head: header{Collection: want}}
+	c := &collection{id: e.next.nextID, head: header{Collection: want}, columns: newColumns(e.fields)}
 	e.next.nextID++
 	e.next.collections[want.Name] = c
 	e.dirty = true

@@ -54,20 +54,24 @@ func putNumber(b *bbolt.Bucket, key []byte, n uint64) error {
 
 // load reads everything that is kept in memory and publishes the first snapshot.
 func (s *Store) load(tx *bbolt.Tx) error {
-	meta, headers := tx.Bucket(metaBucket), tx.Bucket(collectionBucket)
-	st := &state{epoch: number(meta, epochKey), nextID: uint32(number(meta, nextKey)), collections: map[string]*collection{}} //nolint:gosec // written from a uint32
-	err := headers.ForEach(func(k, v []byte) error {
-		id := binary.BigEndian.Uint32(k)
-		h, err := decodeHeader(id, v)
-		if err != nil {
-			return fmt.Errorf("header of collection %d: %w", id, err)
-		}
-		c, err := loadCollection(tx, id, h, &s.keeper)
-		st.collections[h.Collection.Name] = c
-		return err
-	})
+	heads, err := readHeaders(tx)
 	if err != nil {
 		return err
+	}
+	var need int64
+	for _, h := range heads {
+		need += h.need(len(newColumns(s.cfg.Index)))
+	}
+	if err := s.checkNeed(need); err != nil {
+		return err
+	}
+	meta := tx.Bucket(metaBucket)
+	st := &state{epoch: number(meta, epochKey), collections: map[string]*collection{}}
+	st.nextID = uint32(number(meta, nextKey)) //nolint:gosec // written from a uint32
+	for id, h := range heads {
+		if st.collections[h.Collection.Name], err = s.loadCollection(tx, id, h); err != nil {
+			return err
+		}
 	}
 	slices.SortFunc(s.keeper.marks, mark.byTime)
 	s.keeper.txid = tx.ID()
@@ -75,10 +79,26 @@ func (s *Store) load(tx *bbolt.Tx) error {
 	return nil
 }
 
+// readHeaders reads the headers of all collections, by number.
+func readHeaders(tx *bbolt.Tx) (map[uint32]header, error) {
+	heads := map[uint32]header{}
+	err := tx.Bucket(collectionBucket).ForEach(func(k, v []byte) error {
+		id := binary.BigEndian.Uint32(k)
+		h, err := decodeHeader(id, v)
+		if err != nil {
+			return fmt.Errorf("header of collection %d: %w", id, err)
+		}
+		heads[id] = h
+		return nil
+	})
+	return heads, err
+}
+
 // loadCollection reads the rows of one collection in the order in which they
 // were written: the last one of an id counts, and the others go to the keeper.
-func loadCollection(tx *bbolt.Tx, id uint32, h header, k *keeper) (*collection, error) {
-	d := newDraft(&collection{id: id, head: h}, new(edition))
+func (s *Store) loadCollection(tx *bbolt.Tx, id uint32, h header) (*collection, error) {
+	d := newDraft(&collection{id: id, head: h, columns: newColumns(s.cfg.Index)}, new(edition))
+	d.docs = tx.Bucket(bucketName('d', id))
 	seen := header{}
 	cursor := tx.Bucket(bucketName('r', id)).Cursor()
 	for key, value := cursor.First(); key != nil; key, value = cursor.Next() {
@@ -96,8 +116,8 @@ func loadCollection(tx *bbolt.Tx, id uint32, h header, k *keeper) (*collection, 
 		return nil, fmt.Errorf("collection %q: %d of %d rows are there, or others than were written",
 			h.Collection.Name, seen.Rows, h.Rows)
 	}
-	k.graves = append(k.graves, d.graves...)
-	k.marks = append(k.marks, d.marks...)
+	s.keeper.graves = append(s.keeper.graves, d.graves...)
+	s.keeper.marks = append(s.keeper.marks, d.marks...)
 	return d.done(), nil
 }
 
@@ -112,13 +132,30 @@ func (d *draft) place(number uint64, r *row) error {
 		d.mark(p, r.key, slot{version: r.version, record: number}, r.at)
 		return nil
 	}
+	values, err := d.indexed(number, r)
+	if err != nil {
+		return err
+	}
 	dims := d.c.head.Collection.Dims
 	if len(r.dense) != 0 && len(r.dense) != 4*dims {
 		return errDamaged
 	}
-	c, at := p.grow(dims)
+	c, at := p.grow()
 	putFloats(c.vector(at)[:len(r.dense)/4], r.dense)
 	c.bare[at] = len(r.dense) == 0
+	c.index(at, values)
 	p.settle(d.c.head.Collection.Metric, r.key.ID, slot{version: r.version, record: number}, r.flags&rowHasDoc != 0)
 	return nil
+}
+
+// indexed reads the indexed fields of a row's document.
+func (d *draft) indexed(number uint64, r *row) ([]uint32, error) {
+	if len(d.c.columns) == 0 || r.flags&rowHasDoc == 0 {
+		return nil, nil
+	}
+	doc, err := decodeDocument(number, d.docs.Get(recordKey(number)))
+	if err != nil {
+		return nil, err
+	}
+	return d.c.columns.number(doc.meta), nil
 }

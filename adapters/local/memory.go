@@ -30,6 +30,7 @@ type collection struct {
 	head    header
 	tenants tree[*part]
 	points  int // of all tenants
+	columns columns
 }
 
 // part is an immutable snapshot of the points of one tenant.
@@ -68,11 +69,12 @@ type chunk struct {
 	ids      []string
 	versions []search.Version
 	records  []uint64
-	docs     []bool // the record has a document beside it on disk
+	docs     []bool     // the record has a document beside it on disk
+	columns  [][]uint32 // values of the indexed fields
 }
 
-func newChunk(dims, rows int) *chunk {
-	return &chunk{
+func newChunk(dims, indexed, rows int) *chunk {
+	c := &chunk{
 		dims:     dims,
 		vectors:  make([]float32, rows*dims),
 		norms:    make([]float32, rows),
@@ -81,16 +83,17 @@ func newChunk(dims, rows int) *chunk {
 		versions: make([]search.Version, rows),
 		records:  make([]uint64, rows),
 		docs:     make([]bool, rows),
+		columns:  make([][]uint32, indexed),
 	}
+	for i := range c.columns {
+		c.columns[i] = make([]uint32, rows)
+	}
+	return c
 }
 
 func (c *chunk) vector(row int) []float32 { return c.vectors[row*c.dims : (row+1)*c.dims] }
 
 func (b block) isLive(row int) bool { return b.live[row/64]&(1<<(row%64)) != 0 }
-
-// perRow is about what a row costs in memory beside its vector, its id and its
-// tenant: the arrays of its chunk and its entry in the tree of ids.
-const perRow = 128
 
 // acquire returns the current snapshot, counted as being read, or nil once the
 // store is closed.

@@ -2,27 +2,30 @@ package local
 
 // pack copies the rows that stand for a point into new chunks once they are the
 // smaller part, so that memory and scans follow the number of points.
-func (p *partDraft) pack(dims int) {
+func (p *partDraft) pack() {
 	if p.dead < sparseEnough || p.dead < p.points {
 		return
 	}
-	packed := partDraft{by: p.by}
+	packed := partDraft{by: p.by, dims: p.dims, cols: p.cols}
 	packed.ids = p.ids
 	for _, b := range p.blocks {
 		for i := range b.n {
 			if b.isLive(i) {
-				packed.copyRow(dims, b, i)
+				packed.copyRow(b, i)
 			}
 		}
 	}
 	*p = packed
 }
 
-func (p *partDraft) copyRow(dims int, from block, i int) {
-	c, at := p.grow(dims)
+func (p *partDraft) copyRow(from block, i int) {
+	c, at := p.grow()
 	copy(c.vector(at), from.vector(i))
 	c.bare[at] = from.bare[i]
 	s := slot{version: from.versions[i], record: from.records[i]}
 	p.settle("", from.ids[i], s, from.docs[i])
 	c.norms[at] = from.norms[i]
+	for j := range c.columns {
+		c.columns[j][at] = from.columns[j][i]
+	}
 }

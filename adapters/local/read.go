@@ -99,7 +99,7 @@ func (s *Store) Count(ctx context.Context, collection, tenant string, f search.F
 	}
 	n := 0
 	err = s.read(c, func(h *shelf) error {
-		sv := &sieve{filter: f, shelf: h}
+		sv := newSieve(f, c.columns, h)
 		for _, b := range part.blocks {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -139,7 +139,7 @@ func (s *Store) Scroll(ctx context.Context, scan search.Scan) (search.Page, erro
 	}
 	w := walk{ctx: ctx, scan: &scan}
 	err = s.withDocuments(c, fields, func(h *shelf) error {
-		w.sieve = &sieve{filter: scan.Filter, shelf: h}
+		w.sieve = newSieve(scan.Filter, c.columns, h)
 		w.collection(c)
 		return w.err
 	})

@@ -76,7 +76,7 @@ func (w *sweep) work(ctx context.Context) ([]*collector, error) {
 		return collectors, w.blocks(ctx, collectors, nil)
 	}
 	err := w.s.read(w.c, func(h *shelf) error {
-		return w.blocks(ctx, collectors, &sieve{filter: w.filter, shelf: h})
+		return w.blocks(ctx, collectors, newSieve(w.filter, w.c.columns, h))
 	})
 	return collectors, err
 }
@@ -103,7 +103,7 @@ func scanBlock(index int, b block, collectors []*collector, sv *sieve) error {
 		if live == 0 {
 			continue
 		}
-		sv.turn()
+		live = sv.begin(b, word, live)
 		for _, c := range collectors {
 			for m := live; m != 0; m &= m - 1 {
 				row := word*64 + bits.TrailingZeros64(m)

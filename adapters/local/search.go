@@ -135,8 +135,7 @@ func (s *Store) rankOnly(q *search.Query, r *ranking) error {
 	keep := func(sv *sieve) error {
 		for _, at := range slots {
 			b := r.part.blocks[at.block]
-			sv.turn()
-			ok, err := sv.pass(b, int(at.row))
+			ok, err := sv.look(b, int(at.row))
 			if err != nil {
 				return err
 			}
@@ -151,7 +150,7 @@ func (s *Store) rankOnly(q *search.Query, r *ranking) error {
 	if q.Filter.IsZero() {
 		err = keep(nil)
 	} else {
-		err = s.read(r.c, func(h *shelf) error { return keep(&sieve{filter: q.Filter, shelf: h}) })
+		err = s.read(r.c, func(h *shelf) error { return keep(newSieve(q.Filter, r.c.columns, h)) })
 	}
 	r.best, r.exhausted = c.best()
 	return err

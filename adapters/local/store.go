@@ -3,15 +3,14 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
@@ -24,6 +23,16 @@ const fileName = "lanewise.db"
 type Config struct {
 	// Path is the store's directory. It is made if it is not there.
 	Path string
+	// Index names metadata fields, as dotted paths, on which filters are to be
+	// fast. A condition on another field reads the documents of the rows in
+	// question. The index is in memory: 4 bytes a row and field, and the distinct
+	// values, of which it holds 65,536 a field; naming a field makes opening read
+	// all documents.
+	Index []string
+	// MemoryLimit is how many bytes the vectors and ids may take. Open refuses a
+	// store that needs more, and Write what would exceed it. 0: Open refuses what
+	// the machine, or the process's cgroup, does not have free.
+	MemoryLimit int64
 }
 
 // Store is an embedded store. It is safe for concurrent use; reads never wait
@@ -56,7 +65,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, fault.Wrap(fault.Unavailable, "open local store", err)
 	}
 	s := &Store{
-		cfg:     cfg,
+		cfg:     Config{Path: cfg.Path, Index: slices.Clone(cfg.Index), MemoryLimit: cfg.MemoryLimit},
 		file:    filepath.Join(cfg.Path, fileName),
 		turn:    make(chan struct{}, 1),
 		helpers: make(chan struct{}, runtime.GOMAXPROCS(0)-1),
@@ -65,89 +74,6 @@ func Open(cfg Config) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-// mapped is how much address space a store maps at once: as long as the file is
-// smaller, a growing file never makes readers wait for a new map.
-const mapped = 1 << 30
-
-var errInUse = errors.New("the store is open in another process, or twice in this one")
-
-func (s *Store) open() error {
-	db, err := bbolt.Open(s.file, 0o600, &bbolt.Options{
-		OpenFile:        openInspected,
-		Timeout:         1, // the lock is there or it is not
-		NoFreelistSync:  true,
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: mapped,
-		NoStatistics:    true,
-	})
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return errInUse
-	case err != nil:
-		return err
-	}
-	s.db = db
-	if err := s.settle(); err != nil {
-		return err
-	}
-	return db.View(s.load)
-}
-
-// openInspected opens and locks the file and checks its structure.
-func openInspected(name string, flag int, mode os.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(name, flag, mode) //nolint:gosec // the path is the operator's
-	if err != nil {
-		return nil, err
-	}
-	if err := inspectLocked(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-func inspectLocked(f *os.File) error {
-	if err := lock(f); err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err != nil || info.Size() == 0 { // a new file
-		return err
-	}
-	return inspect(f, info.Size())
-}
-
-// settle makes the buckets of a new file, and brings an old one to the current format.
-func (s *Store) settle() error {
-	have := uint64(0)
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		if b := tx.Bucket(metaBucket); b != nil {
-			have = number(b, formatKey)
-		}
-		return nil
-	})
-	switch {
-	case err != nil || have == format:
-		return err
-	case have > format:
-		return fmt.Errorf("the file has format %d, this program writes format %d: use a newer release", have, format)
-	case have > 0:
-		return s.db.Update(func(tx *bbolt.Tx) error { return migrate(tx, have, migrations()) })
-	}
-	if err := s.db.Update(prepare); err != nil {
-		return err
-	}
-	return syncDir(s.cfg.Path)
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(path string) error {
-	d, err := os.Open(path) //nolint:gosec // the path is the operator's
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Close waits for writes and reads of the file that are under way and releases

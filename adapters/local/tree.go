@@ -161,7 +161,7 @@ func (t *tree[V]) remove(by *edition, key string) {
 	t.size--
 	root := t.root.own(by)
 	root.remove(by, key)
-	for root.kids != nil && len(root.kids) == 1 {
+	for len(root.kids) == 1 {
 		root = root.kids[0]
 	}
 	t.root = root

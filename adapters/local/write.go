@@ -119,6 +119,7 @@ func (s *Store) transact(group []*request) (next *state, err error) {
 		}
 		defer func() { _ = tx.Rollback() }() // has no effect after a commit
 		e = newEdit(s.state.Load(), &s.keeper, tx)
+		e.fields, e.limit = s.cfg.Index, s.cfg.MemoryLimit
 		for _, r := range group {
 			r.out, r.err = e.apply(&r.batch)
 			if e.failed != nil {

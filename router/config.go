@@ -41,6 +41,10 @@ type Config struct {
 	ExtraAttempts int           // hedges and failovers that one request may cost over all lanes; 0: 8, negative: none
 	MaxInflight   int           // searches at work at one time, beyond which more are shed; 0: 1,024
 
+	// CursorKey signs the cursors of pages. Routers with the same key read each
+	// other's; without one a key is drawn, and cursors end with the process.
+	CursorKey []byte
+
 	Trace *balance.Trace // called for every attempt of the shard lanes; nil: not
 	Log   *slog.Logger   // changes of state; nil: none
 }

@@ -67,13 +67,11 @@ func (c *counts) forget(name string) {
 	delete(c.asked, name)
 }
 
-// documents returns how many documents each asked shard holds, as far as known.
-func (r *Router) documents(g *gathering) []float64 {
-	all := r.counts.of(g.collection.Name, func(ctx context.Context) []float64 {
-		return r.countShards(ctx, g.topo, g.collection.Name)
-	})
-	docs := make([]float64, len(g.shards))
-	for at, shard := range g.shards {
+// documents returns how many documents each of some shards holds, as far as known.
+func (r *Router) documents(t *topology, c search.Collection, shards []int) []float64 {
+	all := r.counts.of(c.Name, func(ctx context.Context) []float64 { return r.countShards(ctx, t, c.Name) })
+	docs := make([]float64, len(shards))
+	for at, shard := range shards {
 		docs[at] = all[shard]
 	}
 	return docs
@@ -87,7 +85,7 @@ func (r *Router) cover(g *gathering) {
 		return
 	}
 	var all, answered float64
-	for at, n := range r.documents(g) {
+	for at, n := range r.documents(g.topo, g.collection, g.shards) {
 		all += n
 		if g.errs[at] == nil {
 			answered += n

@@ -3,7 +3,9 @@ package router
 import (
 	"bytes"
 	"compress/flate"
+	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -46,6 +48,63 @@ type candidate struct {
 
 // cursors signs and reads cursors.
 type cursors struct{ key []byte }
+
+// newCursors draws a key where none is given.
+func newCursors(key []byte) cursors {
+	if len(key) > 0 {
+		return cursors{key: key}
+	}
+	return cursors{key: []byte(rand.Text())}
+}
+
+// checkCursor opens the page that a request turns to.
+func (p *plan) checkCursor(c cursors) error {
+	switch {
+	case p.Cursor == nil:
+		return nil
+	case p.K > maxCursorK:
+		return fault.BadField("/k", "pages have at most %d hits, not %d", maxCursorK, p.K)
+	case *p.Cursor == "":
+		for _, l := range p.legs {
+			if l.collection.Name != p.legs[0].collection.Name {
+				return badCursor("pages over several collections are not possible")
+			}
+		}
+		return nil
+	}
+	opened, err := c.decode(*p.Cursor)
+	if err == nil && (opened.collection != p.legs[0].collection.Name || opened.tenant != p.Tenant) {
+		err = badCursor("belongs to another collection or tenant")
+	}
+	p.page = &opened
+	return err
+}
+
+// turn answers with the next page of an earlier search. Points that were
+// deleted since are passed over and counted.
+func (r *Router) turn(ctx context.Context, p *plan) (Response, error) {
+	c := p.legs[0].collection
+	hits := make([]search.Hit, len(p.page.candidates))
+	for i, k := range p.page.candidates {
+		hits[i] = search.Hit{Point: search.Point{Key: search.Key{Tenant: p.Tenant, ID: k.id}}, Collection: c.Name, Score: k.score, Raw: k.raw}
+	}
+	var res Response
+	var err error
+	if res.Hits, res.Report.Vanished, err = r.fetch(ctx, hits, p.page.k, p.Fields); err != nil {
+		return Response{}, err
+	}
+	for i := range res.Hits {
+		if c.Placement.By != search.ByKey && c.Placement.By != search.ByExternal {
+			res.Hits[i].Shard = p.topo.shards[p.topo.m.Owner(c, res.Hits[i].Key, nil)].name
+		}
+	}
+	res.Report.Complete, res.Report.Coverage = true, 1
+	res.Report.Mode, res.Report.Epoch = string(p.Mode), p.topo.m.Epoch()
+	rest := *p.page
+	rest.candidates = rest.candidates[len(res.Hits)+res.Report.Vanished:]
+	res.NextCursor, err = r.cursors.encode(rest)
+	return res, err
+}
 
 // encode writes a cursor. Where the candidates do not fit into 64 KiB, the
 // lowest ranked are left out. Without candidates there is no cursor.
@@ -101,7 +160,8 @@ func pack(body []byte) ([]byte, error) {
 		return nil, err
 	}
 	_, err = w.Write(body)
-	return out.Bytes(), errors.Join(err, w.Close())
+	err = errors.Join(err, w.Close())
+	return out.Bytes(), err
 }
 
 func (p page) body() []byte {

@@ -34,17 +34,26 @@ func (r *Router) begin(t *topology, c search.Collection, q search.Query) *gather
 	g.legs = make([]merge.Gather, len(q.Legs))
 	g.rows = make([][]int, len(q.Legs))
 	g.errs = make([]error, len(g.shards))
-	docs := r.documents(g)
 	for i, leg := range q.Legs {
-		g.class = c.Name + "/k" + strconv.Itoa(bits.Len(uint(leg.K))) //nolint:gosec // k is positive
+		g.class = quotaClass(c, leg.K)
 		if leg.Only != nil {
 			g.rows[i] = slices.Repeat([]int{leg.K}, len(g.shards))
 		} else {
-			g.rows[i] = r.quota.Rows(g.class, leg.K, docs)
+			g.rows[i] = r.rowsOf(t, c, q.Tenant, leg.K)
 		}
 		g.legs[i].Start(leg.K, g.rows[i])
 	}
 	return g
+}
+
+// rowsOf is how many rows to ask of each shard that holds a tenant's points.
+func (r *Router) rowsOf(t *topology, c search.Collection, tenant string, k int) []int {
+	return r.quota.Rows(quotaClass(c, k), k, r.documents(t, c, t.m.Route(c, tenant)))
+}
+
+// quotaClass groups searches that need refills about equally often.
+func quotaClass(c search.Collection, k int) string {
+	return c.Name + "/k" + strconv.Itoa(bits.Len(uint(k))) //nolint:gosec // k is positive
 }
 
 // round is the first round: every shard, every leg.

@@ -7,35 +7,95 @@ import (
 	"math"
 	"time"
 
-	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 )
 
 // plan is a request with its defaults filled in, on one snapshot of the topology.
 type plan struct {
 	Request
-	topo       *topology
+	topo    *topology
+	legs    []leg
+	depth   int   // candidates that each leg is asked for
+	page    *page // the page to turn to; nil: a new search
+	timeout time.Duration
+}
+
+// leg is a ranking that the plan asks for.
+type leg struct {
+	Leg
 	collection search.Collection
-	timeout    time.Duration
+	field      string // JSON pointer of the leg in the request
 }
 
 // plan fills in defaults and refuses what cannot be answered, before anything
 // is spent on it.
 func (r *Router) plan(q Request) (*plan, error) {
 	p := &plan{Request: q, topo: r.topo.Load()}
-	c, ok := p.topo.m.Collection(q.Collection)
-	if !ok {
-		return nil, unknownCollection(q.Collection)
-	}
-	p.collection = c
 	p.K = cmp.Or(q.K, 10)
 	p.timeout = cmp.Or(q.Timeout, r.cfg.SearchTimeout)
 	p.OnPartial = cmp.Or(q.OnPartial, FailPartial)
+	p.Fusion = cmp.Or(q.Fusion, merge.Completed)
 	if q.MinCoverage > 0 && q.OnPartial == "" {
 		p.OnPartial = ReturnPartial
 	}
-	return p, errors.Join(p.checkLimits(), p.checkMode(), p.checkTarget())
+	if err := p.spellOut(); err != nil {
+		return nil, err
+	}
+	p.depth = p.firstDepth()
+	return p, errors.Join(p.checkLimits(), p.checkMode(), p.checkRanking(), p.checkCursor(r.cursors))
+}
+
+// spellOut turns the short form of a request into legs, and checks them.
+func (p *plan) spellOut() error {
+	spelled, field := p.Legs, "/legs/"
+	switch {
+	case len(p.Legs) == 0:
+		spelled, field = []Leg{{Text: p.Text, Vector: p.Vector}}, ""
+	case p.Text != "" || len(p.Vector) > 0:
+		return fault.BadField("/legs", "give legs, or a text or vector, not both")
+	case len(p.Legs) > maxLegs:
+		return fault.BadField("/legs", "at most %d legs are possible, not %d", maxLegs, len(p.Legs))
+	}
+	for i, l := range spelled {
+		l.Collection = cmp.Or(l.Collection, p.Collection)
+		c, ok := p.topo.m.Collection(l.Collection)
+		if !ok {
+			return unknownCollection(l.Collection)
+		}
+		planned := leg{Leg: l, collection: c}
+		if field != "" {
+			planned.field = field + string(rune('0'+i))
+		}
+		if err := errors.Join(checkTenant(c, p.Tenant), p.checkTarget(planned)); err != nil {
+			return err
+		}
+		p.legs = append(p.legs, planned)
+	}
+	return nil
+}
+
+// maxLegs bounds the rankings of one request: each costs a scan of its own.
+const maxLegs = 8
+
+// firstDepth is how many candidates each leg is first asked for: more than k
+// where later steps choose among them.
+func (p *plan) firstDepth() int {
+	depth := p.K
+	if len(p.legs) > 1 {
+		depth = max(50, 4*p.K)
+	}
+	if p.MMR != nil {
+		depth = max(depth, 4*p.K)
+	}
+	if p.Group != nil {
+		depth = max(depth, 2*p.K)
+	}
+	if p.Cursor != nil {
+		depth = max(depth, min(maxCandidates, 10*p.K))
+	}
+	return min(depth, MaxK)
 }
 
 func unknownCollection(name string) error {
@@ -55,7 +115,7 @@ func (p *plan) checkLimits() error {
 	case p.OnPartial != FailPartial && p.OnPartial != ReturnPartial:
 		return fault.BadField("/on_partial", `must be "fail" or "return", is %q`, p.OnPartial)
 	}
-	return checkTenant(p.collection, p.Tenant)
+	return nil
 }
 
 // checkTenant refuses a request without a tenant on a collection of tenants:
@@ -73,31 +133,53 @@ func (p *plan) checkMode() error {
 		p.Mode = Dense
 		return nil
 	case Lexical, Hybrid:
-		return fault.BadField("/mode", "collection %q has no lexical leg: use \"dense\"", p.collection.Name)
+		return fault.BadField("/mode", "collection %q has no lexical leg: use \"dense\"", p.Collection)
 	default:
 		return fault.BadField("/mode", `must be "auto", "dense", "lexical" or "hybrid", is %q`, p.Mode)
 	}
 }
 
-// checkTarget checks what is to be found: one of a text and a fitting vector.
-func (p *plan) checkTarget() error {
+// checkRanking checks what becomes of the candidates.
+func (p *plan) checkRanking() error {
 	switch {
-	case p.Text == "" && len(p.Vector) == 0:
-		return fault.BadField("/text", "give a text or a vector to search for")
-	case p.Text != "" && len(p.Vector) > 0:
-		return fault.BadField("/vector", "give a text or a vector, not both")
-	case p.Text != "":
+	case p.Fusion != merge.Completed && p.Fusion != merge.RRF && p.Fusion != merge.DBSF:
+		return fault.BadField("/fusion", `must be "completed", "rrf" or "dbsf", is %q`, p.Fusion)
+	case p.MMR != nil && !(*p.MMR >= 0 && *p.MMR <= 1):
+		return fault.BadField("/mmr/lambda", "must be between 0 and 1, is %v", *p.MMR)
+	case p.Group != nil && p.Group.By == "":
+		return fault.BadField("/group/by", "must name a metadata field")
+	case p.Group != nil && p.Group.Size < 0:
+		return fault.BadField("/group/size", "must be at least 1, is %d", p.Group.Size)
+	}
+	for _, l := range p.legs {
+		if w := l.Weight; !(w >= 0) || math.IsInf(w, 0) {
+			return fault.BadField(l.field+"/weight", "must be a number, 0 or more")
+		}
+	}
+	return nil
+}
+
+// checkTarget checks what a leg is to find: one of a text and a fitting vector.
+func (p *plan) checkTarget(l leg) error {
+	switch {
+	case p.Cursor != nil && *p.Cursor != "":
+		return nil // the cursor knows what was found
+	case l.Text == "" && len(l.Vector) == 0:
+		return fault.BadField(l.field+"/text", "give a text or a vector to search for")
+	case l.Text != "" && len(l.Vector) > 0:
+		return fault.BadField(l.field+"/vector", "give a text or a vector, not both")
+	case l.Text != "":
 		return nil
 	}
-	if err := checkVector("/vector", p.Vector, p.collection); err != nil {
+	if err := checkVector(l.field+"/vector", l.Vector, l.collection); err != nil {
 		return err
 	}
-	switch space := p.collection.Space; {
-	case p.Space == "" && p.collection.StrictSpace:
-		return fault.BadField("/space", "collection %q wants raw vectors to name their space: it is %q", p.collection.Name, space)
+	switch space := l.collection.Space; {
+	case p.Space == "" && l.collection.StrictSpace:
+		return fault.BadField("/space", "collection %q wants raw vectors to name their space: it is %q", l.collection.Name, space)
 	case p.Space != "" && space != "" && p.Space != space:
 		return &fault.Error{Class: fault.Conflict, Field: "/space",
-			Message: "the vector is of space " + quoted(p.Space) + ", collection " + quoted(p.collection.Name) + " of " + quoted(space)}
+			Message: "the vector is of space " + quoted(p.Space) + ", collection " + quoted(l.collection.Name) + " of " + quoted(space)}
 	}
 	return nil
 }
@@ -115,51 +197,12 @@ func checkVector(field string, v []float32, c search.Collection) error {
 	return nil
 }
 
-// vectorize turns the plan into a query of vectors. Embedding may use half of
-// the time there is, so that the shards have the other half.
-func (r *Router) vectorize(ctx context.Context, p *plan, rec *recorder) (search.Query, error) {
-	vector := p.Vector
-	if p.Text != "" {
-		stage, cancel := shareOf(ctx, 0.5)
-		defer cancel()
-		v, err := r.embed(stage, p.collection, embed.Batch{Texts: []string{p.Text}, Task: embed.QueryTask})
-		if err != nil {
-			return search.Query{}, err
-		}
-		vector = v.Row(0)
-		rec.stage("embed")
-	}
-	return search.Query{
-		Collection: p.collection.Name, Tenant: p.Tenant, Filter: p.Filter, Fields: p.Fields, Epoch: p.topo.m.Epoch(),
-		Legs: []search.Leg{{Dense: vector, K: p.K, EF: p.EF, Exact: p.Exact}},
-	}, nil
-}
-
 // tolerate lets a partial answer pass where the request allows it.
 func (p *plan) tolerate(rep search.Report, err error) error {
 	if errors.Is(err, fault.Partial) && p.OnPartial == ReturnPartial && rep.Coverage >= p.MinCoverage {
 		return nil
 	}
 	return err
-}
-
-// rank cuts the merged list of the only leg to what the request asked for.
-func rank(p *plan, found search.Result) Response {
-	res := Response{Report: found.Report}
-	res.Report.Mode = string(p.Mode)
-	if len(found.Lists) == 0 {
-		return res
-	}
-	res.Hits = found.Lists[0].Hits
-	if p.MinScore != nil {
-		for i, h := range res.Hits {
-			if h.Score < *p.MinScore { // sorted: the rest is lower still
-				res.Hits = res.Hits[:i]
-				break
-			}
-		}
-	}
-	return res
 }
 
 // shareOf bounds a stage to a share of the time that the request has left.

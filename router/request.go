@@ -5,6 +5,7 @@ import (
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -28,32 +29,53 @@ const (
 	ReturnPartial OnPartial = "return" // the hits there are, and a report of what is missing
 )
 
-// Request is a search in text or vectors. Only Collection and one of Text and
-// Vector are needed; the other zero values mean the defaults stated here.
+// Request is a search in text or vectors. Only Collection and one of Text, Vector
+// and Legs are needed; the other zero values mean the defaults stated here.
 type Request struct {
 	Collection  string // name or alias
 	Tenant      string
 	Text        string    // embedded into the collection's space
 	Vector      []float32 // instead of Text: as long as the collection's dims
 	Space       string    // the space of Vector, where the collection is strict about it
-	K           int       // hits wanted; 0: 10
-	MinScore    *float64  // lowest canonical score of the dense leg; nil: none
+	Legs        []Leg     // instead of Text and Vector: several rankings, fused into one
+	Fusion      merge.Method
+	K           int      // hits wanted; 0: 10
+	MinScore    *float64 // lowest canonical score in a dense leg; nil: none. Fused scores have no threshold
 	Mode        Mode
 	Filter      search.Filter
+	Group       *Group   // nil: hits are not grouped
+	MMR         *float64 // lambda of maximal marginal relevance, 0 to 1; nil: by score alone
 	Fields      search.Fields
-	EF          int  // search breadth of approximate indexes; 0: the engine's own
+	EF          int  // least search breadth of approximate indexes; 0: the engine's own
 	Exact       bool // scan, even where there is an approximate index
 	Timeout     time.Duration
 	OnPartial   OnPartial
 	MinCoverage float64 // smallest acceptable share of the documents, 0 to 1; above 0 it implies ReturnPartial
+	Cursor      *string // "": the response's NextCursor leads on; a NextCursor: that page; nil: no paging
 	Explain     bool
+}
+
+// Leg is one ranking of a request that spells its rankings out.
+type Leg struct {
+	Collection string    // empty: the request's
+	Text       string    // embedded into the collection's space
+	Vector     []float32 // instead of Text
+	Weight     float64   // in the fusion; 0: all legs count the same
+}
+
+// Group lets at most Size hits of every value of a metadata field pass. Hits
+// without the field are not limited.
+type Group struct {
+	By   string // dotted path
+	Size int    // 0: 1
 }
 
 // Response holds the hits, best first, and how they came about.
 type Response struct {
-	Hits    []search.Hit
-	Report  search.Report
-	Explain *Explain // where the request asked for it
+	Hits       []search.Hit
+	Report     search.Report
+	NextCursor string   // of the next page, where the request asked for a cursor and there is one
+	Explain    *Explain // where the request asked for it
 }
 
 // Explain tells where the time of a request went.

@@ -27,16 +27,18 @@ import (
 
 // Router answers searches and questions, and accepts writes.
 type Router struct {
-	cfg    Config
-	topo   atomic.Pointer[topology]
-	change sync.Mutex     // held while the topology is replaced
-	file   *shardmap.File // nil: the map lives in memory
-	clock  clock
-	gate   gate
-	counts counts
-	quota  merge.Quota
-	lane   *balance.Lane
-	writes sync.WaitGroup // writes to replicas that are still under way
+	cfg      Config
+	topo     atomic.Pointer[topology]
+	change   sync.Mutex     // held while the topology is replaced
+	file     *shardmap.File // nil: the map lives in memory
+	clock    clock
+	gate     gate
+	counts   counts
+	quota    merge.Quota
+	payloads payloads
+	cursors  cursors
+	lane     *balance.Lane
+	writes   sync.WaitGroup // writes to replicas that are still under way
 }
 
 // topology is what a query sees of the world: immutable, replaced as a whole.
@@ -59,7 +61,7 @@ func New(c Config) (*Router, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	r := &Router{cfg: c, gate: newGate(c.MaxInflight)}
+	r := &Router{cfg: c, gate: newGate(c.MaxInflight), cursors: newCursors(c.CursorKey)}
 	m, err := r.openMap()
 	if err != nil {
 		return nil, err
@@ -114,29 +116,6 @@ func (r *Router) Retrieve(ctx context.Context, q Request) (Response, error) {
 	res, err := r.retrieve(ctx, q, rec)
 	rec.report(&res, time.Since(start), q.Explain)
 	return res, err
-}
-
-func (r *Router) retrieve(ctx context.Context, q Request, rec *recorder) (Response, error) {
-	plan, err := r.plan(q) // defaults, limits, validation
-	if err != nil {
-		return Response{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, plan.timeout)
-	defer cancel()
-
-	release, err := r.admit()
-	if err != nil {
-		return Response{}, err
-	}
-	defer release()
-
-	query, err := r.vectorize(ctx, plan, rec)
-	if err != nil {
-		return Response{}, err
-	}
-	found, err := r.searchOn(ctx, plan.topo, query) // route, scatter, gather: one snapshot for the whole query
-	rec.stage("search")
-	return rank(plan, found), plan.tolerate(found.Report, err)
 }
 
 // Close waits for attempts that are still under way and gives the map's lock

@@ -27,7 +27,7 @@ func (r *Router) Upsert(ctx context.Context, u Upsert) (Ack, error) {
 	if err != nil {
 		return Ack{}, err
 	}
-	points, err := r.complete(ctx, c, u)
+	points, err := r.readyPoints(ctx, c, u)
 	if err != nil {
 		return Ack{}, err
 	}
@@ -92,8 +92,8 @@ func (t *topology) writable(name, tenant string) (search.Collection, error) {
 	return c, checkTenant(c, tenant)
 }
 
-// complete checks the points of an upsert and embeds those without a vector.
-func (r *Router) complete(ctx context.Context, c search.Collection, u Upsert) ([]search.Point, error) {
+// readyPoints checks the points of an upsert and embeds those without a vector.
+func (r *Router) readyPoints(ctx context.Context, c search.Collection, u Upsert) ([]search.Point, error) {
 	points := make([]search.Point, len(u.Points))
 	var texts []string
 	var bare []int // points without a vector

@@ -1,0 +1,112 @@
+package router
+
+import (
+	"context"
+	"errors"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/merge"
+	"github.com/lanewise/lanewise/search"
+)
+
+// found is what the shards gave for a plan's legs.
+type found struct {
+	rankings []merge.Ranking // by leg of the plan
+	lists    []search.List
+	report   search.Report
+}
+
+// find asks the shards for the candidates of all legs, side by side, and has the
+// scores completed that a fusion needs. A *PartialError comes with what was found.
+func (r *Router) find(ctx context.Context, p *plan, depth int, fields search.Fields) (found, error) {
+	queries, at := p.queries(depth, fields)
+	out := found{rankings: make([]merge.Ranking, len(p.legs)), lists: make([]search.List, len(p.legs))}
+	results, err := r.searchEach(ctx, p.topo, queries, &out.report)
+	for q, result := range results {
+		for i, list := range result.Lists {
+			leg := at[q][i]
+			if p.MinScore != nil {
+				list = merge.AtLeast(list, *p.MinScore)
+			}
+			c := p.legs[leg].collection
+			out.lists[leg] = list
+			out.rankings[leg] = merge.Ranking{Collection: c.Name, Hits: list.Hits, Metric: c.Metric, Weight: p.legs[leg].Weight}
+		}
+	}
+	if len(p.legs) == 1 || p.Fusion != merge.Completed || err != nil && !errors.Is(err, fault.Partial) {
+		return out, err
+	}
+	return out, errors.Join(err, r.complete(ctx, p, &out))
+}
+
+// searchEach runs queries side by side and sums up their reports. If some are
+// partial and the others complete, so is the sum: partial.
+func (r *Router) searchEach(ctx context.Context, t *topology, queries []search.Query, rep *search.Report) ([]search.Result, error) {
+	errs := make([]error, len(queries))
+	results := scatter(len(queries), func(i int) (res search.Result) {
+		res, errs[i] = r.searchOn(ctx, t, queries[i])
+		return res
+	})
+	var missing []*ShardError
+	for i := range results {
+		addReport(rep, results[i].Report)
+		var partial *PartialError
+		switch {
+		case errs[i] == nil:
+		case errors.As(errs[i], &partial):
+			missing = append(missing, partial.Shards...)
+		default:
+			return nil, errs[i]
+		}
+	}
+	if len(missing) > 0 {
+		return results, &PartialError{Report: *rep, Shards: missing}
+	}
+	return results, nil
+}
+
+// addReport adds a query's report to that of the request. The coverage of
+// several fan-outs is that of the worst.
+func addReport(sum *search.Report, rep search.Report) {
+	if sum.ShardsAsked == 0 {
+		sum.Complete, sum.Coverage = true, 1
+	}
+	sum.Complete = sum.Complete && rep.Complete
+	sum.Coverage = min(sum.Coverage, rep.Coverage)
+	sum.ShardsAsked += rep.ShardsAsked
+	sum.ShardsAnswered += rep.ShardsAnswered
+	sum.Missing = append(sum.Missing, rep.Missing...)
+	sum.RowsAsked += rep.RowsAsked
+	sum.RowsSaved += rep.RowsSaved
+	sum.Refills += rep.Refills
+	sum.Dropped += rep.Dropped
+	sum.Vanished += rep.Vanished
+	sum.Epoch = rep.Epoch
+}
+
+// complete asks each leg for the scores of the candidates that only other legs
+// ranked, so that the fused order does not depend on how deep a leg went.
+func (r *Router) complete(ctx context.Context, p *plan, f *found) error {
+	missing := merge.Missing(f.rankings)
+	var queries []search.Query
+	var legs []int
+	for leg, keys := range missing {
+		if len(keys) == 0 {
+			continue
+		}
+		legs = append(legs, leg)
+		queries = append(queries, search.Query{
+			Collection: p.legs[leg].collection.Name, Tenant: p.Tenant, Epoch: p.topo.m.Epoch(),
+			Legs: []search.Leg{{Dense: p.legs[leg].Vector, K: len(keys), Only: keys, Exact: true}},
+		})
+	}
+	var report search.Report
+	results, err := r.searchEach(ctx, p.topo, queries, &report)
+	for i, result := range results {
+		if len(result.Lists) == 1 {
+			f.rankings[legs[i]].Completed = result.Lists[0].Hits
+		}
+	}
+	f.report.RowsAsked += report.RowsAsked
+	return err
+}

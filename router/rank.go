@@ -1,0 +1,137 @@
+package router
+
+import (
+	"context"
+	"errors"
+
+	"github.com/lanewise/lanewise/merge"
+	"github.com/lanewise/lanewise/search"
+)
+
+// retrieve is Retrieve without the bookkeeping.
+func (r *Router) retrieve(ctx context.Context, q Request, rec *recorder) (Response, error) {
+	p, err := r.plan(q) // defaults, limits, validation
+	if err != nil {
+		return Response{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+
+	release, err := r.admit()
+	if err != nil {
+		return Response{}, err
+	}
+	defer release()
+
+	if p.page != nil {
+		return r.turn(ctx, p)
+	}
+	if err := r.vectorize(ctx, p, rec); err != nil {
+		return Response{}, err
+	}
+	res, err := r.rank(ctx, p) // route, scatter, gather, fuse: one snapshot for the whole query
+	rec.stage("search")
+	return res, p.tolerate(res.Report, err)
+}
+
+// rank finds candidates and makes the answer of them: fused, grouped,
+// diversified, cut, and with the payload that was asked for. Where groups come
+// short it goes deeper.
+func (r *Router) rank(ctx context.Context, p *plan) (Response, error) {
+	depth, needs := p.depth, p.needs()
+	fields := needs
+	if !r.twoPhases(p, depth) {
+		fields = union(fields, p.Fields)
+	}
+	for {
+		f, err := r.find(ctx, p, depth, fields)
+		hits, short := p.order(f)
+		if short && err == nil && depth < MaxK {
+			depth = min(2*depth, MaxK)
+			continue
+		}
+		res := Response{Hits: hits, Report: f.report}
+		res.Report.Mode = string(p.Mode)
+		res, unfinished := r.finish(ctx, p, res, fields)
+		return res, errors.Join(err, unfinished)
+	}
+}
+
+// finish cuts an answer to its length and fetches the payload that the shards
+// were not asked for.
+func (r *Router) finish(ctx context.Context, p *plan, res Response, have search.Fields) (_ Response, err error) {
+	candidates := res.Hits
+	if union(have, p.Fields) == have {
+		res.Hits = candidates[:min(p.K, len(candidates))]
+	} else if res.Hits, res.Report.Vanished, err = r.fetch(ctx, candidates, p.K, p.Fields); err != nil {
+		return Response{Report: res.Report}, err
+	}
+	r.payloads.saw(p.Collection, res.Hits)
+	strip(res.Hits, p.Fields)
+	if p.Cursor != nil {
+		rest := candidates[min(len(candidates), len(res.Hits)+res.Report.Vanished):]
+		res.NextCursor, err = r.cursors.encode(page{
+			collection: p.legs[0].collection.Name, tenant: p.Tenant, k: p.K, candidates: candidatesOf(rest),
+		})
+	}
+	return res, err
+}
+
+// order makes one ranking of the legs. short says that more candidates could
+// fill the groups up.
+func (p *plan) order(f found) (hits []search.Hit, short bool) {
+	list := f.lists[0]
+	if len(p.legs) > 1 {
+		list = search.List{Hits: merge.Fuse(p.Fusion, f.rankings), Exhausted: true}
+		for _, l := range f.lists {
+			list.Exhausted = list.Exhausted && l.Exhausted
+		}
+	}
+	keep := max(p.K+spareHits, p.wanted())
+	if p.MMR != nil {
+		list.Hits = merge.MMR(keep, *p.MMR, p.relevantTo(), list.Hits)
+	}
+	if p.Group != nil {
+		hits, short = merge.Group(list, p.Group.By, max(p.Group.Size, 1), p.wanted())
+		return hits, short
+	}
+	return list.Hits[:min(keep, len(list.Hits))], false
+}
+
+// wanted is how many hits the request can make use of.
+func (p *plan) wanted() int {
+	if p.Cursor != nil {
+		return min(maxCandidates, 10*p.K)
+	}
+	return p.K
+}
+
+// relevantTo is the query vector that a diversified answer stays close to; with
+// several legs it is their fused score instead.
+func (p *plan) relevantTo() []float32 {
+	if len(p.legs) > 1 {
+		return nil
+	}
+	return p.legs[0].Vector
+}
+
+// needs is what the ranking itself has to see of a point.
+func (p *plan) needs() search.Fields {
+	return search.Fields{Meta: p.Group != nil, Vector: p.MMR != nil}
+}
+
+func union(a, b search.Fields) search.Fields {
+	return search.Fields{Text: a.Text || b.Text, Meta: a.Meta || b.Meta, Vector: a.Vector || b.Vector}
+}
+
+// strip removes what only the ranking needed.
+func strip(hits []search.Hit, fields search.Fields) {
+	for i := range hits {
+		if !fields.Meta {
+			hits[i].Meta = nil
+		}
+		if !fields.Vector {
+			hits[i].Dense = nil
+		}
+	}
+}

@@ -28,8 +28,8 @@ type Config struct {
 	Sentences int
 	// Floor is the least cosine between the question and a sentence that is
 	// quoted; 0: 0.45, below 0: none. It depends on the embedding model: the
-	// default is for the embedded static one, whose sentences that have nothing to
-	// do with the question stay below 0.4.
+	// default is for the embedded static one, where sentences that have nothing to
+	// do with the question mostly stay below 0.4.
 	Floor float64
 }
 

@@ -92,6 +92,9 @@ func (c Config) members() ([]balance.Member[target], error) {
 	return members, errors.Join(errs...)
 }
 
+// Snapshot returns the load and health of the upstreams.
+func (g *Generator) Snapshot() balance.Snapshot { return g.pool.Snapshot() }
+
 // Close waits for attempts that are still under way. Streams must have been
 // closed. The providers stay open: they belong to whoever made them.
 func (g *Generator) Close() error { return g.pool.Close() }

@@ -8,10 +8,16 @@ import (
 	"sync/atomic"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/tokens"
 )
 
-var errClosed = errors.New("the answer's stream is closed")
+var (
+	errClosed = errors.New("the answer's stream is closed")
+	// errLeft is how an answer ends whose reader closes it. Its class keeps the
+	// upstream from being judged by it: it neither failed nor finished.
+	errLeft = fault.New(fault.Invalid, "the reader left before the answer ended")
+)
 
 // answer is a Stream that holds a lease, and gives it back exactly once: at its
 // end, at its first error, at Close, or when its context ends.
@@ -95,7 +101,7 @@ func (a *answer) end(err error) error {
 
 // Close ends the answer, also one that is being read.
 func (a *answer) Close() error {
-	a.settle(context.Canceled) // the reader left: nobody's fault
+	a.settle(errLeft)
 	return a.close
 }
 

@@ -163,6 +163,9 @@ func (c Config) pool() (*balance.Pool[Provider], error) {
 // Space returns the space of all upstreams.
 func (e *Embedder) Space() Space { return e.space }
 
+// Snapshot returns the load and health of the upstreams.
+func (e *Embedder) Snapshot() balance.Snapshot { return e.pool.Snapshot() }
+
 // Stats returns how the cache has done so far.
 func (e *Embedder) Stats() Stats { return e.shared.stats() }
 

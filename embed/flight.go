@@ -333,6 +333,7 @@ func each(places []place, visit func(*flight)) {
 func (g *group) stats() Stats {
 	s := Stats{Hits: g.hits.Load(), Shared: g.joins.Load(), Misses: g.misses.Load()}
 	if g.cache != nil {
+		g.cache.CleanUp() // what is pending would be missing
 		s.Bytes = g.cache.WeightedSize()
 	}
 	return s

@@ -397,7 +397,7 @@ func TestGenerate_leavesNothing(t *testing.T) {
 			providers = append(providers, &script{
 				refuse: rapid.SampledFrom([]error{nil, nil, nil, down}).Draw(r, "refuse"),
 				chunks: rapid.SampledFrom([][]llm.Chunk{{hello, world, stop}, {role}, {hello}, nil}).Draw(r, "chunks"),
-				end:    rapid.SampledFrom([]error{nil, down, fault.Busy(time.Second, "full")}).Draw(r, "end"),
+				end:    rapid.SampledFrom([]error{nil, down, fault.Busy(time.Microsecond, "full")}).Draw(r, "end"),
 			})
 		}
 		g := lane(t, providers...)

@@ -23,6 +23,7 @@ func BenchmarkTopK(b *testing.B) {
 }
 
 func benchTree(b *testing.B, lists []search.List, k int) {
+	b.Helper()
 	runs, m, dst := make([]merge.Run, len(lists)), new(merge.Merger), make([]search.Hit, 0, k)
 	for i, l := range lists {
 		runs[i].Check(l, nil)
@@ -55,6 +56,7 @@ func (h *heads) Pop() any {
 }
 
 func benchHeap(b *testing.B, lists []search.List, k int) {
+	b.Helper()
 	rest, h, dst := make([][]search.Hit, len(lists)), make(heads, 0, len(lists)), make([]search.Hit, 0, k)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -77,6 +79,7 @@ func benchHeap(b *testing.B, lists []search.List, k int) {
 }
 
 func benchSort(b *testing.B, lists []search.List, k int) {
+	b.Helper()
 	var all []search.Hit
 	b.ReportAllocs()
 	for b.Loop() {

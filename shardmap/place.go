@@ -3,6 +3,7 @@ package shardmap
 import (
 	"encoding/json"
 	"math/bits"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -17,15 +18,10 @@ const MaxSpread = 64
 // the point's metadata; only placement by key looks at it, and a point without that
 // field is placed by its id. Placement by id and by tenant allocates nothing.
 func (m *Map) Owner(c search.Collection, k search.Key, meta json.RawMessage) int {
-	switch c.Placement.By {
-	case search.ByTenant:
+	if c.Placement.By == search.ByTenant {
 		return m.tenantOwner(c, k)
-	case search.ByKey:
-		if h, ok := fieldHash(meta, c.Placement.Key); ok {
-			return m.at(h)
-		}
 	}
-	return m.at(keyHash(k))
+	return m.at(placeHash(c, k, meta))
 }
 
 // Route returns the indices of the shards that a query of a tenant must ask: all of
@@ -50,15 +46,21 @@ func (m *Map) Route(c search.Collection, tenant string) []int {
 // digests, counts and moves by partition. Its owner is [Map.PartitionOwner], except
 // for points of overridden and of spread tenants, which [Map.Owner] places.
 func (m *Map) Partition(c search.Collection, k search.Key, meta json.RawMessage) int {
-	switch c.Placement.By {
-	case search.ByTenant:
-		return int(xxhash.Sum64String(k.Tenant) % partitions) //nolint:gosec // below partitions
-	case search.ByKey:
+	h := xxhash.Sum64String(k.Tenant)
+	if c.Placement.By != search.ByTenant {
+		h = placeHash(c, k, meta)
+	}
+	return int(h % partitions) //nolint:gosec // below partitions
+}
+
+// placeHash is what places a point by itself, without its tenant's other points.
+func placeHash(c search.Collection, k search.Key, meta json.RawMessage) uint64 {
+	if c.Placement.By == search.ByKey {
 		if h, ok := fieldHash(meta, c.Placement.Key); ok {
-			return int(h % partitions) //nolint:gosec // below partitions
+			return h
 		}
 	}
-	return int(keyHash(k) % partitions) //nolint:gosec // below partitions
+	return keyHash(k)
 }
 
 // at returns the owner of the partition of a hash.
@@ -131,24 +133,15 @@ func (m *Map) draw(tenant uint64, slot int, taken []uint16) uint16 {
 	const tries = 16 * MaxSpread
 	for try := range tries {
 		h := mix(tenant + uint64(slot*tries+try)*0x9e3779b97f4a7c15) //nolint:gosec // small and positive
-		if shard := m.owners[h%partitions]; !contains(taken, shard) {
+		if shard := m.owners[h%partitions]; !slices.Contains(taken, shard) {
 			return shard
 		}
 	}
 	shard := uint16(0)
-	for contains(taken, shard) {
+	for slices.Contains(taken, shard) {
 		shard++
 	}
 	return shard
-}
-
-func contains(taken []uint16, shard uint16) bool {
-	for _, t := range taken {
-		if t == shard {
-			return true
-		}
-	}
-	return false
 }
 
 // shards returns the first n slots as shard indices.

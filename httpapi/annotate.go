@@ -22,19 +22,12 @@ var contractText string
 
 // annotate adds the text to the schemas. A field without a line, a line without
 // a field and a line that cannot be read are errors.
-func annotate(registry huma.Registry) error {
-	notes, err := readNotes(contractText)
-	if err != nil {
-		return err
-	}
+func annotate(registry huma.Registry, notes map[string]note) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(registry.Map())) {
 		schema := registry.Map()[name]
 		for _, field := range slices.Sorted(maps.Keys(schema.Properties)) {
-			note, ok := notes[name+"."+field]
-			if !ok && name == "AnswerRequest" { // it has the fields of a search
-				note, ok = notes["SearchRequest."+field]
-			}
+			note, ok := noteOf(notes, name, field)
 			if !ok {
 				errs = append(errs, fmt.Errorf("contract.txt: %s.%s is not described", name, field))
 				continue
@@ -48,8 +41,18 @@ func annotate(registry huma.Registry) error {
 	return errors.Join(errs...)
 }
 
+// noteOf returns the line of a field. A question has the fields of a search.
+func noteOf(notes map[string]note, name, field string) (note, bool) {
+	n, ok := notes[name+"."+field]
+	if !ok && name == "AnswerRequest" {
+		n, ok = notes["SearchRequest."+field]
+	}
+	return n, ok
+}
+
 // note is a line of contract.txt.
 type note struct {
+	line    int
 	options []string // such as min=1
 	text    string
 }
@@ -69,7 +72,7 @@ func readNotes(text string) (map[string]note, error) {
 		if _, twice := notes[words[0]]; twice {
 			return nil, fmt.Errorf("contract.txt: %s is there twice", words[0])
 		}
-		notes[words[0]] = note{words[1:], meaning}
+		notes[words[0]] = note{len(notes), words[1:], meaning}
 	}
 	return notes, nil
 }

@@ -39,8 +39,15 @@ func (s *server) answer(w *recorder, r *http.Request) error {
 
 func question(b *wire.AnswerRequest) (router.Question, error) {
 	req, err := request(&b.SearchRequest)
-	if err != nil {
+	switch {
+	case err != nil:
 		return router.Question{}, err
+	case b.Text != "":
+		return router.Question{}, notYet("text")
+	case b.Vector != nil:
+		return router.Question{}, notYet("vector")
+	case b.Explain:
+		return router.Question{}, notYet("explain")
 	}
 	req.Text = b.Question
 	q := router.Question{Request: req, Model: b.Model}

@@ -51,14 +51,17 @@ func newContract(version string, routes []route, keyed bool) (*contract, error) 
 	for _, tag := range [...]string{tagSearch, tagAnswer, tagPoints, tagCollections, tagReplica, tagServer} {
 		c.doc.Tags = append(c.doc.Tags, &huma.Tag{Name: tag})
 	}
-	if err := annotate(registry); err != nil {
+	notes, err := readNotes(contractText)
+	if err != nil {
 		return nil, err
 	}
-	var err error
+	if err := annotate(registry, notes); err != nil {
+		return nil, err
+	}
 	if c.json, err = json.Marshal(c.doc); err != nil {
 		return nil, fmt.Errorf("encode the document: %w", err)
 	}
-	c.page, err = renderDocs(c, routes)
+	c.page, err = renderDocs(c, routes, notes)
 	return c, err
 }
 

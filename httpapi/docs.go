@@ -2,10 +2,8 @@ package httpapi
 
 import (
 	"bytes"
-	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html/template"
 	"maps"
@@ -15,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/lanewise/lanewise/search/wire"
 )
 
 // docsTemplate is the page of /docs: one file that needs nothing from anywhere.
@@ -60,20 +60,21 @@ type docsField struct {
 	Required bool
 	Limits   string
 	Text     string
+	line     int
 }
 
 type docsError struct {
-	Status int
-	Title  string
-	Class  string
+	Status  int
+	Class   string
+	Meaning string
 }
 
-func renderDocs(c *contract, routes []route) ([]byte, error) {
+func renderDocs(c *contract, routes []route, notes map[string]note) ([]byte, error) {
 	t, err := template.New("docs").Parse(docsTemplate)
 	if err != nil {
 		return nil, fmt.Errorf("parse docs.html: %w", err)
 	}
-	page := docsPage{Title: c.doc.Info.Title, Version: c.doc.Info.Version, Errors: docsErrors(), Types: c.docsTypes()}
+	page := docsPage{Title: c.doc.Info.Title, Version: c.doc.Info.Version, Errors: docsErrors(), Types: c.docsTypes(notes)}
 	page.About = strings.Split(c.doc.Info.Description, "\n\n")
 	for _, tag := range c.doc.Tags {
 		section := docsSection{Name: tag.Name}
@@ -120,32 +121,30 @@ func curl(rt route) string {
 	return "curl -X " + rt.method + " $URL" + path
 }
 
-// docsTypes lists the named types by name.
-func (c *contract) docsTypes() (types []docsType) {
+// docsTypes lists the named types by name; their fields come as in
+// contract.txt, the required ones first.
+func (c *contract) docsTypes(notes map[string]note) (types []docsType) {
 	all := c.registry.Map()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		t := docsType{Name: name}
-		for _, field := range slices.Sorted(maps.Keys(all[name].Properties)) {
-			s := all[name].Properties[field]
+		for field, s := range all[name].Properties {
+			n, _ := noteOf(notes, name, field)
 			t.Fields = append(t.Fields, docsField{
-				Name: field, Type: refOf(s), Required: slices.Contains(all[name].Required, field), Limits: limits(s), Text: s.Description,
+				Name: field, Type: refOf(s), Required: slices.Contains(all[name].Required, field), Limits: limits(s), Text: s.Description, line: n.line,
 			})
 		}
-		slices.SortStableFunc(t.Fields, func(a, b docsField) int { return boolOrder(a.Required, b.Required) })
+		slices.SortFunc(t.Fields, func(a, b docsField) int { return a.rank() - b.rank() })
 		types = append(types, t)
 	}
 	return types
 }
 
-// boolOrder puts true before false.
-func boolOrder(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return -1
+// rank is the place of a field in its type.
+func (f docsField) rank() int {
+	if f.Required {
+		return f.line
 	}
-	return 1
+	return f.line + 1<<16
 }
 
 func refOf(s *huma.Schema) docsRef {
@@ -200,19 +199,16 @@ func figure(f *float64) string {
 	return strconv.FormatFloat(*f, 'f', -1, 64)
 }
 
-func docsErrors() (rows []docsError) {
-	for _, s := range statuses {
-		row := docsError{Status: s.code, Title: http.StatusText(s.code), Class: s.is.Error()}
-		switch { // the two of package context have long texts
-		case errors.Is(s.is, context.DeadlineExceeded):
-			row.Class = "timeout"
-		case errors.Is(s.is, context.Canceled):
-			continue
-		}
-		rows = append(rows, row)
+func docsErrors() []docsError {
+	rows := []docsError{
+		{http.StatusMethodNotAllowed, "invalid", "The endpoint has other methods; Allow lists them."},
+		{http.StatusRequestEntityTooLarge, "invalid", "The body is over the limit (32 MiB unless configured otherwise)."},
+		{http.StatusUnsupportedMediaType, "invalid", "The body is not application/json, or compressed."},
 	}
-	for _, code := range [...]int{http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType} {
-		rows = append(rows, docsError{Status: code, Title: http.StatusText(code), Class: "invalid"})
+	for _, s := range statuses {
+		if s.meaning != "" {
+			rows = append(rows, docsError{s.code, wire.NewProblem(s.is, s.code).Class, s.meaning})
+		}
 	}
 	slices.SortStableFunc(rows, func(a, b docsError) int { return a.Status - b.Status })
 	return rows

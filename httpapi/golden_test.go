@@ -162,6 +162,12 @@ func TestSearch_refusesWhatItCannotDo(t *testing.T) {
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"field":"/legs"`) {
 		t.Errorf("legs: %d %s", w.Code, w.Body)
 	}
+	for field, value := range map[string]string{"text": `"b"`, "vector": "[1, 2]", "explain": "true"} {
+		w := do(s, newRequest("POST", "/v1/answer", fmt.Sprintf(`{"collection": "c", "question": "a", %q: %s}`, field, value)))
+		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"field":"/`+field+`"`) {
+			t.Errorf("question with %s: %d %s", field, w.Code, w.Body)
+		}
+	}
 }
 
 func TestSearchBatch_keepsOrderAndFailuresApart(t *testing.T) {

@@ -24,20 +24,21 @@ const statusClientGone = 499
 // the missing shards, and a deadline stands before the classes of upstreams
 // because an upstream whose time was up is not broken.
 var statuses = [...]struct {
-	is   error
-	code int
+	is      error
+	code    int
+	meaning string // for /docs; "": not shown there
 }{
-	{fault.Partial, http.StatusServiceUnavailable},
-	{fault.Invalid, http.StatusBadRequest},
-	{fault.Unauthorized, http.StatusUnauthorized},
-	{fault.Forbidden, http.StatusForbidden},
-	{fault.NotFound, http.StatusNotFound},
-	{fault.Conflict, http.StatusConflict},
-	{fault.Overloaded, http.StatusTooManyRequests},
-	{context.DeadlineExceeded, http.StatusGatewayTimeout},
-	{fault.Refused, http.StatusBadGateway},
-	{fault.Unavailable, http.StatusServiceUnavailable},
-	{context.Canceled, http.StatusServiceUnavailable}, // the server is going down; a client that left is told nothing
+	{fault.Partial, http.StatusServiceUnavailable, "Shards are missing and the request did not allow it. The report names them."},
+	{fault.Invalid, http.StatusBadRequest, "The request is wrong; field says where. Repeating it does not help."},
+	{fault.Unauthorized, http.StatusUnauthorized, "The key is missing or not known."},
+	{fault.Forbidden, http.StatusForbidden, "The key does not reach that far."},
+	{fault.NotFound, http.StatusNotFound, "There is no such collection, alias or point."},
+	{fault.Conflict, http.StatusConflict, "Other settings, another embedding space or a newer epoch are in the way."},
+	{fault.Overloaded, http.StatusTooManyRequests, "Too busy. Repeat it after the time in Retry-After."},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout, "The request's time was up."},
+	{fault.Refused, http.StatusBadGateway, "An upstream refused this server's own credentials."},
+	{fault.Unavailable, http.StatusServiceUnavailable, "An upstream is down, or not every replica has a write. Repeating is safe."},
+	{context.Canceled, http.StatusServiceUnavailable, ""}, // the server is going down; a client that left is told nothing
 }
 
 // httpError is an error that exists only on this surface, with its own status.

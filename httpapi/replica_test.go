@@ -116,7 +116,9 @@ func TestReplica_cancelReachesTheStore(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("the caller got %v", err)
 	}
-	<-over
+	if err := <-over; err == nil {
+		t.Error("the store's context did not end")
+	}
 }
 
 // slowStore searches by a function.

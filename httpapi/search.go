@@ -107,11 +107,13 @@ func refuseLater(b *wire.SearchRequest) error {
 		{"fusion", b.Fusion != ""}, {"mmr", b.MMR != nil},
 	} {
 		if f.set {
-			return fault.BadField("/"+f.name, "is not available in this version")
+			return notYet(f.name)
 		}
 	}
 	return nil
 }
+
+func notYet(field string) error { return fault.BadField("/"+field, "is not available in this version") }
 
 // fields reads "include"; where it is absent, text and metadata are meant.
 func fields(include []string) search.Fields {

@@ -29,6 +29,12 @@ func TestBody_limits(t *testing.T) {
 			t.Errorf("%s: %d %.200s", name, w.Code, w.Body)
 		}
 	}
+	unread := newRequest("POST", "/v1/search", "")
+	unread.Header.Set("Content-Type", "application/json")
+	unread.ContentLength, unread.Body = 32<<20+1, io.NopCloser(errReader{io.ErrUnexpectedEOF})
+	if w := do(s, unread); w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("an announced length is read before it is refused: %d %s", w.Code, w.Body)
+	}
 	s.maxBody = 20
 	if w := do(s, newRequest("PUT", "/v1/aliases/x", `{"collection": "docsdocs"}`)); w.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("over a configured limit: %d %s", w.Code, w.Body)

@@ -104,7 +104,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.Router, err = router.New(router.Config{
+	s.Router, err = router.New(router.Config{ //nolint:contextcheck // it bounds its own first questions to the replicas
 		Shards: shards, MapPath: c.Map, Embedders: embedders, Generator: generator, Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
 		ExtraAttempts: c.Limits.ExtraAttempts, MaxInflight: c.Limits.Searches, Log: o.Log,

@@ -17,7 +17,7 @@ func (s *System) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 	}
-	ended := make(chan error, 1)
+	ended := make(chan error, 1) // gets http.ErrServerClosed after a shutdown
 	go func() { ended <- server.Serve(l) }()
 	select {
 	case err := <-ended:
@@ -30,6 +30,8 @@ func (s *System) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("end requests under way: %w", err), server.Close())
 	}
-	<-ended // http.ErrServerClosed
+	if stopped := <-ended; !errors.Is(stopped, http.ErrServerClosed) {
+		err = errors.Join(err, stopped)
+	}
 	return err
 }

@@ -56,7 +56,7 @@ func misuse(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, a *app, args []string) int {
-	root, began := newRoot(a), false
+	root, began := newRoot(a), false //nolint:contextcheck // cobra hands the context to the commands
 	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
 	root.SetArgs(args)
 	root.SetIn(a.in)

@@ -25,7 +25,10 @@ func questions() []string {
 	}
 }
 
-const shownHits = 3
+const (
+	shownHits = 3
+	shardLane = "shards" // the router's name for the lanes of its shards
+)
 
 // ask answers the questions and prints which replica did what.
 func (d *Demo) ask(ctx context.Context) error {
@@ -64,9 +67,7 @@ func (d *Demo) printAnswer(n int, q string, a router.Answer) {
 	}
 	out.Hits(hits)
 	out.Line("  answer:")
-	for line := range strings.Lines(a.Text) {
-		out.Line("    %s", show.Snippet(line, max(out.Width, 100)-4))
-	}
+	out.Wrap("    ", a.Text)
 	for _, c := range a.Citations {
 		out.Line("    [%d] %s", c.N, c.ID)
 	}
@@ -80,12 +81,8 @@ func answered(e *router.Explain) string {
 	}
 	best := map[string]string{}
 	for _, a := range e.Attempts {
-		if a.Lane != "shards" {
-			continue
-		}
-		name := a.Pool + "/" + a.Member
-		if a.Won {
-			best[a.Pool] = name + " " + show.Took(a.Took) + reason(a.Reason)
+		if a.Lane == shardLane && a.Won {
+			best[a.Pool] = a.Pool + "/" + a.Member + " " + show.Took(a.Took) + reason(a.Reason)
 		}
 	}
 	var parts []string

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,6 +69,7 @@ type result struct {
 	query             string
 	took              time.Duration
 	hedges, failovers int
+	answered          []string // replicas whose answer was used
 	diff              string
 	err               error
 }
@@ -112,8 +114,14 @@ func (l *load) one(ctx context.Context, q string) result {
 	began := time.Now()
 	found, err := retrieve(ctx, l.demo.cluster.system.Router, q)
 	r := result{query: q, took: time.Since(began), hedges: found.Report.Hedges, failovers: found.Report.Failovers, err: err}
-	if err == nil {
-		r.diff = difference(l.demo.answers[q], found.Hits)
+	if err != nil {
+		return r
+	}
+	r.diff = difference(l.demo.answers[q], found.Hits)
+	for _, a := range found.Explain.Attempts {
+		if a.Lane == shardLane && a.Won {
+			r.answered = append(r.answered, a.Pool+"/"+a.Member)
+		}
 	}
 	return r
 }
@@ -131,6 +139,25 @@ func (l *load) print(out show.Printer, name string, results []result) {
 	out.Line("  %-7s %s queries: p50 %s, p99 %s, slowest %s; %s, %s", name, show.Count(len(results)),
 		show.Took(quantile(took, 0.5)), show.Took(quantile(took, 0.99)), show.Took(took[len(took)-1]),
 		show.Plural(hedges, "hedge"), show.Plural(failovers, "failover"))
+	out.Line("          %s", out.Dim("answered by "+shares(results)))
+}
+
+// shares counts the answers of the replicas in the two shards that are disturbed.
+func shares(results []result) string {
+	counts := map[string]int{}
+	for _, r := range results {
+		for _, name := range r.answered {
+			counts[name]++
+		}
+	}
+	var parts []string
+	for i := range shards * replicas {
+		if shard := i / replicas; shard == stopped/replicas || shard == slowed/replicas {
+			name := shardName(i) + "/" + replicaName(i)
+			parts = append(parts, fmt.Sprintf("%s %d", name, counts[name]))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // quantile returns the nearest-rank quantile of sorted durations.

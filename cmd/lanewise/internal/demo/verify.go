@@ -71,7 +71,7 @@ func (d *Demo) samples() []string {
 }
 
 func retrieve(ctx context.Context, r *router.Router, text string) (router.Response, error) {
-	return r.Retrieve(ctx, router.Request{Collection: collection, Text: text, K: verifiedK})
+	return r.Retrieve(ctx, router.Request{Collection: collection, Text: text, K: verifiedK, Explain: true})
 }
 
 // difference returns the first place where two rankings differ, or "".

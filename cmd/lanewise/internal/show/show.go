@@ -132,6 +132,27 @@ func Snippet(text string, width int) string {
 	return cut + "…"
 }
 
+// Wrap prints a text in lines of at most the terminal's width, each behind an
+// indent. The text's own line breaks stay.
+func (p Printer) Wrap(indent, text string) {
+	width := cmp.Or(p.Width, 100) - len(indent)
+	for line := range strings.Lines(text) {
+		rest := []rune(Printable(strings.TrimRight(line, "\n")))
+		for len(rest) > width {
+			at := width
+			for at > width/2 && rest[at] != ' ' {
+				at--
+			}
+			if rest[at] != ' ' {
+				at = width // a word longer than the line
+			}
+			p.Line("%s%s", indent, string(rest[:at]))
+			rest = []rune(strings.TrimLeft(string(rest[at:]), " "))
+		}
+		p.Line("%s", strings.TrimRight(indent+string(rest), " "))
+	}
+}
+
 // Printable drops what could move a terminal's cursor or change its state.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
@@ -146,6 +167,9 @@ func Printable(text string) string {
 func Plural(n int, word string) string {
 	if n == 1 {
 		return "1 " + word
+	}
+	if stem, ok := strings.CutSuffix(word, "y"); ok {
+		return Count(n) + " " + stem + "ies"
 	}
 	return Count(n) + " " + word + "s"
 }

@@ -35,6 +35,9 @@ type Config struct {
 	// Lane tunes the attempts of the shard lanes: hedging and its budget.
 	Lane balance.LaneConfig
 
+	// Picker chooses the replica of a shard; nil: balance.Fastest.
+	Picker balance.Picker
+
 	SearchTimeout time.Duration // of a whole search; 0: 2 s
 	AnswerTimeout time.Duration // of a whole answer; 0: 60 s
 	WriteTimeout  time.Duration // of a write, its embedding included; 0: 10 s
@@ -60,6 +63,7 @@ type Shard struct {
 type Replica struct {
 	Name   string
 	Weight float64 // share of the queries, relative to the shard's others; 0: 1
+	Aborts bool    // a search that is cancelled stops costing the replica anything
 	Store  search.Store
 }
 

@@ -92,9 +92,9 @@ func (r *Router) buildShards(m *shardmap.Map) ([]*shard, error) {
 		s := &shard{name: ms.Name, replicas: byName[ms.Name].Replicas}
 		var members []balance.Member[Replica]
 		for _, replica := range s.replicas {
-			members = append(members, balance.Member[Replica]{Name: replica.Name, Weight: replica.Weight, Target: replica})
+			members = append(members, balance.Member[Replica]{Name: replica.Name, Weight: replica.Weight, Aborts: replica.Aborts, Target: replica})
 		}
-		pool, err := balance.NewPool(balance.Config{Name: s.name, Lane: r.lane, Trace: r.cfg.Trace}, members...)
+		pool, err := balance.NewPool(balance.Config{Name: s.name, Lane: r.lane, Picker: r.cfg.Picker, Trace: r.cfg.Trace}, members...)
 		if err != nil {
 			return nil, fmt.Errorf("shard %s: %w", s.name, err)
 		}

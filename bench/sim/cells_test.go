@@ -1,0 +1,124 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// cells runs models, each once for every seed, side by side.
+type cells struct {
+	mu      sync.Mutex
+	models  map[string]Model
+	results map[string][]Result
+}
+
+// size is the number of queries of a cell and the seeds that it is run with.
+func size() (n int, from []uint64) {
+	n, count := 2000, 1
+	if *full {
+		n, count = 60_000, 5
+	}
+	for i := range cmp.Or(*seeds, count) {
+		from = append(from, *seed+uint64(i)) //nolint:gosec // not negative
+	}
+	return cmp.Or(*queries, n), from
+}
+
+func key(m Model) string {
+	m.Seed = 0
+	return fmt.Sprintf("%+v", m)
+}
+
+// want adds a model to those that are run.
+func (c *cells) want(models ...Model) {
+	for _, m := range models {
+		c.models[key(m)] = m
+	}
+}
+
+// run simulates every model that was wanted.
+func (c *cells) run(t *testing.T) {
+	t.Helper()
+	_, from := size()
+	t.Run("cells", func(t *testing.T) {
+		for k, m := range c.models {
+			c.results[k] = make([]Result, len(from))
+			for i, s := range from {
+				m.Seed = s
+				t.Run(fmt.Sprintf("%s load=%v slow=%v %s seed=%d", m.Policy.Name, m.Load, m.Slow, m.Server, s), func(t *testing.T) {
+					t.Parallel()
+					r := simulate(t, m)
+					c.mu.Lock()
+					defer c.mu.Unlock()
+					c.results[k][i] = r
+				})
+			}
+		}
+	})
+}
+
+// of returns the results of a model, by seed.
+func (c *cells) of(m Model) []Result { return c.results[key(m)] }
+
+// figure is one number for each seed.
+type figure []float64
+
+// each computes a figure from a model's results.
+func (c *cells) each(m Model, f func(Result) float64) figure {
+	var out figure
+	for _, r := range c.of(m) {
+		out = append(out, f(r))
+	}
+	return out
+}
+
+// over divides seed by seed.
+func (f figure) over(g figure) figure {
+	out := make(figure, len(f))
+	for i := range f {
+		out[i] = f[i] / g[i]
+	}
+	return out
+}
+
+func (f figure) median() float64 {
+	s := slices.Sorted(slices.Values(f))
+	if len(s) == 0 {
+		return math.NaN()
+	}
+	return s[len(s)/2]
+}
+
+// spread is half the distance between the largest and the smallest.
+func (f figure) spread() float64 {
+	if len(f) == 0 {
+		return math.NaN()
+	}
+	return (slices.Max(f) - slices.Min(f)) / 2
+}
+
+// Metrics of a result.
+func quantile(q float64) func(Result) float64 { return func(r Result) float64 { return ms(r.P(q)) } }
+func extra(r Result) float64                  { return r.Extra }
+func slowShare(r Result) float64              { return r.SlowShare }
+func failures(r Result) float64               { return r.Failed }
+func laneWorst(r Result) float64              { lane, _ := r.tally.worst(); return lane }
+func shardWorst(r Result) float64             { _, shard := r.tally.worst(); return shard }
+
+// with returns a model changed by f.
+func (m Model) with(f func(*Model)) Model { f(&m); return m }
+
+// by returns the model under another policy.
+func (m Model) by(p Policy) Model { m.Policy = p; return m }
+
+// at returns the standard model at a load.
+func at(load float64) Model {
+	m := standard()
+	m.Load = load
+	m.Queries, _ = size()
+	return m
+}

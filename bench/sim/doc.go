@@ -1,0 +1,19 @@
+// Package sim is a model of sharded, replicated search servers, for proving what
+// the balancer does to latencies: it drives the real router and balance code in
+// memory, at open-loop Poisson load, against servers that queue, stall, slow
+// down, die and cancel as real ones do.
+//
+// Nothing here knows virtual time; the tests run the model in a bubble of
+// testing/synctest, where 100,000 attempts take about a second. The draws of
+// service times are keyed by seed, query, shard and attempt, so that different
+// policies meet the same work.
+//
+//	go test ./bench/sim -run Goals -v                                  # quick
+//	go test ./bench/sim -run Goals -v -timeout 0 -args -full -seed=3   # full size
+//
+// Flags after -args: -full -seed -seeds -queries; and -shards -replicas -workers
+// -load -slow -stall -server -routers, which change the model of TestTry, so that
+// anyone can try a case:
+//
+//	go test ./bench/sim -run Try -v -args -load=0.7 -slow=4 -server=ignore
+package sim

@@ -1,0 +1,79 @@
+package sim
+
+import (
+	"cmp"
+	"flag"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// The flags of the tests, after -args.
+var (
+	full    = flag.Bool("full", false, "the goals at full size: 60,000 queries a cell, 5 seeds, gates at p99.9")
+	seed    = flag.Uint64("seed", 1, "first seed of the draws")
+	seeds   = flag.Int("seeds", 0, "seeds of each cell; 0: 1, or 5 with -full")
+	queries = flag.Int("queries", 0, "queries of each cell; 0: 2,000, or 60,000 with -full, or 20,000 in TestTry")
+	shards  = flag.Int("shards", 16, "shards of TestTry")
+	copies  = flag.Int("replicas", 3, "replicas of a shard in TestTry")
+	workers = flag.Int("workers", 4, "calls that a replica works on at a time in TestTry")
+	load    = flag.Float64("load", 0.6, "load of TestTry, as a share of the healthy capacity")
+	slow    = flag.Float64("slow", 1, "times the service time of one replica in TestTry")
+	stall   = flag.Float64("stall", 0.01, "share of the calls that stall in TestTry")
+	kind    = flag.String("server", string(Drop), "what the servers of TestTry do on cancel: abort, drop or ignore")
+	routers = flag.Int("routers", 1, "routers of TestTry that share the servers")
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// simulate runs a model in virtual time.
+func simulate(t *testing.T, m Model) (r Result) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var err error
+		if r, err = Run(m); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return r
+}
+
+// TestTry prints what the policies do in the model that the flags describe, so
+// that anyone can try cases that nothing was tuned for. It checks nothing.
+func TestTry(t *testing.T) {
+	if !flagsGiven() {
+		t.Skip("give one of the model's flags, such as -args -load=0.8, to try a case")
+	}
+	m := standard()
+	m.Seed, m.Queries, m.Shards, m.Replicas, m.Workers = *seed, cmp.Or(*queries, 20_000), *shards, *copies, *workers
+	m.Load, m.Slow, m.Stall, m.Server, m.Routers = *load, *slow, *stall, Cancel(*kind), *routers
+	for _, p := range policies() {
+		m.Policy = p
+		r := simulate(t, m)
+		t.Logf("%-18s p50 %7.1f  p99 %7.1f  p99.9 %7.1f ms  failed %6.3f %%  extra %5.2f %%  slow replica %5.2f %%",
+			p.Name, ms(r.P(0.5)), ms(r.P(0.99)), ms(r.P(0.999)), 100*r.Failed, 100*r.Extra, 100*r.SlowShare)
+	}
+}
+
+func flagsGiven() (given bool) {
+	flag.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "shards", "replicas", "workers", "load", "slow", "stall", "server", "routers":
+			given = true
+		}
+	})
+	return given
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// skipUnderRace skips a simulation that the race detector would make ten times
+// as long; the code under test has race tests of its own.
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if underRace {
+		t.Skip("simulations are skipped under -race: they would take minutes; run without it")
+	}
+}

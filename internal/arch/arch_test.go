@@ -158,6 +158,8 @@ func TestNames(t *testing.T) {
 		{"exported", "p/a.go", "package p\nconst (\nA = iota" + strings.Repeat("\nB", 60) + ")", "61 exported names"},
 		{"examples", "p/a.go", "package p", "no runnable example"},
 		{"examples", "p/a.go", "package main", ""},
+		{"examples", "internal/p/a.go", "package p", ""},
+		{"examples", "p/a.go", "package p\nimport \"testing\"\nfunc Run(t *testing.T) {}", ""},
 	} {
 		c.run(t)
 	}

@@ -128,9 +128,11 @@ func tooMany(f File, name *ast.Ident, t *ast.FuncType) []Finding {
 	return nil
 }
 
-// checkExamples wants a runnable example in every package that others import.
+// checkExamples wants a runnable example in every package that users of the
+// module can import. Test suites are exempt: there is no T in an example.
 func checkExamples(_ *Module, p Package) []Finding {
-	if p.command() || len(p.source()) == 0 {
+	suite := slices.ContainsFunc(p.source(), func(f File) bool { return importsPath(f, "testing") })
+	if p.command() || suite || len(p.source()) == 0 || slices.Contains(strings.Split(p.Dir, "/"), "internal") {
 		return nil
 	}
 	for _, f := range p.Files {

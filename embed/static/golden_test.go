@@ -22,27 +22,27 @@ import (
 // records them.
 
 // newProvider returns the built-in model.
-func newProvider(t testing.TB) *Provider {
-	t.Helper()
+func newProvider(tb testing.TB) *Provider {
+	tb.Helper()
 	p, err := New()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
 
 // readLines decodes the lines of a JSONL file in testdata.
-func readLines[T any](t testing.TB, name string) []T {
-	t.Helper()
+func readLines[T any](tb testing.TB, name string) []T {
+	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var all []T
 	for dec := json.NewDecoder(bytes.NewReader(data)); dec.More(); {
 		var one T
 		if err := dec.Decode(&one); err != nil {
-			t.Fatalf("%s, entry %d: %v", name, len(all)+1, err)
+			tb.Fatalf("%s, entry %d: %v", name, len(all)+1, err)
 		}
 		all = append(all, one)
 	}
@@ -138,11 +138,11 @@ func blockDigest(table *characters, first rune) uint32 {
 // vectorCase is a text with its vector: float32, little endian, in base64.
 type vectorCase struct{ Text, Vector string }
 
-func (c vectorCase) decode(t testing.TB) (v [Dims]float32) {
-	t.Helper()
+func (c vectorCase) decode(tb testing.TB) (v [Dims]float32) {
+	tb.Helper()
 	data, err := base64.StdEncoding.DecodeString(c.Vector)
 	if err != nil || len(data) != 4*Dims {
-		t.Fatalf("vector of %q: %d bytes, %v", c.Text, len(data), err)
+		tb.Fatalf("vector of %q: %d bytes, %v", c.Text, len(data), err)
 	}
 	for i := range v {
 		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))

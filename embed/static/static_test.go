@@ -19,11 +19,11 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // vectorsOf embeds texts, which must not fail.
-func vectorsOf(t testing.TB, p *Provider, bulk bool, texts ...string) embed.Vectors {
-	t.Helper()
+func vectorsOf(tb testing.TB, p *Provider, bulk bool, texts ...string) embed.Vectors {
+	tb.Helper()
 	v, err := p.Embed(context.Background(), embed.Batch{Texts: texts, Task: embed.DocumentTask, Bulk: bulk})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return v
 }

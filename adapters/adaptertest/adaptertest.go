@@ -68,6 +68,9 @@ type bench struct {
 	store search.Store
 }
 
+// docs is the collection that most tests use.
+const docs = "docs"
+
 // everything asks for all fields of a point.
 var everything = search.Fields{Text: true, Meta: true, Vector: true} //nolint:gochecknoglobals // a constant
 
@@ -109,11 +112,11 @@ func (b *bench) search(q search.Query) []search.List {
 	return res.Lists
 }
 
-// ids returns the ids of the best k points of a tenant.
-func (b *bench) ids(collection, tenant string, vector []float32, k int) []string {
+// ids returns the ids of the best k points of a tenant of docs.
+func (b *bench) ids(tenant string, vector []float32, k int) []string {
 	b.Helper()
 	lists := b.search(search.Query{
-		Collection: collection, Tenant: tenant, Legs: []search.Leg{{Dense: vector, K: k}},
+		Collection: docs, Tenant: tenant, Legs: []search.Leg{{Dense: vector, K: k}},
 	})
 	ids := make([]string, 0, k)
 	for _, h := range lists[0].Hits {
@@ -122,10 +125,10 @@ func (b *bench) ids(collection, tenant string, vector []float32, k int) []string
 	return ids
 }
 
-// get fetches points by key.
-func (b *bench) get(collection string, f search.Fields, keys ...search.Key) []search.Point {
+// get fetches points of docs by key.
+func (b *bench) get(f search.Fields, keys ...search.Key) []search.Point {
 	b.Helper()
-	points, err := b.store.Get(b.Context(), collection, keys, f)
+	points, err := b.store.Get(b.Context(), docs, keys, f)
 	if err != nil {
 		b.Fatalf("get: %v", err)
 	}

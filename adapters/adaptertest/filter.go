@@ -43,14 +43,14 @@ func conditions() []string {
 }
 
 func filterTable(b *bench) {
-	b.create("docs", 2, search.Dot)
+	b.create(docs, 2, search.Dot)
 	var points []search.Point
 	for i, doc := range documents() {
 		points = append(points, search.Point{
 			Key: search.Key{ID: fmt.Sprintf("%02d", i)}, Version: 1, Dense: []float32{1, 0}, Meta: json.RawMessage(doc),
 		})
 	}
-	b.put("docs", points...)
+	b.put(docs, points...)
 	for _, text := range conditions() {
 		f, err := search.ParseFilter([]byte(text))
 		if err != nil {
@@ -69,11 +69,11 @@ func (b *bench) filterAgrees(text string, points []search.Point, f search.Filter
 			want = append(want, p.ID)
 		}
 	}
-	n, err := b.store.Count(b.Context(), "docs", "", f)
+	n, err := b.store.Count(b.Context(), docs, "", f)
 	if err != nil || n != len(want) {
 		b.Errorf("%s: count is %d (%v), want %d", text, n, err, len(want))
 	}
-	page, err := b.store.Scroll(b.Context(), search.Scan{Collection: "docs", Filter: f, Limit: 100})
+	page, err := b.store.Scroll(b.Context(), search.Scan{Collection: docs, Filter: f, Limit: 100})
 	if err != nil {
 		b.Fatalf("%s: scroll: %v", text, err)
 	}
@@ -81,7 +81,7 @@ func (b *bench) filterAgrees(text string, points []search.Point, f search.Filter
 		b.Errorf("%s: scroll: %s", text, diff)
 	}
 	list := b.search(search.Query{
-		Collection: "docs", Filter: f, Legs: []search.Leg{{Dense: []float32{1, 0}, K: 100, Exact: true}},
+		Collection: docs, Filter: f, Legs: []search.Leg{{Dense: []float32{1, 0}, K: 100, Exact: true}},
 	})[0]
 	got := make([]string, len(list.Hits))
 	for i, h := range list.Hits {
@@ -105,15 +105,15 @@ func pointIDs(points []search.Point) []string {
 
 func filterSearch(b *bench) {
 	points := vectors(5, 400, 16)
-	b.create("docs", 16, search.Cosine)
-	b.put("docs", points...)
+	b.create(docs, 16, search.Cosine)
+	b.put(docs, points...)
 	for _, text := range []string{`{"odd":true}`, `{"n":{"$lt":7}}`, `{"n":{"$gte":395}}`, `{"n":-1}`, `{"$not":{"odd":true}}`} {
 		f, err := search.ParseFilter([]byte(text))
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.compare(search.Cosine, points, search.Query{
-			Collection: "docs", Filter: f, Legs: []search.Leg{{Dense: query(3, 16), K: 10, Exact: true}},
+			Collection: docs, Filter: f, Legs: []search.Leg{{Dense: query(3, 16), K: 10, Exact: true}},
 		}, 0)
 	}
 }

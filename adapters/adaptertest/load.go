@@ -16,7 +16,7 @@ var loadChecks = []check{ //nolint:gochecknoglobals // a constant table
 
 func loadCallers(b *bench) {
 	const callers, rounds = 64, 5
-	b.create("docs", 4, search.Cosine)
+	b.create(docs, 4, search.Cosine)
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
@@ -26,7 +26,7 @@ func loadCallers(b *bench) {
 		})
 	}
 	wg.Wait()
-	if n, err := b.store.Count(b.Context(), "docs", "", search.Filter{}); n != callers*rounds/5*4 || err != nil {
+	if n, err := b.store.Count(b.Context(), docs, "", search.Filter{}); n != callers*rounds/5*4 || err != nil {
 		b.Errorf("count is %d (%v), want %d", n, err, callers*rounds/5*4)
 	}
 }
@@ -37,12 +37,12 @@ func (b *bench) callerRound(caller, round int) {
 		Key: search.Key{ID: fmt.Sprintf("%d-%d", caller, round)}, Version: 1, Dense: query(uint64(caller*100+round), 4), //nolint:gosec // small
 		Text: fmt.Sprintf("text of %d", caller),
 	}
-	if _, err := b.store.Write(b.Context(), search.Batch{Collection: "docs", Upserts: []search.Point{p}}); err != nil {
+	if _, err := b.store.Write(b.Context(), search.Batch{Collection: docs, Upserts: []search.Point{p}}); err != nil {
 		b.Errorf("write: %v", err)
 		return
 	}
 	res, err := b.store.Search(b.Context(), search.Query{
-		Collection: "docs", Legs: []search.Leg{{Dense: p.Dense, K: 1, Exact: true}}, Fields: search.Fields{Text: true},
+		Collection: docs, Legs: []search.Leg{{Dense: p.Dense, K: 1, Exact: true}}, Fields: search.Fields{Text: true},
 	})
 	if err != nil || len(res.Lists[0].Hits) != 1 {
 		b.Errorf("search: %+v, %v", res, err)
@@ -53,7 +53,7 @@ func (b *bench) callerRound(caller, round int) {
 	}
 	if round == 4 {
 		marks := []search.Tombstone{{Key: p.Key, Version: 2}}
-		if _, err := b.store.Write(b.Context(), search.Batch{Collection: "docs", Deletes: marks}); err != nil {
+		if _, err := b.store.Write(b.Context(), search.Batch{Collection: docs, Deletes: marks}); err != nil {
 			b.Errorf("delete: %v", err)
 		}
 	}
@@ -61,7 +61,7 @@ func (b *bench) callerRound(caller, round int) {
 
 // loadSnapshot writes pairs, and pairs must be seen.
 func loadSnapshot(b *bench) {
-	b.create("docs", 2, search.Dot)
+	b.create(docs, 2, search.Dot)
 	pair := func(v search.Version) []search.Point {
 		text := fmt.Sprint(v)
 		return []search.Point{
@@ -69,7 +69,7 @@ func loadSnapshot(b *bench) {
 			{Key: search.Key{ID: "right"}, Version: v, Dense: []float32{float32(v), 0}, Text: text},
 		}
 	}
-	b.put("docs", pair(1)...)
+	b.put(docs, pair(1)...)
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 4 {
@@ -85,7 +85,7 @@ func loadSnapshot(b *bench) {
 		})
 	}
 	for v := search.Version(2); v < 100; v++ {
-		b.put("docs", pair(v)...)
+		b.put(docs, pair(v)...)
 	}
 	close(done)
 	wg.Wait()
@@ -93,7 +93,7 @@ func loadSnapshot(b *bench) {
 
 func (b *bench) seesPair() {
 	res, err := b.store.Search(b.Context(), search.Query{
-		Collection: "docs", Legs: []search.Leg{{Dense: []float32{1, 1}, K: 5}}, Fields: search.Fields{Text: true},
+		Collection: docs, Legs: []search.Leg{{Dense: []float32{1, 1}, K: 5}}, Fields: search.Fields{Text: true},
 	})
 	if err != nil {
 		b.Errorf("search: %v", err)
@@ -111,11 +111,11 @@ func loadRows(b *bench) {
 		rows = 1_000
 	}
 	points := vectors(11, rows, 8)
-	b.create("docs", 8, search.Euclidean)
+	b.create(docs, 8, search.Euclidean)
 	for from := 0; from < rows; from += 500 {
-		b.put("docs", points[from:from+500]...)
+		b.put(docs, points[from:from+500]...)
 	}
 	b.compare(search.Euclidean, points, search.Query{
-		Collection: "docs", Legs: []search.Leg{{Dense: query(1, 8), K: rows, Exact: true}}, Fields: search.Fields{Text: true},
+		Collection: docs, Legs: []search.Leg{{Dense: query(1, 8), K: rows, Exact: true}}, Fields: search.Fields{Text: true},
 	}, 0)
 }

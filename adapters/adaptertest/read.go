@@ -23,10 +23,10 @@ var readChecks = []check{ //nolint:gochecknoglobals // a constant table
 
 func readGet(b *bench) {
 	points := vectors(6, 20, 4)
-	b.create("docs", 4, search.Cosine)
-	b.put("docs", points...)
+	b.create(docs, 4, search.Cosine)
+	b.put(docs, points...)
 	keys := []search.Key{points[7].Key, {ID: "nobody"}, points[2].Key, {Tenant: "else", ID: points[3].ID}, points[19].Key}
-	got := b.get("docs", everything, keys...)
+	got := b.get(everything, keys...)
 	want := []search.Point{points[7], points[2], points[19]}
 	if len(got) != len(want) {
 		b.Fatalf("got %d points, want %d", len(got), len(want))
@@ -34,10 +34,10 @@ func readGet(b *bench) {
 	for i := range want {
 		samePoint(b, want[i], got[i])
 	}
-	if got := b.get("docs", search.Fields{}, points[0].Key); len(got) != 1 || got[0].Text != "" || got[0].Dense != nil {
+	if got := b.get(search.Fields{}, points[0].Key); len(got) != 1 || got[0].Text != "" || got[0].Dense != nil {
 		b.Errorf("without fields: got %+v", got)
 	}
-	if got := b.get("docs", everything); len(got) != 0 {
+	if got := b.get(everything); len(got) != 0 {
 		b.Errorf("no keys: got %+v", got)
 	}
 }
@@ -68,12 +68,12 @@ func (b *bench) pages(s search.Scan) []search.Point {
 
 func readScroll(b *bench) {
 	points := vectors(7, 103, 4)
-	b.create("docs", 4, search.Cosine)
-	b.put("docs", points...)
-	b.put("docs", search.Point{Key: search.Key{Tenant: "else", ID: "p0000"}, Version: 1, Dense: make([]float32, 4)})
+	b.create(docs, 4, search.Cosine)
+	b.put(docs, points...)
+	b.put(docs, search.Point{Key: search.Key{Tenant: "else", ID: "p0000"}, Version: 1, Dense: make([]float32, 4)})
 	slices.SortFunc(points, func(x, y search.Point) int { return x.Compare(y.Key) })
 	for _, limit := range []int{1, 10, 103, 200} {
-		got := b.pages(search.Scan{Collection: "docs", Limit: limit, Fields: everything})
+		got := b.pages(search.Scan{Collection: docs, Limit: limit, Fields: everything})
 		if diff := cmp.Diff(pointIDs(points), pointIDs(got)); diff != "" {
 			b.Fatalf("limit %d: %s", limit, diff)
 		}
@@ -85,7 +85,7 @@ func readScroll(b *bench) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	got := b.pages(search.Scan{Collection: "docs", Limit: 7, Filter: f})
+	got := b.pages(search.Scan{Collection: docs, Limit: 7, Filter: f})
 	odd := slices.DeleteFunc(points, func(p search.Point) bool { return !f.Match(p.Meta) })
 	if diff := cmp.Diff(pointIDs(odd), pointIDs(got)); diff != "" {
 		b.Error(diff)
@@ -93,31 +93,31 @@ func readScroll(b *bench) {
 }
 
 func readScrollTenants(b *bench) {
-	b.create("docs", 2, search.Dot)
+	b.create(docs, 2, search.Dot)
 	var want []search.Key
 	for _, tenant := range []string{"", "a", "a\u00e9", "b"} {
 		for i := range 5 {
 			k := search.Key{Tenant: tenant, ID: fmt.Sprint(i)}
 			want = append(want, k)
-			b.put("docs", search.Point{Key: k, Version: 1, Dense: []float32{1, 1}})
+			b.put(docs, search.Point{Key: k, Version: 1, Dense: []float32{1, 1}})
 		}
 	}
 	var got []search.Key
-	for _, p := range b.pages(search.Scan{Collection: "docs", AllTenants: true, Tenant: "a", Limit: 3}) {
+	for _, p := range b.pages(search.Scan{Collection: docs, AllTenants: true, Tenant: "a", Limit: 3}) {
 		got = append(got, p.Key)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		b.Error(diff)
 	}
-	if got := b.pages(search.Scan{Collection: "docs", Tenant: "a", Limit: 3}); len(got) != 5 {
+	if got := b.pages(search.Scan{Collection: docs, Tenant: "a", Limit: 3}); len(got) != 5 {
 		b.Errorf("one tenant: got %d points, want 5", len(got))
 	}
 }
 
 func readCount(b *bench) {
-	b.create("docs", 4, search.Cosine)
-	b.put("docs", vectors(8, 31, 4)...)
-	b.put("docs", search.Point{Key: search.Key{Tenant: "t", ID: "x"}, Version: 1, Dense: make([]float32, 4)})
+	b.create(docs, 4, search.Cosine)
+	b.put(docs, vectors(8, 31, 4)...)
+	b.put(docs, search.Point{Key: search.Key{Tenant: "t", ID: "x"}, Version: 1, Dense: make([]float32, 4)})
 	odd, err := search.ParseFilter([]byte(`{"odd":true}`))
 	if err != nil {
 		b.Fatal(err)
@@ -127,25 +127,25 @@ func readCount(b *bench) {
 		filter search.Filter
 		want   int
 	}{{"", search.Filter{}, 31}, {"", odd, 15}, {"t", search.Filter{}, 1}, {"t", odd, 0}, {"none", search.Filter{}, 0}} {
-		if n, err := b.store.Count(b.Context(), "docs", c.tenant, c.filter); n != c.want || err != nil {
+		if n, err := b.store.Count(b.Context(), docs, c.tenant, c.filter); n != c.want || err != nil {
 			b.Errorf("tenant %q: count is %d (%v), want %d", c.tenant, n, err, c.want)
 		}
 	}
 }
 
 func readStats(b *bench) {
-	b.create("docs", 2, search.Dot)
+	b.create(docs, 2, search.Dot)
 	b.create("empty", 3, search.Euclidean)
-	b.put("docs", at("a", 4, 1), at("b", 9, 1), at("c", 6, 1))
-	b.write(search.Batch{Collection: "docs", Deletes: []search.Tombstone{grave("a", 12)}})
+	b.put(docs, at("a", 4, 1), at("b", 9, 1), at("c", 6, 1))
+	b.write(search.Batch{Collection: docs, Deletes: []search.Tombstone{grave("a", 12)}})
 	all, err := b.store.Stats(b.Context(), "")
 	if err != nil {
 		b.Fatal(err)
 	}
-	if len(all) != 2 || all[0].Collection.Name != "docs" || all[1].Collection.Name != "empty" {
+	if len(all) != 2 || all[0].Collection.Name != docs || all[1].Collection.Name != "empty" {
 		b.Fatalf("got %+v, want docs and empty", all)
 	}
-	one, err := b.store.Stats(b.Context(), "docs")
+	one, err := b.store.Stats(b.Context(), docs)
 	if err != nil || len(one) != 1 {
 		b.Fatalf("got %+v, %v", one, err)
 	}
@@ -159,7 +159,7 @@ func readStats(b *bench) {
 }
 
 func readPayloads(b *bench) {
-	b.create("docs", 2, search.Dot)
+	b.create(docs, 2, search.Dot)
 	for i, meta := range []string{
 		``, `{}`, `{"s":"text","empty":""}`, `{"t":true,"f":false,"n":null}`, `{"int":42,"neg":-7,"zero":0}`,
 		`{"big":9007199254740993,"u64":18446744073709551615,"min":-9223372036854775808}`,
@@ -170,8 +170,8 @@ func readPayloads(b *bench) {
 	} {
 		p := at(fmt.Sprint(i), 1, 1)
 		p.Meta = json.RawMessage(meta)
-		b.put("docs", p)
-		got := b.get("docs", everything, p.Key)
+		b.put(docs, p)
+		got := b.get(everything, p.Key)
 		if len(got) != 1 {
 			b.Fatalf("%s: got %d points", meta, len(got))
 		}
@@ -183,7 +183,7 @@ func readPayloads(b *bench) {
 }
 
 func readUnicode(b *bench) {
-	b.create("docs", 2, search.Dot)
+	b.create(docs, 2, search.Dot)
 	names := []string{
 		"plain", "UPPER", "upper", "é", "e\u0301", "日本語", "العربية", "🙂👩‍👩‍👧", "a/b?c#d%20&e", "\"quoted\"", "it's", "back\\slash",
 		" space ", "line\nbreak", "tab\t", "\u200bzero width", "\ufeffbom", strings.Repeat("long", 50), "{{}}", "0", "-1", "null",
@@ -194,14 +194,14 @@ func readUnicode(b *bench) {
 		p.Tenant = "tenant " + name
 		points = append(points, p)
 	}
-	b.put("docs", points...)
+	b.put(docs, points...)
 	for i, p := range points {
-		got := b.get("docs", everything, p.Key)
+		got := b.get(everything, p.Key)
 		if len(got) != 1 {
 			b.Fatalf("%q: got %d points", names[i], len(got))
 		}
 		samePoint(b, p, got[0])
-		if diff := cmp.Diff([]string{p.ID}, b.ids("docs", p.Tenant, []float32{1, 0}, 3)); diff != "" {
+		if diff := cmp.Diff([]string{p.ID}, b.ids(p.Tenant, []float32{1, 0}, 3)); diff != "" {
 			b.Errorf("%q: %s", p.Tenant, diff)
 		}
 	}

@@ -17,8 +17,8 @@ var refusalChecks = []check{ //nolint:gochecknoglobals // a constant table
 }
 
 func refuseQuery(b *bench) {
-	b.create("docs", 2, search.Cosine)
-	b.put("docs", at("a", 1, 1))
+	b.create(docs, 2, search.Cosine)
+	b.put(docs, at("a", 1, 1))
 	nan, inf := float32(math.NaN()), float32(math.Inf(-1))
 	for name, legs := range map[string][]search.Leg{
 		"no legs":        {},
@@ -31,18 +31,18 @@ func refuseQuery(b *bench) {
 		"k is negative":  {{Dense: []float32{1, 1}, K: -1}},
 		"the second leg": {{Dense: []float32{1, 1}, K: 1}, {Dense: []float32{1}, K: 1}},
 	} {
-		_, err := b.store.Search(b.Context(), search.Query{Collection: "docs", Legs: legs})
+		_, err := b.store.Search(b.Context(), search.Query{Collection: docs, Legs: legs})
 		if !errors.Is(err, fault.Invalid) {
 			b.Errorf("%s: got %v, want invalid", name, err)
 		}
 	}
-	if _, err := b.store.Scroll(b.Context(), search.Scan{Collection: "docs"}); !errors.Is(err, fault.Invalid) {
+	if _, err := b.store.Scroll(b.Context(), search.Scan{Collection: docs}); !errors.Is(err, fault.Invalid) {
 		b.Errorf("scroll without a limit: got %v, want invalid", err)
 	}
 }
 
 func refusePoint(b *bench) {
-	b.create("docs", 2, search.Cosine)
+	b.create(docs, 2, search.Cosine)
 	key := search.Key{ID: "a"}
 	for name, p := range map[string]search.Point{
 		"dims too few":  {Key: key, Dense: []float32{1}},
@@ -54,7 +54,7 @@ func refusePoint(b *bench) {
 		"meta: broken":  {Key: key, Dense: []float32{1, 1}, Meta: []byte(`{"a":`)},
 	} {
 		p.Version = 1
-		_, err := b.store.Write(b.Context(), search.Batch{Collection: "docs", Upserts: []search.Point{p}})
+		_, err := b.store.Write(b.Context(), search.Batch{Collection: docs, Upserts: []search.Point{p}})
 		if !errors.Is(err, fault.Invalid) {
 			b.Errorf("%s: got %v, want invalid", name, err)
 		}
@@ -91,18 +91,18 @@ func refuseMissing(b *bench) {
 			b.Errorf("%s: got %v, want not found", call, err)
 		}
 	}
-	b.create("docs", 2, search.Dot)
+	b.create(docs, 2, search.Dot)
 	legs := []search.Leg{{Dense: []float32{1, 1}, K: 1}, {Collection: "nowhere", Dense: []float32{1, 1}, K: 1}}
-	if _, err := b.store.Search(b.Context(), search.Query{Collection: "docs", Legs: legs}); !errors.Is(err, fault.NotFound) {
+	if _, err := b.store.Search(b.Context(), search.Query{Collection: docs, Legs: legs}); !errors.Is(err, fault.NotFound) {
 		b.Errorf("a leg on a missing collection: got %v, want not found", err)
 	}
 }
 
 func refuseCancelled(b *bench) {
-	b.create("docs", 2, search.Dot)
+	b.create(docs, 2, search.Dot)
 	ctx, cancel := context.WithCancel(b.Context())
 	cancel()
-	for call, err := range b.calls(ctx, "docs") {
+	for call, err := range b.calls(ctx, docs) {
 		if !errors.Is(err, context.Canceled) {
 			b.Errorf("%s: got %v, want context.Canceled", call, err)
 		}

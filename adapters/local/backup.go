@@ -119,7 +119,7 @@ func (s *Store) Verify(ctx context.Context) error {
 func (s *Store) verify(ctx context.Context, c *collection) error {
 	return s.read(c, func(h *shelf) error {
 		var failed error
-		c.tenants.ascend("", func(tenant string, p *part) bool {
+		c.tenants.ascend("", func(_ string, p *part) bool {
 			failed = h.verify(ctx, p)
 			return failed == nil
 		})

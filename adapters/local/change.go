@@ -83,18 +83,18 @@ func (d *draft) writePoint(number uint64, p *search.Point) error {
 	var flags byte
 	if hasDocument(p) {
 		flags |= rowHasDoc
-		record := appendDocument(nil, p)
+		record := newDocument(p)
 		seal(number, record)
 		d.c.head.Bytes += int64(len(record))
 		if err := d.docs.Put(recordKey(number), record); err != nil {
 			return err
 		}
 	}
-	return d.writeRow(number, p.Version, appendFloats(appendRow(nil, flags, p.Version, p.Key), p.Dense))
+	return d.writeRow(number, p.Version, appendFloats(newRow(flags, p.Version, p.Key), p.Dense))
 }
 
 func (d *draft) writeMark(number uint64, t *search.Tombstone, now int64) error {
-	record := appendRow(nil, rowDeleted, t.Version, t.Key)
+	record := newRow(rowDeleted, t.Version, t.Key)
 	return d.writeRow(number, t.Version, appendTime(record, now))
 }
 

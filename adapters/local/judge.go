@@ -67,7 +67,13 @@ func (j *judge) ask(c *chunk, row int) verdict {
 			return no // as Filter.Match has it
 		}
 		return j.terms[0].ask(c, row).not()
+	default:
+		return j.field(c, row)
 	}
+}
+
+// field answers a condition on a field.
+func (j *judge) field(c *chunk, row int) verdict {
 	if j.dict == nil {
 		return unsure
 	}
@@ -91,11 +97,12 @@ func (j *judge) ask(c *chunk, row int) verdict {
 func (j *judge) combine(c *chunk, row int, decisive verdict) verdict {
 	out := decisive.not()
 	for _, t := range j.terms {
-		switch t.ask(c, row) {
-		case decisive:
-			return decisive
-		case unsure:
-			out = unsure
+		v := t.ask(c, row)
+		if v == decisive {
+			return v
+		}
+		if v == unsure {
+			out = v
 		}
 	}
 	return out

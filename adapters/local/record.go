@@ -36,10 +36,9 @@ type row struct {
 	dense   []byte // little-endian float32, in place
 }
 
-// appendRow encodes the row of a point.
-func appendRow(b []byte, flags byte, version search.Version, key search.Key) []byte {
-	b = append(b, make([]byte, sumLen)...)
-	b = append(b, flags)
+// newRow encodes a row up to its vector, not yet sealed.
+func newRow(flags byte, version search.Version, key search.Key) []byte {
+	b := append(make([]byte, sumLen, sumLen+32+len(key.Tenant)+len(key.ID)), flags)
 	b = binary.LittleEndian.AppendUint64(b, uint64(version))
 	b = appendText(b, key.Tenant)
 	return appendText(b, key.ID)
@@ -116,8 +115,9 @@ func hasDocument(p *search.Point) bool {
 	return p.Text != "" || len(p.Meta) > 0 || len(p.Sparse.Index) > 0
 }
 
-func appendDocument(b []byte, p *search.Point) []byte {
-	b = append(b, make([]byte, sumLen)...)
+// newDocument encodes the document of a point, not yet sealed.
+func newDocument(p *search.Point) []byte {
+	b := make([]byte, sumLen, sumLen+32+len(p.Meta)+len(p.Text)+8*len(p.Sparse.Index))
 	b = appendText(b, p.Meta)
 	b = appendText(b, p.Text)
 	b = binary.AppendUvarint(b, uint64(len(p.Sparse.Index)))

@@ -17,7 +17,7 @@ func samplePoint() search.Point {
 
 func TestRecords_roundTrip(t *testing.T) {
 	p := samplePoint()
-	record := appendFloats(appendRow(nil, rowHasDoc, p.Version, p.Key), p.Dense)
+	record := appendFloats(newRow(rowHasDoc, p.Version, p.Key), p.Dense)
 	seal(7, record)
 	r, err := decodeRow(7, record)
 	if err != nil {
@@ -28,7 +28,7 @@ func TestRecords_roundTrip(t *testing.T) {
 	if r.key != p.Key || r.version != p.Version || r.flags != rowHasDoc || !cmp.Equal(dense, p.Dense) {
 		t.Errorf("got %+v with %v", r, dense)
 	}
-	doc := appendDocument(nil, &p)
+	doc := newDocument(&p)
 	seal(7, doc)
 	d, err := decodeDocument(7, doc)
 	if err != nil {
@@ -41,9 +41,9 @@ func TestRecords_roundTrip(t *testing.T) {
 
 func TestRecords_anyFlippedBitIsDamage(t *testing.T) {
 	p := samplePoint()
-	record := appendFloats(appendRow(nil, rowHasDoc, p.Version, p.Key), p.Dense)
+	record := appendFloats(newRow(rowHasDoc, p.Version, p.Key), p.Dense)
 	seal(7, record)
-	doc := appendDocument(nil, &p)
+	doc := newDocument(&p)
 	seal(7, doc)
 	for bit := range 8 * len(record) {
 		record[bit/8] ^= 1 << (bit % 8)
@@ -72,9 +72,9 @@ func TestRecords_cutShort(t *testing.T) {
 		whole  []byte
 		decode func([]byte) error
 	}{
-		{appendRow(nil, 0, p.Version, p.Key), rowOf},
-		{appendTime(appendRow(nil, rowDeleted, 1, p.Key), 5), rowOf},
-		{appendDocument(nil, &p), docOf},
+		{newRow(0, p.Version, p.Key), rowOf},
+		{appendTime(newRow(rowDeleted, 1, p.Key), 5), rowOf},
+		{newDocument(&p), docOf},
 	} {
 		for n := range c.whole {
 			short := append([]byte(nil), c.whole[:n]...)
@@ -90,8 +90,8 @@ func TestRecords_cutShort(t *testing.T) {
 
 func FuzzRecords_neverPanic(f *testing.F) {
 	p := samplePoint()
-	f.Add(appendFloats(appendRow(nil, 0, p.Version, p.Key), p.Dense))
-	f.Add(appendDocument(nil, &p))
+	f.Add(appendFloats(newRow(0, p.Version, p.Key), p.Dense))
+	f.Add(newDocument(&p))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		if len(b) >= sumLen {
 			seal(1, b)

@@ -33,12 +33,13 @@ func (v *sieve) begin(b block, word int, live uint64) uint64 {
 	}
 	for m := live; m != 0; m &= m - 1 {
 		bit := m & -m
-		switch v.judge.ask(b.chunk, word*64+bits.TrailingZeros64(m)) {
-		case yes:
+		verdict := v.judge.ask(b.chunk, word*64+bits.TrailingZeros64(m))
+		if verdict == no {
+			live &^= bit
+		}
+		if verdict == yes {
 			v.known |= bit
 			v.passed |= bit
-		case no:
-			live &^= bit
 		}
 	}
 	return live
@@ -68,11 +69,8 @@ func (v *sieve) look(b block, row int) (bool, error) {
 	if v == nil {
 		return true, nil
 	}
-	switch v.judge.ask(b.chunk, row) {
-	case yes:
-		return true, nil
-	case no:
-		return false, nil
+	if verdict := v.judge.ask(b.chunk, row); verdict != unsure {
+		return verdict == yes, nil
 	}
 	if !b.docs[row] {
 		return v.filter.Match(nil), nil

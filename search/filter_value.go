@@ -36,11 +36,27 @@ const (
 // any size, or a json.Number. Anything else, and NaN and infinities, are
 // fault.Invalid.
 func ValueOf(x any) (Value, error) {
+	if f, ok := wholeFloat(x); ok {
+		s := scanFloat(f) // as text, 2^63 would be the integer 9223372036854776000
+		return Value{kind: s.kind, bits: s.bits}, nil
+	}
 	raw, err := json.Marshal(x)
 	if err != nil {
 		return Value{}, fault.New(fault.Invalid, "a filter value must be null, a boolean, a string or a finite number, not %v", x)
 	}
 	return parseValue(raw)
+}
+
+func wholeFloat(x any) (f float64, ok bool) {
+	switch x := x.(type) {
+	case float64:
+		f = x
+	case float32:
+		f = float64(x)
+	default:
+		return 0, false
+	}
+	return f, math.Trunc(f) == f && !math.IsInf(f, 0)
 }
 
 // Any returns v as nil, bool, string, int64, uint64 (only above the largest
@@ -123,35 +139,40 @@ func scanText(quoted []byte) []byte {
 	return []byte(unquote(quoted))
 }
 
-// scanNumber reads short integers by hand; they are nearly all numbers.
+// scanNumber reads short integers by hand: nearly all numbers are.
 func scanNumber(raw []byte) scalar {
 	digits := raw
 	if raw[0] == '-' {
 		digits = raw[1:]
 	}
-	if len(digits) > 18 { // 10^18 - 1 fits an int64
-		return scanLong(raw)
-	}
 	var n int64
 	for _, c := range digits {
 		if c < '0' || c > '9' {
-			return scanLong(raw)
+			return parseFloat(raw)
 		}
-		n = n*10 + int64(c-'0')
+		n = n*10 + int64(c-'0') // may overflow, then it is not used
 	}
-	if raw[0] == '-' {
+	switch {
+	case len(digits) > 18: // 10^18 - 1 fits an int64
+		return parseLong(raw)
+	case raw[0] == '-':
 		n = -n
 	}
 	return scalar{kind: integer, bits: uint64(n)} //nolint:gosec // the bits of an int64
 }
 
-func scanLong(raw []byte) scalar {
+// parseLong reads an integer of any length.
+func parseLong(raw []byte) scalar {
 	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
 		return scalar{kind: integer, bits: uint64(n)} //nolint:gosec // the bits of an int64
 	}
 	if n, err := strconv.ParseUint(string(raw), 10, 64); err == nil {
 		return scalar{kind: unsigned, bits: n}
 	}
+	return parseFloat(raw)
+}
+
+func parseFloat(raw []byte) scalar {
 	x, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil {
 		return scalar{kind: other}

@@ -86,8 +86,8 @@ func oracleOps(ops map[string]any, values []any) bool {
 func oracleOp(op string, want any, values []any) bool {
 	some := func(test func(sign int) bool) bool {
 		return slices.ContainsFunc(values, func(v any) bool {
-			sign, comparable := oracleCompare(v, want)
-			return comparable && test(sign)
+			sign, ok := oracleCompare(v, want)
+			return ok && test(sign)
 		})
 	}
 	switch op {
@@ -118,7 +118,7 @@ func oracleOp(op string, want any, values []any) bool {
 	panic("no operation " + op)
 }
 
-func oracleCompare(a, b any) (sign int, comparable bool) {
+func oracleCompare(a, b any) (sign int, ok bool) {
 	switch b := b.(type) {
 	case bool:
 		return map[bool]int{false: 1}[a == b], a == b

@@ -2,8 +2,6 @@ package search
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,11 +96,11 @@ func (p *parser) conditions(obj []byte, at string, depth int) ([]Filter, error) 
 }
 
 func (p *parser) condition(name string, value []byte, at string, depth int) ([]Filter, error) {
-	switch op := Op(name); op {
-	case And, Or:
+	switch op := Op(name); {
+	case op == And || op == Or:
 		f, err := p.list(op, value, at, depth)
 		return []Filter{f}, err
-	case Not:
+	case op == Not:
 		inner, err := p.inner(value, at, depth)
 		return []Filter{{Op: Not, Terms: []Filter{inner}}}, err
 	}
@@ -212,15 +210,12 @@ func (p *parser) leaf(op Op, field string, value []byte, at string) (Filter, err
 	if err != nil {
 		return Filter{}, err
 	}
-	switch op {
-	case Exists:
-		if v.kind != boolean {
-			return Filter{}, fault.BadField(at, "must be true or false")
-		}
-	case Gt, Gte, Lt, Lte:
-		if v.kind != str && !isNumber(v.kind) {
-			return Filter{}, fault.BadField(at, "only numbers and strings have an order")
-		}
+	ordered := op == Gt || op == Gte || op == Lt || op == Lte
+	switch {
+	case op == Exists && v.kind != boolean:
+		return Filter{}, fault.BadField(at, "must be true or false")
+	case ordered && v.kind != str && !isNumber(v.kind):
+		return Filter{}, fault.BadField(at, "only numbers and strings have an order")
 	}
 	return Filter{Op: op, Field: field, Values: []Value{v}}, nil
 }
@@ -265,11 +260,7 @@ func (p *parser) value(raw []byte, at string) (Value, error) {
 	if raw[0] == '[' {
 		return v, fault.BadField(at, "a list is no value; for one of several values write {\"$in\": [...]}")
 	}
-	var e *fault.Error
-	if errors.As(err, &e) {
-		return v, fault.BadField(at, "%s", e.Message)
-	}
-	return v, fmt.Errorf("filter value: %w", err)
+	return v, fault.BadField(at, "%v", err)
 }
 
 // checkPath refuses paths that can never match.

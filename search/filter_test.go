@@ -9,11 +9,11 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-func parse(t testing.TB, text string) search.Filter {
-	t.Helper()
+func parse(tb testing.TB, text string) search.Filter {
+	tb.Helper()
 	f, err := search.ParseFilter([]byte(text))
 	if err != nil {
-		t.Fatalf("ParseFilter(%s): %v", text, err)
+		tb.Fatalf("ParseFilter(%s): %v", text, err)
 	}
 	return f
 }
@@ -136,7 +136,7 @@ func TestFilter_truthTable(t *testing.T) {
 	}
 }
 
-func roundTrip(t testing.TB, f search.Filter) search.Filter {
+func roundTrip(t *testing.T, f search.Filter) search.Filter {
 	t.Helper()
 	data, err := json.Marshal(f)
 	if err != nil {

@@ -3,7 +3,7 @@ package wire
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -31,30 +31,30 @@ const maxNesting = 1_000 // of values that are skipped as they are
 func newReader(data []byte, share bool) *reader {
 	r := &reader{s: string(data), share: share}
 	if !utf8.ValidString(r.s) {
-		r.fail(fault.Invalid, "not valid UTF-8")
+		r.fail("not valid UTF-8")
 	}
 	return r
 }
 
-func (r *reader) fail(c fault.Class, format string, args ...any) {
+func (r *reader) fail(format string, args ...any) {
 	if r.err == nil {
-		errors.As(fault.New(c, format, args...), &r.err)
+		r.err = &fault.Error{Class: fault.Invalid, Message: fmt.Sprintf(format, args...)}
 	}
 	r.i = len(r.s)
 }
 
 func (r *reader) syntax() {
 	if r.i >= len(r.s) {
-		r.fail(fault.Invalid, "the JSON ends too early")
+		r.fail("the JSON ends too early")
 		return
 	}
-	r.fail(fault.Invalid, "not valid JSON at byte %d", r.i)
+	r.fail("not valid JSON at byte %d", r.i)
 }
 
 // finish checks that nothing follows the value.
 func (r *reader) finish() error {
 	if r.err == nil && r.peek() != 0 {
-		r.fail(fault.Invalid, "data follows the JSON value, at byte %d", r.i)
+		r.fail("data follows the JSON value, at byte %d", r.i)
 	}
 	if r.err == nil {
 		return nil
@@ -93,7 +93,7 @@ func (r *reader) expect(c byte, what string) bool {
 		return true
 	}
 	if r.i < len(r.s) && r.startsValue() {
-		r.fail(fault.Invalid, "must be %s", what)
+		r.fail("must be %s", what)
 	}
 	r.syntax()
 	return false
@@ -124,9 +124,9 @@ func (r *reader) object(names []string, field func(i int)) {
 		switch {
 		case r.err != nil:
 		case i < 0:
-			r.fail(fault.Invalid, "unknown field")
+			r.fail("unknown field")
 		case seen&(1<<i) != 0:
-			r.fail(fault.Invalid, "the field is there twice")
+			r.fail("the field is there twice")
 		default:
 			seen |= 1 << i
 			field(i)
@@ -226,7 +226,7 @@ func (r *reader) quoted() string {
 	}
 	s, err := jsontext.AppendUnquote(nil, r.s[start:r.i])
 	if err != nil {
-		r.fail(fault.Invalid, "not a valid string")
+		r.fail("not a valid string")
 	}
 	return string(s)
 }
@@ -280,7 +280,7 @@ func (r *reader) bool() bool {
 		return true
 	case c == 'f' && r.word("false"):
 	default:
-		r.fail(fault.Invalid, "must be true or false")
+		r.fail("must be true or false")
 	}
 	return false
 }
@@ -297,7 +297,7 @@ func (r *reader) word(word string) bool {
 func (r *reader) number() string {
 	c := r.peek()
 	if c != '-' && (c < '0' || c > '9') {
-		r.fail(fault.Invalid, "must be a number")
+		r.fail("must be a number")
 		return ""
 	}
 	start := r.i
@@ -345,7 +345,7 @@ func (r *reader) integer() int64 {
 	s := r.number()
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil && r.err == nil {
-		r.fail(fault.Invalid, "must be an integer, is %s", s)
+		r.fail("must be an integer, is %s", s)
 	}
 	return n
 }
@@ -357,7 +357,7 @@ func (r *reader) unsigned() uint64 {
 	s := r.number()
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil && r.err == nil {
-		r.fail(fault.Invalid, "must be a non-negative integer, is %s", s)
+		r.fail("must be a non-negative integer, is %s", s)
 	}
 	return n
 }
@@ -369,7 +369,7 @@ func (r *reader) float() float64 {
 	s := r.number()
 	x, err := strconv.ParseFloat(s, 64)
 	if err != nil && r.err == nil {
-		r.fail(fault.Invalid, "is out of range: %s", s)
+		r.fail("is out of range: %s", s)
 	}
 	return x
 }
@@ -388,7 +388,7 @@ func (r *reader) raw() string {
 func (r *reader) skipValue(depth int) {
 	switch c := r.peek(); {
 	case depth > maxNesting:
-		r.fail(fault.Invalid, "nested deeper than %d", maxNesting)
+		r.fail("nested deeper than %d", maxNesting)
 	case c == '"':
 		r.skipString()
 	case c == '{':
@@ -426,7 +426,7 @@ func (r *reader) floats() []float32 {
 	r.words(func(n int) { out = make([]float32, 0, n) }, func(bits uint32) {
 		x := math.Float32frombits(bits)
 		if !finite(float64(x)) {
-			r.fail(fault.Invalid, "number %d is not finite", len(out))
+			r.fail("number %d is not finite", len(out))
 		}
 		out = append(out, x)
 	})
@@ -457,7 +457,7 @@ func (r *reader) words(size func(n int), word func(bits uint32)) {
 		s = s[n:]
 		got, err := base64.StdEncoding.Strict().Decode(out[:], in[:n])
 		if err != nil || got%4 != 0 || got < block && s != "" {
-			r.fail(fault.Invalid, "must be base64 of whole 4-byte numbers")
+			r.fail("must be base64 of whole 4-byte numbers")
 			return
 		}
 		for i := 0; i < got; i += 4 {

@@ -3,7 +3,6 @@ package wire
 import (
 	"fmt"
 
-	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -93,6 +92,6 @@ func (r *reader) body(v any) {
 	case *[]search.Stats:
 		r.stats(v)
 	default:
-		r.fail(fault.Invalid, "no body of the replica protocol: %T", v)
+		r.fail("no body of the replica protocol: %T", v)
 	}
 }

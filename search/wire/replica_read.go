@@ -86,11 +86,11 @@ func (r *reader) leg(l *search.Leg) {
 
 func (r *reader) checkSparse(s *search.Sparse) {
 	if len(s.Index) != len(s.Value) {
-		r.fail(fault.Invalid, "has %d indices and %d values", len(s.Index), len(s.Value))
+		r.fail("has %d indices and %d values", len(s.Index), len(s.Value))
 	}
 	for i := 1; i < len(s.Index); i++ {
 		if s.Index[i] <= s.Index[i-1] {
-			r.fail(fault.Invalid, "the indices of a sparse vector must increase strictly")
+			r.fail("the indices of a sparse vector must increase strictly")
 			return
 		}
 	}
@@ -135,13 +135,12 @@ func (r *reader) filter() search.Filter {
 
 // adopt makes the error of an inner reader the reader's own.
 func (r *reader) adopt(err error) {
-	var inner *fault.Error
-	if errors.As(err, &inner) {
-		r.fail(fault.Invalid, "%s", inner.Message)
+	if inner, ok := errors.AsType[*fault.Error](err); ok {
+		r.fail("%s", inner.Message)
 		r.at = inner.Field
 		return
 	}
-	r.fail(fault.Invalid, "%v", err)
+	r.fail("%v", err)
 }
 
 func (r *reader) fields(f *search.Fields) {
@@ -267,7 +266,7 @@ func (r *reader) meta() json.RawMessage {
 		return nil
 	}
 	if r.peek() != '{' {
-		r.fail(fault.Invalid, "must be an object")
+		r.fail("must be an object")
 	}
 	raw := r.raw()
 	return json.RawMessage(raw)

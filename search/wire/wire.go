@@ -145,8 +145,7 @@ func blameMeaning(e *json.SemanticError) error {
 // within returns e as an error of the value at the pointer. Errors of nested
 // bodies are nested too; their pointers are joined.
 func within(at string, e *fault.Error) error {
-	var inner *fault.Error
-	if errors.As(e.Err, &inner) {
+	if inner, ok := errors.AsType[*fault.Error](e.Err); ok {
 		return within(at+e.Field, inner)
 	}
 	return &fault.Error{Class: fault.Invalid, Field: at + e.Field, Message: e.Message}

@@ -96,11 +96,12 @@ func (p *parser) conditions(obj []byte, at string, depth int) ([]Filter, error) 
 }
 
 func (p *parser) condition(name string, value []byte, at string, depth int) ([]Filter, error) {
-	switch op := Op(name); {
-	case op == And || op == Or:
+	op := Op(name)
+	if op == And || op == Or {
 		f, err := p.list(op, value, at, depth)
 		return []Filter{f}, err
-	case op == Not:
+	}
+	if op == Not {
 		inner, err := p.inner(value, at, depth)
 		return []Filter{{Op: Not, Terms: []Filter{inner}}}, err
 	}
@@ -265,10 +266,10 @@ func (p *parser) value(raw []byte, at string) (Value, error) {
 
 // checkPath refuses paths that can never match.
 func checkPath(path, at string) error {
-	switch dots := strings.Count(path, "."); {
-	case dots >= maxFilterDepth:
+	switch {
+	case strings.Count(path, ".") >= maxFilterDepth:
 		return fault.BadField(at, "the path has more than %d names", maxFilterDepth)
-	case slices.Contains(strings.Split(path, "."), ""):
+	case path == "", path[0] == '.', path[len(path)-1] == '.', strings.Contains(path, ".."):
 		return fault.BadField(at, "a field is one or more names joined by dots; a name is empty")
 	}
 	return nil
@@ -284,26 +285,28 @@ func escapePointer(name string) string {
 
 // nameSet finds repeated names: by a loop while they are few.
 type nameSet struct {
-	few  []string
+	few  [8]string
+	n    int // of few
 	many map[string]struct{}
 }
 
 // add reports whether name is new.
 func (s *nameSet) add(name string) bool {
-	if s.many != nil {
-		_, old := s.many[name]
-		s.many[name] = struct{}{}
-		return !old
-	}
-	if slices.Contains(s.few, name) {
+	if s.many == nil && slices.Contains(s.few[:s.n], name) {
 		return false
 	}
-	s.few = append(s.few, name)
-	if len(s.few) > 16 {
-		s.many = make(map[string]struct{}, 2*len(s.few))
-		for _, n := range s.few {
-			s.many[n] = struct{}{}
+	if s.many == nil && s.n < len(s.few) {
+		s.few[s.n] = name
+		s.n++
+		return true
+	}
+	if s.many == nil {
+		s.many = make(map[string]struct{})
+		for _, old := range s.few {
+			s.many[old] = struct{}{}
 		}
 	}
-	return true
+	_, old := s.many[name]
+	s.many[name] = struct{}{}
+	return !old
 }

@@ -58,6 +58,12 @@ func names(quoted []byte, name string) bool {
 
 // unquote decodes a JSON string as encoding/json does.
 func unquote(quoted []byte) string {
+	if len(quoted) < 2 {
+		return ""
+	}
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1])
+	}
 	var s string
 	if json.Unmarshal(quoted, &s) != nil {
 		return ""

@@ -66,13 +66,16 @@ func (p *Point) check(at string) error {
 		checkID(at+"/id", p.ID, false),
 		checkVector(at+"/vector", p.Vector),
 		p.Sparse.check(at+"/sparse"),
-		checkMetadata(at+"/metadata", p.Metadata),
+		checkMetadata(at+"/metadata", &p.Metadata),
 	)
 }
 
-// checkMetadata checks valid JSON.
-func checkMetadata(at string, meta json.RawMessage) error {
-	if len(meta) > 0 && meta[0] != '{' {
+// checkMetadata checks valid JSON. null is absence, as in every other field.
+func checkMetadata(at string, meta *json.RawMessage) error {
+	if string(*meta) == "null" {
+		*meta = nil
+	}
+	if len(*meta) > 0 && (*meta)[0] != '{' {
 		return fault.BadField(at, "must be an object")
 	}
 	return nil

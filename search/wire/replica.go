@@ -24,7 +24,7 @@ type replicaBody interface {
 // carry it and nobody could rank it. Vectors that are not finite, strings that
 // are not UTF-8 and metadata that is not JSON are fault.Invalid.
 func MarshalReplica[T replicaBody](v T) ([]byte, error) {
-	w := writer{b: make([]byte, 0, 512)}
+	w := writer{b: make([]byte, 0, sizeOf(&v))}
 	w.body(&v)
 	return w.b, w.err
 }
@@ -94,4 +94,43 @@ func (r *reader) body(v any) {
 	default:
 		r.fail("no body of the replica protocol: %T", v)
 	}
+}
+
+// sizeOf guesses the length of a body, so that it is mostly written in one
+// allocation.
+func sizeOf(v any) int {
+	size := 256
+	switch v := v.(type) {
+	case *search.Query:
+		for i := range v.Legs {
+			l := &v.Legs[i]
+			size += 128 + 6*len(l.Dense) + 12*len(l.Sparse.Index) + 48*len(l.Only)
+		}
+	case *search.Result:
+		for i := range v.Lists {
+			for j := range v.Lists[i].Hits {
+				size += 96 + sizeOfPoint(&v.Lists[i].Hits[j].Point)
+			}
+		}
+	case *search.Batch:
+		size += sizeOfPoints(v.Upserts) + 64*len(v.Deletes)
+	case *search.Page:
+		size += sizeOfPoints(v.Points)
+	case *[]search.Point:
+		size += sizeOfPoints(*v)
+	}
+	return size
+}
+
+func sizeOfPoints(points []search.Point) int {
+	size := 0
+	for i := range points {
+		size += sizeOfPoint(&points[i])
+	}
+	return size
+}
+
+func sizeOfPoint(p *search.Point) int {
+	text := len(p.Text) + len(p.Text)/16 // some escapes
+	return 64 + len(p.Tenant) + len(p.ID) + text + len(p.Meta) + 6*len(p.Dense) + 12*len(p.Sparse.Index)
 }

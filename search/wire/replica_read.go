@@ -9,33 +9,6 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// The names of the members, in the order of the cases below.
-var (
-	queryFields     = []string{"collection", "tenant", "legs", "filter", "fields", "epoch"}
-	legFields       = []string{"collection", "vector", "dense", "index", "value", "k", "ef", "exact", "only"}
-	keyFields       = []string{"tenant", "id"}
-	flagFields      = []string{"text", "meta", "vector"}
-	resultFields    = []string{"lists", "report"}
-	listFields      = []string{"hits", "exhausted", "prefix", "dropped"}
-	pointFields     = []string{"tenant", "id", "version", "dense", "index", "value", "text", "meta"}
-	hitFields       = append(pointFields[:8:8], "collection", "score", "raw", "shard", "legs")
-	scoreFields     = []string{"leg", "rank", "score"}
-	missingFields   = []string{"shard", "reason", "detail"}
-	batchFields     = []string{"collection", "epoch", "create", "drop", "upserts", "deletes"}
-	tombstoneFields = []string{"tenant", "id", "version"}
-	writtenFields   = []string{"applied", "newer", "lag_ns"}
-	keysFields      = []string{"collection", "keys", "fields"}
-	scanFields      = []string{"collection", "tenant", "all_tenants", "filter", "after", "limit", "fields"}
-	pageFields      = []string{"points", "more"}
-	countFields     = []string{"count"}
-	statsFields     = []string{"stats"}
-	statFields      = []string{"collection", "points", "bytes", "newest"}
-	reportFields    = []string{
-		"complete", "coverage", "shards_asked", "shards_answered", "missing", "rows_asked", "rows_saved",
-		"refills", "dropped", "vanished", "mode", "hedges", "failovers", "took_ns", "epoch",
-	}
-)
-
 func (r *reader) query(q *search.Query) {
 	r.object(queryFields, func(i int) {
 		switch i {
@@ -186,30 +159,27 @@ func (r *reader) list(l *search.List) {
 }
 
 func (r *reader) hits(l *search.List) {
-	var last search.Hit
 	r.array(func(int) {
 		if l.Hits == nil {
 			l.Hits = make([]search.Hit, 0, 16)
 		}
 		l.Hits = append(l.Hits, search.Hit{})
-		h := &l.Hits[len(l.Hits)-1]
-		r.hit(h, &last)
-		last = *h
+		r.hit(&l.Hits[len(l.Hits)-1])
 	})
 }
 
-func (r *reader) hit(h, last *search.Hit) {
+func (r *reader) hit(h *search.Hit) {
 	raw := false
 	r.object(hitFields, func(i int) {
 		switch i {
 		case 8:
-			h.Collection = r.same(last.Collection)
+			h.Collection = r.text()
 		case 9:
 			h.Score = r.float()
 		case 10:
 			h.Raw, raw = r.float(), true
 		case 11:
-			h.Shard = r.same(last.Shard)
+			h.Shard = r.text()
 		case 12:
 			r.legScores(h)
 		default:
@@ -269,6 +239,9 @@ func (r *reader) meta() json.RawMessage {
 		r.fail("must be an object")
 	}
 	raw := r.raw()
+	if r.data != nil {
+		return r.data[r.i-len(raw) : r.i : r.i]
+	}
 	return json.RawMessage(raw)
 }
 
@@ -295,7 +268,7 @@ func (r *reader) report(p *search.Report) {
 
 // reportCount returns the counter that is member i of reportFields.
 func reportCount(p *search.Report, i int) *int {
-	return map[int]*int{
+	return [...]*int{
 		2: &p.ShardsAsked, 3: &p.ShardsAnswered, 5: &p.RowsAsked, 6: &p.RowsSaved, 7: &p.Refills,
 		8: &p.Dropped, 9: &p.Vanished, 11: &p.Hedges, 12: &p.Failovers,
 	}[i]
@@ -315,146 +288,5 @@ func (r *reader) missing(p *search.Report) {
 			}
 		})
 		p.Missing = append(p.Missing, m)
-	})
-}
-
-func (r *reader) batch(b *search.Batch) {
-	r.object(batchFields, func(i int) {
-		switch i {
-		case 0:
-			b.Collection = r.text()
-		case 1:
-			b.Epoch = r.unsigned()
-		case 2:
-			if c, ok := r.collection(); ok {
-				b.Create = &c
-			}
-		case 3:
-			b.Drop = r.bool()
-		case 4:
-			r.points(&b.Upserts)
-		case 5:
-			r.tombstones(b)
-		}
-	})
-}
-
-func (r *reader) collection() (search.Collection, bool) {
-	if r.null() {
-		return search.Collection{}, false
-	}
-	raw := r.raw()
-	if r.err != nil {
-		return search.Collection{}, false
-	}
-	c, err := Decode[Collection]([]byte(raw))
-	if err != nil {
-		r.adopt(err)
-	}
-	return c.Descriptor(), true
-}
-
-func (r *reader) points(points *[]search.Point) {
-	r.array(func(int) {
-		*points = append(*points, search.Point{})
-		p := &(*points)[len(*points)-1]
-		r.object(pointFields, func(i int) { r.pointField(i, p) })
-		r.checkSparse(&p.Sparse)
-	})
-}
-
-func (r *reader) tombstones(b *search.Batch) {
-	r.array(func(int) {
-		var d search.Tombstone
-		r.object(tombstoneFields, func(i int) {
-			switch i {
-			case 0:
-				d.Tenant = r.text()
-			case 1:
-				d.ID = r.text()
-			case 2:
-				d.Version = search.Version(r.unsigned())
-			}
-		})
-		b.Deletes = append(b.Deletes, d)
-	})
-}
-
-func (r *reader) written(a *search.Written) {
-	r.object(writtenFields, func(i int) {
-		switch i {
-		case 0:
-			a.Applied = int(r.integer())
-		case 1:
-			a.Newer = search.Version(r.unsigned())
-		case 2:
-			a.Lag = time.Duration(r.integer())
-		}
-	})
-}
-
-func (r *reader) keys(k *Keys) {
-	r.object(keysFields, func(i int) {
-		switch i {
-		case 0:
-			k.Collection = r.text()
-		case 1:
-			k.Keys = r.keyList()
-		case 2:
-			r.fields(&k.Fields)
-		}
-	})
-}
-
-func (r *reader) scan(s *search.Scan) {
-	r.object(scanFields, func(i int) {
-		switch i {
-		case 0:
-			s.Collection = r.text()
-		case 1:
-			s.Tenant = r.text()
-		case 2:
-			s.AllTenants = r.bool()
-		case 3:
-			s.Filter = r.filter()
-		case 4:
-			r.key1(&s.After)
-		case 5:
-			s.Limit = int(r.integer())
-		case 6:
-			r.fields(&s.Fields)
-		}
-	})
-}
-
-func (r *reader) page(p *search.Page) {
-	r.object(pageFields, func(i int) {
-		switch i {
-		case 0:
-			r.points(&p.Points)
-		case 1:
-			p.More = r.bool()
-		}
-	})
-}
-
-func (r *reader) stats(stats *[]search.Stats) {
-	r.object(statsFields, func(int) {
-		r.array(func(int) {
-			var s search.Stats
-			r.object(statFields, func(i int) {
-				switch i {
-				case 0:
-					s.Collection, _ = r.collection()
-				case 1:
-					s.Points = int(r.integer())
-				case 2:
-					s.Bytes = r.integer()
-				case 3:
-					s.Newest = search.Version(r.unsigned())
-				}
-			})
-			*stats = append(*stats, s)
-		})
 	})
 }

@@ -158,7 +158,7 @@ func (w *writer) point(p *search.Point) {
 	w.floats("dense", p.Dense)
 	w.sparse(p.Sparse)
 	w.text("text", p.Text)
-	w.raw("meta", p.Meta)
+	w.meta("meta", p.Meta)
 }
 
 func (w *writer) report(r *search.Report) {
@@ -200,6 +200,7 @@ func (w *writer) missing(missing []search.Missing) {
 }
 
 func (w *writer) batch(b *search.Batch) {
+	w.checkMeta = true
 	w.object(func() {
 		w.text("collection", b.Collection)
 		w.uint("epoch", b.Epoch)

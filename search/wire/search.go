@@ -185,15 +185,15 @@ func checkRange(at string, n, low, high int) error {
 
 func checkWord(at, word string, allowed ...string) error {
 	if word != "" && !slices.Contains(allowed, word) {
-		return fault.BadField(at, "must be one of %q, is %q", allowed, word)
+		return fault.BadField(at, "must be one of %q, is %q", slices.Clone(allowed), word)
 	}
 	return nil
 }
 
 func checkInclude(include []string) error {
 	for i, word := range include {
-		if err := checkWord("/include/"+strconv.Itoa(i), word, "text", "metadata", "vector"); err != nil {
-			return err
+		if word != "text" && word != "metadata" && word != "vector" {
+			return fault.BadField("/include/"+strconv.Itoa(i), "must be one of \"text\", \"metadata\" and \"vector\", is %q", word)
 		}
 	}
 	return nil

@@ -75,23 +75,26 @@ func (v *Vector) parse(raw []byte) (err error) {
 // parseNumbers reads a list behind its opening bracket.
 func parseNumbers(raw []byte) ([]float32, error) {
 	out := make([]float32, 0, bytes.Count(raw, []byte{','})+1)
-	for {
-		start := bytes.IndexFunc(raw, isNoSeparator)
-		if raw[start] == ']' {
+	for i := 0; ; {
+		for isSeparator(raw[i]) {
+			i++
+		}
+		if raw[i] == ']' {
 			return out, nil
 		}
-		raw = raw[start:]
-		end := bytes.IndexAny(raw, ", \n\t\r]")
-		x, err := parseFloat32(raw[:end])
+		start := i
+		for raw[i] != ']' && !isSeparator(raw[i]) {
+			i++
+		}
+		x, err := parseFloat32(raw[start:i])
 		if err != nil {
 			return nil, fault.BadField("/"+strconv.Itoa(len(out)), "%v", err)
 		}
 		out = append(out, x)
-		raw = raw[end:]
 	}
 }
 
-func isNoSeparator(r rune) bool { return r != ',' && r != ' ' && r != '\n' && r != '\t' && r != '\r' }
+func isSeparator(c byte) bool { return c == ',' || c == ' ' || c == '\n' || c == '\t' || c == '\r' }
 
 func parseFloat32(number []byte) (float32, error) {
 	if c := number[0]; c != '-' && (c < '0' || c > '9') {
@@ -123,12 +126,19 @@ func parseBase64(quoted []byte) ([]float32, error) {
 	return out, nil
 }
 
-// decodeBase64 reads a quoted string. Escapes are refused: no encoder needs them.
+// decodeBase64 reads a quoted string.
 func decodeBase64(quoted []byte) ([]byte, error) {
-	inner := quoted[1 : len(quoted)-1]
-	raw := make([]byte, base64.StdEncoding.DecodedLen(len(inner)))
-	n, err := base64.StdEncoding.Strict().Decode(raw, inner)
-	if err != nil || bytes.ContainsAny(inner, "\r\n") {
+	text := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(text, '\\') >= 0 { // some encoders write "/" as "\/"
+		unquoted, err := jsontext.AppendUnquote(nil, quoted)
+		if err != nil {
+			return nil, fault.BadField("", "not a valid string")
+		}
+		text = unquoted
+	}
+	raw := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+	n, err := base64.StdEncoding.Strict().Decode(raw, text)
+	if err != nil || bytes.ContainsAny(text, "\r\n") {
 		return nil, fault.BadField("", "must be base64 (standard alphabet, padded)")
 	}
 	return raw[:n], nil

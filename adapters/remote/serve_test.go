@@ -67,18 +67,18 @@ func problem(w http.ResponseWriter, err error, status int) {
 }
 
 // start runs a server and a store that talks to it.
-func start(t testing.TB, h http.Handler, c remote.Config) (*remote.Store, *httptest.Server) {
-	t.Helper()
+func start(tb testing.TB, h http.Handler, c remote.Config) (*remote.Store, *httptest.Server) {
+	tb.Helper()
 	srv := httptest.NewServer(h)
-	t.Cleanup(srv.Close)
+	tb.Cleanup(srv.Close)
 	c.URL = srv.URL
 	s, err := remote.New(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s, srv

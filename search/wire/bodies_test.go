@@ -47,7 +47,7 @@ func TestEncode(t *testing.T) {
 		},
 		{wire.CountResponse{Count: 3}, `{"count":3}`},
 		{
-			wire.Collections{Collections: []wire.Collection{{Name: "docs", Dims: 256, Metric: search.Cosine, Points: pointer(0)}}, Aliases: map[string]string{"live": "docs"}},
+			wire.Collections{Collections: []wire.Collection{{Name: "docs", Dims: 256, Metric: search.Cosine, Points: new(0)}}, Aliases: map[string]string{"live": "docs"}},
 			`{"collections":[{"name":"docs","dims":256,"metric":"cosine","points":0}],"aliases":{"live":"docs"}}`,
 		},
 		{
@@ -63,7 +63,7 @@ func TestEncode(t *testing.T) {
 				`"report":{"complete":false,"coverage":0,"shards_asked":0,"shards_answered":0,"rows_asked":0,"rows_saved":0,"refills":0,"dropped":0,"vanished":0,"hedges":0,"failovers":0,"took_ms":0,"epoch":0}}`,
 		},
 		{
-			wire.BatchResponse{Results: []wire.SearchResponse{{Error: pointer(wire.NewProblem(fault.BadField("/k", "must be positive"), 400))}}},
+			wire.BatchResponse{Results: []wire.SearchResponse{{Error: new(wire.NewProblem(fault.BadField("/k", "must be positive"), 400))}}},
 			`{"results":[{"hits":[],"report":{"complete":false,"coverage":0,"shards_asked":0,"shards_answered":0,"rows_asked":0,"rows_saved":0,"refills":0,"dropped":0,"vanished":0,"hedges":0,"failovers":0,"took_ms":0,"epoch":0},` +
 				`"error":{"type":"about:blank","title":"Bad Request","status":400,"detail":"/k: must be positive","class":"invalid","field":"/k"}}]}`,
 		},
@@ -126,7 +126,7 @@ func TestProblem_withoutAClass(t *testing.T) {
 func TestDecodeProblem(t *testing.T) {
 	full := wire.Problem{
 		Type: "about:blank", Title: "Service Unavailable", Status: 503, Detail: "s2 is missing", Instance: "/v1/search", Class: "partial",
-		RetryAfterMS: 1, Report: pointer(wire.NewReport(fullReport())), Replicas: map[string][]string{"a": {"r0"}},
+		RetryAfterMS: 1, Report: new(wire.NewReport(fullReport())), Replicas: map[string][]string{"a": {"r0"}},
 	}
 	data, err := wire.Encode(full)
 	if err != nil {

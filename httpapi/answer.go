@@ -39,18 +39,10 @@ func (s *server) answer(w *recorder, r *http.Request) error {
 
 func question(b *wire.AnswerRequest) (router.Question, error) {
 	req, err := request(&b.SearchRequest)
-	switch {
-	case err != nil:
+	if err != nil {
 		return router.Question{}, err
-	case b.Text != "":
-		return router.Question{}, notYet("text")
-	case b.Vector != nil:
-		return router.Question{}, notYet("vector")
-	case b.Explain:
-		return router.Question{}, notYet("explain")
 	}
-	req.Text = b.Question
-	q := router.Question{Request: req, Model: b.Model}
+	q := router.Question{Request: req, Question: b.Question, Model: b.Model}
 	for _, t := range b.Turns {
 		q.Turns = append(q.Turns, llm.Message{Role: llm.Role(t.Role), Content: t.Content})
 	}
@@ -60,6 +52,7 @@ func question(b *wire.AnswerRequest) (router.Question, error) {
 func publicAnswer(a router.Answer) wire.AnswerResponse {
 	out := wire.AnswerResponse{
 		Answer: a.Text, Citations: make([]wire.Citation, len(a.Citations)), Model: a.Model, Report: wire.NewReport(a.Report),
+		Explain: publicExplain(a.Explain),
 		Usage: wire.Usage{
 			PromptTokens: a.Usage.PromptTokens, CompletionTokens: a.Usage.CompletionTokens,
 			TotalTokens: a.Usage.PromptTokens + a.Usage.CompletionTokens, Estimated: a.Usage.Estimated,

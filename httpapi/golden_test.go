@@ -20,6 +20,7 @@ import (
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -82,7 +83,7 @@ func TestGolden_roadTrip(t *testing.T) {
 		{"search-text", "POST", "/v1/search", `{"collection": "docs", "text": "aab", "k": 2}`},
 		{"search-vector", "POST", "/v1/search", `{"collection": "live", "vector": "AACAPwAAgD8=", "include": []}`},
 		{"search-filter", "POST", "/v1/search", `{"collection": "docs", "text": "a", "filter": {"year": 2022}, "include": ["vector"]}`},
-		{"search-later", "POST", "/v1/search", `{"collection": "docs", "text": "a", "mmr": {"lambda": 0.5}}`},
+		{"search-later", "POST", "/v1/search", `{"collection": "docs", "text": "a", "rerank": 5}`},
 		{"batch", "POST", "/v1/search/batch", `{"queries": [{"collection": "docs", "text": "b", "k": 1}, {"collection": "none", "text": "b"}]}`},
 		{"answer", "POST", "/v1/answer", `{"collection": "docs", "question": "a?", "k": 2}`},
 		{"answer-stream", "POST", "/v1/answer", `{"collection": "docs", "question": "a?", "k": 1, "stream": true}`},
@@ -129,18 +130,20 @@ func TestSearch_passesEveryFieldOn(t *testing.T) {
 	})
 	body := `{"collection": "c", "vector": [1, 0.5], "k": 7, "tenant": "t", "min_score": 0.2, "mode": "dense",
 		"filter": {"year": {"$gte": 2020}}, "include": ["vector"], "timeout_ms": 800, "on_partial": "return", "min_coverage": 0.9,
-		"explain": true, "ef": 128, "exact": true, "space": "letters-2"}`
+		"explain": true, "ef": 128, "exact": true, "space": "letters-2", "cursor": "", "fusion": "rrf", "mmr": {"lambda": 0.5},
+		"group": {"by": "path", "size": 2}}`
 	if w := do(s, newRequest("POST", "/v1/search", body)); w.Code != http.StatusOK {
 		t.Fatalf("status %d: %s", w.Code, w.Body)
 	}
 	if !got.Filter.Match([]byte(`{"year": 2021}`)) || got.Filter.Match([]byte(`{"year": 2019}`)) {
 		t.Errorf("the filter did not arrive: %+v", got.Filter)
 	}
-	low := 0.2
+	low, lambda := 0.2, 0.5
 	want := router.Request{
 		Collection: "c", Tenant: "t", Vector: []float32{1, 0.5}, Space: "letters-2", K: 7, MinScore: &low, Mode: router.Dense,
 		Fields: search.Fields{Vector: true}, EF: 128, Exact: true, Timeout: 800 * time.Millisecond,
-		OnPartial: router.ReturnPartial, MinCoverage: 0.9, Explain: true,
+		OnPartial: router.ReturnPartial, MinCoverage: 0.9, Explain: true, Cursor: new(string),
+		Fusion: merge.RRF, MMR: &lambda, Group: &router.Group{By: "path", Size: 2},
 	}
 	got.Filter = search.Filter{}
 	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b search.Filter) bool { return a.IsZero() && b.IsZero() })); d != "" {
@@ -148,24 +151,29 @@ func TestSearch_passesEveryFieldOn(t *testing.T) {
 	}
 }
 
+func TestSearch_passesLegsOn(t *testing.T) {
+	var got []router.Leg
+	s := faked(t, func(_ context.Context, q router.Request) (router.Response, error) {
+		got = q.Legs
+		return router.Response{NextCursor: "more"}, nil
+	})
+	w := do(s, newRequest("POST", "/v1/search", `{"collection": "c", "legs": [{"text": "a"}, {"collection": "d", "vector": [1], "weight": 2}]}`))
+	want := []router.Leg{{Text: "a", Weight: 0.5}, {Collection: "d", Vector: []float32{1}, Weight: 2}}
+	if d := cmp.Diff(want, got); d != "" || !strings.Contains(w.Body.String(), `"next_cursor":"more"`) {
+		t.Errorf("%s\n%s", d, w.Body)
+	}
+}
+
 func TestSearch_refusesWhatItCannotDo(t *testing.T) {
 	s := faked(t, nil)
-	for field, value := range map[string]string{
-		"rerank": "5", "group": `{"by": "x"}`, "cursor": `""`, "fusion": `"rrf"`, "mmr": `{"lambda": 1}`,
+	for field, body := range map[string]string{
+		"/rerank":        `{"collection": "c", "text": "a", "rerank": 5}`,
+		"/legs/0/sparse": `{"collection": "c", "legs": [{"sparse": {"indices": [1], "values": [1]}}]}`,
+		"/legs/1/using":  `{"collection": "c", "legs": [{"text": "a"}, {"text": "a", "using": "title"}]}`,
 	} {
-		w := do(s, newRequest("POST", "/v1/search", fmt.Sprintf(`{"collection": "c", "text": "a", %q: %s}`, field, value)))
-		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"field":"/`+field+`"`) {
+		w := do(s, newRequest("POST", "/v1/search", body))
+		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"field":"`+field+`"`) {
 			t.Errorf("%s: %d %s", field, w.Code, w.Body)
-		}
-	}
-	w := do(s, newRequest("POST", "/v1/search", `{"legs": [{"collection": "c", "text": "a"}]}`))
-	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"field":"/legs"`) {
-		t.Errorf("legs: %d %s", w.Code, w.Body)
-	}
-	for field, value := range map[string]string{"text": `"b"`, "vector": "[1, 2]", "explain": "true"} {
-		w := do(s, newRequest("POST", "/v1/answer", fmt.Sprintf(`{"collection": "c", "question": "a", %q: %s}`, field, value)))
-		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"field":"/`+field+`"`) {
-			t.Errorf("question with %s: %d %s", field, w.Code, w.Body)
 		}
 	}
 }

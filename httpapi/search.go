@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
@@ -40,7 +42,7 @@ func (s *server) searchOne(ctx context.Context, body *wire.SearchRequest) (wire.
 	if err != nil {
 		return wire.SearchResponse{}, err
 	}
-	return response(body.Collection, res)
+	return response(body.Collection, res), nil
 }
 
 // searchBatch answers by position. A search that fails has its problem there.
@@ -88,26 +90,44 @@ func request(b *wire.SearchRequest) (router.Request, error) {
 	if err := refuseLater(b); err != nil {
 		return router.Request{}, err
 	}
-	return router.Request{
+	q := router.Request{
 		Collection: b.Collection, Tenant: b.Tenant, Text: b.Text, Vector: b.Vector, Space: b.Space,
 		K: b.K, MinScore: b.MinScore, Mode: router.Mode(b.Mode), Filter: b.Filter, Fields: fields(b.Include),
 		EF: b.EF, Exact: b.Exact, Timeout: time.Duration(b.TimeoutMS) * time.Millisecond,
 		OnPartial: router.OnPartial(b.OnPartial), MinCoverage: b.MinCoverage, Explain: b.Explain,
-	}, nil
+		Fusion: merge.Method(b.Fusion), Cursor: b.Cursor,
+	}
+	if b.Group != nil {
+		q.Group = &router.Group{By: b.Group.By, Size: b.Group.Size}
+	}
+	if b.MMR != nil {
+		q.MMR = &b.MMR.Lambda
+	}
+	for _, l := range b.Legs {
+		leg := router.Leg{Collection: l.Collection, Text: l.Text, Vector: l.Vector, Weight: defaultWeight}
+		if l.Weight != nil {
+			leg.Weight = *l.Weight
+		}
+		q.Legs = append(q.Legs, leg)
+	}
+	return q, nil
 }
+
+// defaultWeight is that of a leg which states none.
+const defaultWeight = 0.5
 
 // refuseLater refuses what the contract has and this version's router has not.
 // To ignore it would be a different answer.
 func refuseLater(b *wire.SearchRequest) error {
-	for _, f := range [...]struct {
-		name string
-		set  bool
-	}{
-		{"rerank", b.Rerank > 0}, {"group", b.Group != nil}, {"cursor", b.Cursor != nil}, {"legs", b.Legs != nil},
-		{"fusion", b.Fusion != ""}, {"mmr", b.MMR != nil},
-	} {
-		if f.set {
-			return notYet(f.name)
+	if b.Rerank > 0 {
+		return notYet("rerank")
+	}
+	for i, l := range b.Legs {
+		if l.Sparse != nil {
+			return notYet(fmt.Sprintf("legs/%d/sparse", i))
+		}
+		if l.Using != "" {
+			return notYet(fmt.Sprintf("legs/%d/using", i))
 		}
 	}
 	return nil
@@ -134,16 +154,11 @@ func fields(include []string) search.Fields {
 	return f
 }
 
-func response(collection string, res router.Response) (wire.SearchResponse, error) {
-	out := wire.SearchResponse{Hits: publicHits(collection, res.Hits), Report: wire.NewReport(res.Report)}
-	if res.Explain != nil {
-		explain, err := wire.Encode(publicExplain(res.Explain))
-		if err != nil {
-			return out, err
-		}
-		out.Explain = explain
+func response(collection string, res router.Response) wire.SearchResponse {
+	return wire.SearchResponse{
+		Hits: publicHits(collection, res.Hits), Report: wire.NewReport(res.Report),
+		NextCursor: res.NextCursor, Explain: publicExplain(res.Explain),
 	}
-	return out, nil
 }
 
 func publicHits(collection string, hits []search.Hit) []wire.Hit {
@@ -193,7 +208,11 @@ type explainedAttempt struct {
 	Error  string  `json:"error,omitzero"`
 }
 
-func publicExplain(e *router.Explain) explanation {
+// publicExplain is nil where no explanation was asked for.
+func publicExplain(e *router.Explain) json.RawMessage {
+	if e == nil {
+		return nil
+	}
 	out := explanation{Stages: []explainedStage{}, Attempts: []explainedAttempt{}}
 	for _, s := range e.Stages {
 		out.Stages = append(out.Stages, explainedStage{Name: s.Name, TookMS: milliseconds(s.Took)})
@@ -207,7 +226,11 @@ func publicExplain(e *router.Explain) explanation {
 		}
 		out.Attempts = append(out.Attempts, seen)
 	}
-	return out
+	data, err := wire.Encode(out)
+	if err != nil {
+		panic(err) // a defect: it holds no floats that are not finite
+	}
+	return data
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

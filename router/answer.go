@@ -22,6 +22,10 @@ func (r *Router) Answer(ctx context.Context, q Question) (*AnswerStream, error) 
 	if r.cfg.Generator == nil {
 		return nil, fault.New(fault.Invalid, "no model is configured to write answers")
 	}
+	q.Question = cmp.Or(q.Question, q.Text)
+	if q.Text == "" && len(q.Vector) == 0 && len(q.Legs) == 0 {
+		q.Text = q.Question
+	}
 	ctx, rec := record(ctx, r.cfg.ExtraAttempts)
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(q.Timeout, r.cfg.AnswerTimeout))
 	found, err := r.retrieveFor(ctx, q, rec)
@@ -47,7 +51,7 @@ func (r *Router) Answer(ctx context.Context, q Question) (*AnswerStream, error) 
 func (r *Router) retrieveFor(ctx context.Context, q Question, rec *recorder) (Response, error) {
 	req := q.Request
 	req.K = cmp.Or(req.K, 8)
-	req.Fields.Text = true
+	req.Fields.Text, req.Cursor = true, nil
 	req.Timeout = r.cfg.SearchTimeout
 	stage, cancel := shareOf(ctx, 0.5)
 	defer cancel()

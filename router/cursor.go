@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"context"
 	"crypto/hmac"
@@ -57,27 +58,36 @@ func newCursors(key []byte) cursors {
 	return cursors{key: []byte(rand.Text())}
 }
 
-// checkCursor opens the page that a request turns to.
-func (p *plan) checkCursor(c cursors) error {
-	switch {
-	case p.Cursor == nil:
-		return nil
-	case p.K > maxCursorK:
-		return fault.BadField("/k", "pages have at most %d hits, not %d", maxCursorK, p.K)
-	case *p.Cursor == "":
-		for _, l := range p.legs {
-			if l.collection.Name != p.legs[0].collection.Name {
-				return badCursor("pages over several collections are not possible")
-			}
-		}
+// openCursor reads the cursor of a request that turns to a further page, which
+// need not name the collection again.
+func (p *plan) openCursor(c cursors) error {
+	if p.Cursor == nil || *p.Cursor == "" {
 		return nil
 	}
 	opened, err := c.decode(*p.Cursor)
-	if err == nil && (opened.collection != p.legs[0].collection.Name || opened.tenant != p.Tenant) {
-		err = badCursor("belongs to another collection or tenant")
-	}
-	p.page = &opened
+	p.page, p.Collection = &opened, cmp.Or(p.Collection, opened.collection)
 	return err
+}
+
+// checkPaging refuses a cursor in another place than its own, and pages over
+// several collections.
+func (p *plan) checkPaging() error {
+	if p.Cursor == nil {
+		return nil
+	}
+	if p.K > maxCursorK {
+		return fault.BadField("/k", "pages have at most %d hits, not %d", maxCursorK, p.K)
+	}
+	c := p.legs[0].collection.Name
+	if p.page != nil && (p.page.collection != c || p.page.tenant != p.Tenant) {
+		return badCursor("belongs to another collection or tenant")
+	}
+	for _, l := range p.legs {
+		if l.collection.Name != c {
+			return badCursor("pages over several collections are not possible")
+		}
+	}
+	return nil
 }
 
 // turn answers with the next page of an earlier search. Points that were

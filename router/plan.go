@@ -40,11 +40,14 @@ func (r *Router) plan(q Request) (*plan, error) {
 	if q.MinCoverage > 0 && q.OnPartial == "" {
 		p.OnPartial = ReturnPartial
 	}
+	if err := p.openCursor(r.cursors); err != nil {
+		return nil, err
+	}
 	if err := p.spellOut(); err != nil {
 		return nil, err
 	}
 	p.depth = p.firstDepth()
-	return p, errors.Join(p.checkLimits(), p.checkMode(), p.checkRanking(), p.checkCursor(r.cursors))
+	return p, errors.Join(p.checkLimits(), p.checkMode(), p.checkRanking(), p.checkPaging())
 }
 
 // spellOut turns the short form of a request into legs, and checks them.
@@ -162,7 +165,7 @@ func (p *plan) checkRanking() error {
 // checkTarget checks what a leg is to find: one of a text and a fitting vector.
 func (p *plan) checkTarget(l leg) error {
 	switch {
-	case p.Cursor != nil && *p.Cursor != "":
+	case p.page != nil:
 		return nil // the cursor knows what was found
 	case l.Text == "" && len(l.Vector) == 0:
 		return fault.BadField(l.field+"/text", "give a text or a vector to search for")

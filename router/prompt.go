@@ -40,7 +40,7 @@ func fitting(hits []search.Hit) []search.Hit {
 // prompt lays out what the model reads: instructions, the conversation so far,
 // the sources by rank, the question last.
 func prompt(q Question, hits []search.Hit) llm.Prompt {
-	p := llm.Prompt{Model: q.Model, Question: q.Text, MaxTokens: q.MaxTokens}
+	p := llm.Prompt{Model: q.Model, Question: q.Question, MaxTokens: q.MaxTokens}
 	var sources strings.Builder
 	for i, h := range hits {
 		p.Sources = append(p.Sources, llm.Source{N: i + 1, ID: h.ID, Text: h.Text, Score: h.Score})
@@ -48,7 +48,7 @@ func prompt(q Question, hits []search.Hit) llm.Prompt {
 	}
 	p.Messages = append(p.Messages, llm.Message{Role: llm.System, Content: instructions})
 	p.Messages = append(p.Messages, q.Turns...)
-	p.Messages = append(p.Messages, llm.Message{Role: llm.User, Content: sources.String() + "\nQuestion: " + q.Text})
+	p.Messages = append(p.Messages, llm.Message{Role: llm.User, Content: sources.String() + "\nQuestion: " + q.Question})
 	return p
 }
 

@@ -92,7 +92,8 @@ type Stage struct {
 
 // Question asks for an answer in words, from the passages that a search finds.
 type Question struct {
-	Request                 // Text is the question; K 0: 8
+	Request                 // what to search for; K 0: 8
+	Question  string        // empty: Text. Where nothing else is to be searched for, the question is
 	Turns     []llm.Message // the conversation so far, oldest first, without the question
 	Model     string        // empty: the upstream's own
 	MaxTokens int           // of the answer; 0: the upstream's own limit

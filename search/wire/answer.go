@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"strconv"
 
 	"github.com/lanewise/lanewise/fault"
@@ -59,6 +60,8 @@ type AnswerResponse struct {
 	Model     string     `json:"model"`
 	Usage     Usage      `json:"usage"`
 	Report    Report     `json:"report"`
+
+	Explain json.RawMessage `json:"explain,omitzero"` // a JSON object
 }
 
 // Citation is a passage that an answer rests on.

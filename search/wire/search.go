@@ -53,7 +53,7 @@ type Leg struct {
 	Vector     Vector   `json:"vector,omitzero"`
 	Sparse     *Sparse  `json:"sparse,omitzero"`
 	Using      string   `json:"using,omitzero"`  // name of the vector; "lexical" with Text: the lexical leg
-	Weight     *float64 `json:"weight,omitzero"` // in the fusion, 0 or more; nil: 0.5
+	Weight     *float64 `json:"weight,omitzero"` // in the fusion, more than 0; nil: 0.5
 }
 
 // Group cuts the hits to the best Size for each value of a metadata field.
@@ -110,8 +110,8 @@ func (l *Leg) check(at, collection string) error {
 		return fault.BadField(at, "give exactly one of text, vector and sparse")
 	case l.Collection == "" && collection == "":
 		return fault.BadField(at+"/collection", "must be set, here or on the request")
-	case l.Weight != nil && *l.Weight < 0:
-		return fault.BadField(at+"/weight", "must not be negative")
+	case l.Weight != nil && *l.Weight <= 0:
+		return fault.BadField(at+"/weight", "must be more than 0")
 	}
 	if err := checkVector(at+"/vector", l.Vector); err != nil {
 		return err

@@ -195,6 +195,9 @@ func TestEmbed_property(t *testing.T) {
 			for _, text := range b.Texts {
 				bytes += len(text)
 			}
+			if len(b.Texts) == 0 {
+				r.Error("a call with no texts")
+			}
 			if len(b.Texts) > 1 && (limits.Inputs > 0 && len(b.Texts) > limits.Inputs || limits.Bytes > 0 && bytes > limits.Bytes) {
 				r.Errorf("call with %q exceeds %+v", b.Texts, limits)
 			}

@@ -102,40 +102,40 @@ func vectors(b embed.Batch) embed.Vectors {
 
 // lane returns an Embedder over providers named "a", "b" and so on, tried in
 // that order.
-func lane(t testing.TB, c embed.Config, providers ...embed.Provider) *embed.Embedder {
-	t.Helper()
+func lane(tb testing.TB, c embed.Config, providers ...embed.Provider) *embed.Embedder {
+	tb.Helper()
 	for i, p := range providers {
 		c.Upstreams = append(c.Upstreams, embed.Upstream{Name: string(rune('a' + i)), Provider: p, Tier: i})
 	}
 	e, err := embed.New(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { finish(t, e) })
+	tb.Cleanup(func() { finish(tb, e) })
 	return e
 }
 
 // finish closes a lane and checks that nothing is left of its calls.
-func finish(t testing.TB, e *embed.Embedder) {
-	t.Helper()
+func finish(tb testing.TB, e *embed.Embedder) {
+	tb.Helper()
 	if err := e.Close(); err != nil {
-		t.Error(err)
+		tb.Error(err)
 	}
 	for _, m := range e.Snapshot().Members {
 		if m.Inflight != 0 || m.Load != 0 {
-			t.Errorf("member %s is left with %d attempts of load %d", m.Name, m.Inflight, m.Load)
+			tb.Errorf("member %s is left with %d attempts of load %d", m.Name, m.Inflight, m.Load)
 		}
 	}
 }
 
-func check(t testing.TB, v embed.Vectors, texts []string, task embed.Task) {
-	t.Helper()
+func check(tb testing.TB, v embed.Vectors, texts []string, task embed.Task) {
+	tb.Helper()
 	if v.Rows() != len(texts) {
-		t.Fatalf("%d rows for %d texts", v.Rows(), len(texts))
+		tb.Fatalf("%d rows for %d texts", v.Rows(), len(texts))
 	}
 	for i, text := range texts {
 		if want := row(text, task); !slices.Equal(v.Row(i), want) {
-			t.Errorf("row %d, of %q, is %v, want %v", i, text, v.Row(i), want)
+			tb.Errorf("row %d, of %q, is %v, want %v", i, text, v.Row(i), want)
 		}
 	}
 }

@@ -246,7 +246,7 @@ func (g *group) start(caller context.Context, f *flight, b Batch) {
 	}
 	timed, cancel := context.WithTimeout(context.WithoutCancel(caller), timeout)
 	ctx, abort := context.WithCancelCause(timed)
-	unhook := context.AfterFunc(g.ctx, func() { abort(errClosed) })
+	unhook := context.AfterFunc(g.ctx, func() { abort(errClosed) }) //nolint:contextcheck // the group's end, beside the caller's context
 	f.cancel = cancel
 	g.running.Go(func() {
 		defer cancel()

@@ -114,38 +114,38 @@ var (
 
 // lane returns a Generator over providers named "a", "b" and so on, tried in
 // that order.
-func lane(t testing.TB, providers ...*script) *llm.Generator {
-	t.Helper()
+func lane(tb testing.TB, providers ...*script) *llm.Generator {
+	tb.Helper()
 	c := llm.Config{}
 	for i, p := range providers {
 		c.Upstreams = append(c.Upstreams, llm.Upstream{Name: string(rune('a' + i)), Provider: p, Tier: i})
 	}
-	return newLane(t, c)
+	return newLane(tb, c)
 }
 
-func newLane(t testing.TB, c llm.Config) *llm.Generator {
-	t.Helper()
+func newLane(tb testing.TB, c llm.Config) *llm.Generator {
+	tb.Helper()
 	g, err := llm.New(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return g
 }
 
 // finish closes a lane and checks that nothing is left of its calls.
-func finish(t testing.TB, g *llm.Generator, providers ...*script) {
-	t.Helper()
+func finish(tb testing.TB, g *llm.Generator, providers ...*script) {
+	tb.Helper()
 	if err := g.Close(); err != nil {
-		t.Error(err)
+		tb.Error(err)
 	}
 	for _, m := range g.Snapshot().Members {
 		if m.Inflight != 0 || m.Load != 0 {
-			t.Errorf("member %s is left with %d attempts of load %d", m.Name, m.Inflight, m.Load)
+			tb.Errorf("member %s is left with %d attempts of load %d", m.Name, m.Inflight, m.Load)
 		}
 	}
 	for i, p := range providers {
 		if n := p.left(); n != 0 {
-			t.Errorf("provider %d is left with %d open streams", i, n)
+			tb.Errorf("provider %d is left with %d open streams", i, n)
 		}
 	}
 }

@@ -46,8 +46,8 @@ func toBase64(v []float32) string {
 }
 
 // server answers as OpenAI does, in reverse order, and keeps the last call.
-func server(t testing.TB, last *call) *httptest.Server {
-	t.Helper()
+func server(tb testing.TB, last *call) *httptest.Server {
+	tb.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		*last = call{}
 		if err := json.NewDecoder(r.Body).Decode(last); err != nil || r.URL.Path != "/v1/embeddings" {
@@ -65,18 +65,18 @@ func server(t testing.TB, last *call) *httptest.Server {
 		_ = json.NewEncoder(w).Encode(map[string]any{"object": "list", "data": data, "model": last.Model,
 			"usage": map[string]any{"prompt_tokens": 5, "total_tokens": 5}})
 	}))
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 
-func provider(t testing.TB, c openai.Config) *openai.Provider {
-	t.Helper()
+func provider(tb testing.TB, c openai.Config) *openai.Provider {
+	tb.Helper()
 	c.Model = "m"
-	p, err := openai.New(t.Context(), c)
+	p, err := openai.New(tb.Context(), c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.Close() })
+	tb.Cleanup(func() { _ = p.Close() })
 	return p
 }
 

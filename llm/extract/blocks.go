@@ -91,7 +91,8 @@ func (p *parser) continueFence(bare string) {
 
 // add continues the open block, or begins one. Prose continues a list's item too.
 func (p *parser) add(k kind, line string) {
-	if p.open == nil || p.open.kind != k && !(k == prose && p.open.kind == item) {
+	continues := p.open != nil && (p.open.kind == k || k == prose && p.open.kind == item)
+	if !continues {
 		p.begin(k, line)
 		return
 	}

@@ -48,21 +48,21 @@ func topics(words ...string) func(context.Context, []string) ([][]float32, error
 	}
 }
 
-func provider(t testing.TB, c extract.Config) *extract.Provider {
-	t.Helper()
+func provider(tb testing.TB, c extract.Config) *extract.Provider {
+	tb.Helper()
 	p, err := extract.New(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
 
 // answer reads an answer to its end.
-func answer(t testing.TB, p *extract.Provider, prompt llm.Prompt) []llm.Chunk {
-	t.Helper()
-	s, err := p.Generate(t.Context(), prompt)
+func answer(tb testing.TB, p *extract.Provider, prompt llm.Prompt) []llm.Chunk {
+	tb.Helper()
+	s, err := p.Generate(tb.Context(), prompt)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // never fails
 	var chunks []llm.Chunk
@@ -72,7 +72,7 @@ func answer(t testing.TB, p *extract.Provider, prompt llm.Prompt) []llm.Chunk {
 			return chunks
 		}
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		chunks = append(chunks, c)
 	}

@@ -95,7 +95,7 @@ func FuzzSentences(f *testing.F) {
 			if s == "" || strings.ContainsAny(s, "\n\t") || s != strings.TrimSpace(s) || utf8.RuneCountInString(s) > longest {
 				t.Fatalf("sentence %q", s)
 			}
-			for _, w := range strings.Fields(strings.TrimSuffix(s, " …")) {
+			for w := range strings.FieldsSeq(strings.TrimSuffix(s, " …")) {
 				at := strings.Index(rest, strings.TrimRight(w, ",;:…"))
 				if at < 0 && utf8.ValidString(text) {
 					t.Fatalf("%q of %q is not in the text, or not there", w, s)

@@ -99,7 +99,7 @@ func (p *Provider) Generate(ctx context.Context, prompt llm.Prompt) (llm.Stream,
 	}
 	body := p.request(prompt)
 	ctx, cancel := context.WithCancel(ctx)
-	resp, err := p.client.Post(ctx, path, body)
+	resp, err := p.client.Post(ctx, path, body) //nolint:bodyclose // the stream's Close does
 	if err != nil {
 		cancel()
 		return nil, err

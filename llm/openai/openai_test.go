@@ -24,16 +24,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var question = llm.Prompt{Messages: []llm.Message{{Role: llm.User, Content: "why?"}}}
 
 // serve returns a provider on a server that answers with handler.
-func serve(t testing.TB, c openai.Config, handler http.HandlerFunc) *openai.Provider {
-	t.Helper()
+func serve(tb testing.TB, c openai.Config, handler http.HandlerFunc) *openai.Provider {
+	tb.Helper()
 	s := httptest.NewServer(handler)
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	c.URL, c.Model = s.URL, "m"
 	p, err := openai.New(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.Close() })
+	tb.Cleanup(func() { _ = p.Close() })
 	return p
 }
 
@@ -46,9 +46,9 @@ func events(stream string) http.HandlerFunc {
 }
 
 // read returns the chunks of an answer to question, and what it ended with.
-func read(t testing.TB, p *openai.Provider) ([]llm.Chunk, error) {
-	t.Helper()
-	s, err := p.Generate(t.Context(), question)
+func read(tb testing.TB, p *openai.Provider) ([]llm.Chunk, error) {
+	tb.Helper()
+	s, err := p.Generate(tb.Context(), question)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func read(t testing.TB, p *openai.Provider) ([]llm.Chunk, error) {
 		c, err := s.Next()
 		if err != nil {
 			if _, again := s.Next(); !errors.Is(again, err) {
-				t.Errorf("Next ended with %v, then with %v", err, again)
+				tb.Errorf("Next ended with %v, then with %v", err, again)
 			}
 			return chunks, err
 		}

@@ -265,6 +265,46 @@ func TestGather_failedRefillLeavesDoubt(t *testing.T) {
 	}
 }
 
+// A row that a newer version elsewhere displaces does not count as one of the shard's k.
+func TestGather_displacedRowsCertifyNothing(t *testing.T) {
+	fresh := hit("x", 1)
+	fresh.Version = 2
+	var g merge.Gather
+	g.Start(2, []int{2, 2})
+	a := store{rows: scored("x", 9., "y", 8., "z", 7.)}
+	g.Put(0, a.ask(2), nil)
+	g.Put(1, whole(fresh), nil)
+	again := g.Next()
+	if !slices.Equal(again, []merge.Refill{{Shard: 0, Rows: 3}}) {
+		t.Fatalf("again %v, want shard 0 for a row more", again)
+	}
+	g.Put(0, a.ask(3), nil)
+	if again := g.Next(); len(again) != 0 || !slices.Equal(ids(g.List().Hits), []string{"y", "z"}) {
+		t.Fatalf("again %v, hits %v", again, ids(g.List().Hits))
+	}
+}
+
+func TestGather_doesNotBelieveAnUnsortedList(t *testing.T) {
+	var g merge.Gather
+	g.Start(3, []int{2, 3})
+	g.Put(0, search.List{Hits: scored("a", 1., "b", 9.), Prefix: true}, nil)
+	g.Put(1, store{rows: series("c", 5, 8, 1)}.ask(3), nil)
+	if again := g.Next(); !slices.Equal(again, []merge.Refill{{Shard: 0, Rows: 3}}) || g.Tally().Unsorted != 1 {
+		t.Fatalf("again %v, tally %+v: want all of shard 0", again, g.Tally())
+	}
+}
+
+// Equal scores in any order are no disorder: nothing needs to be asked again.
+func TestGather_tiesMayComeInAnyOrder(t *testing.T) {
+	var g merge.Gather
+	g.Start(2, []int{3, 3})
+	g.Put(0, search.List{Hits: scored("b", 9., "a", 9., "x", 1.), Prefix: true}, nil)
+	g.Put(1, whole(), nil)
+	if again := g.Next(); len(again) != 0 || g.Tally().Unsorted != 0 || !slices.Equal(ids(g.List().Hits), []string{"a", "b"}) {
+		t.Fatalf("again %v, tally %+v, hits %v", again, g.Tally(), ids(g.List().Hits))
+	}
+}
+
 func TestGather_forgottenAnswersCountAsFailed(t *testing.T) {
 	var g merge.Gather
 	g.Start(10, []int{4, 4})

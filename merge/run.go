@@ -17,7 +17,7 @@ import (
 type Run struct {
 	hits      []search.Hit // shared with the checked list unless that had to be repaired
 	hash      []uint64     // of each hit's id
-	bound     float64      // no row that the shard kept back scores above it
+	bound     float64      // no row that the shard kept back scores above it; +Inf: not known
 	rows      int          // as they came, before any was dropped
 	dropped   int
 	unsorted  bool
@@ -51,11 +51,15 @@ func (r *Run) inspect(keep func(*search.Hit) bool) bool {
 			fine = false
 			continue
 		}
-		if h.Score >= r.bound && i > 0 && better(&r.hits[i-1], h) > 0 {
-			fine = false
+		if h.Score > r.bound {
+			r.unsorted = true
 		}
+		inOrder := h.Score < r.bound || i > 0 && better(&r.hits[i-1], h) <= 0
 		r.bound = min(r.bound, h.Score)
-		fine = fine && (keep == nil || keep(h))
+		fine = fine && inOrder && (keep == nil || keep(h))
+	}
+	if r.unsorted { // who cannot sort cannot be trusted to have sent the best
+		r.bound = math.Inf(1)
 	}
 	return fine
 }
@@ -70,9 +74,7 @@ func (r *Run) repair(keep func(*search.Hit) bool) {
 	}
 	r.dropped += len(r.hits) - len(hits)
 	r.hits = hits
-	if r.unsorted = !slices.IsSortedFunc(hits, Better); r.unsorted {
-		slices.SortFunc(hits, Better)
-	}
+	slices.SortFunc(hits, Better)
 }
 
 // Hits returns the rows that stayed, in order. Do not modify them.
@@ -81,6 +83,6 @@ func (r *Run) Hits() []search.Hit { return r.hits }
 // Dropped returns how many rows were dropped, by the shard or by [Run.Check].
 func (r *Run) Dropped() int { return r.dropped }
 
-// Unsorted reports whether the list had to be sorted, which its adapter should not
-// have left to others.
+// Unsorted reports whether the scores were out of order. Equal scores may come in any order: engines
+// rarely break ties by id.
 func (r *Run) Unsorted() bool { return r.unsorted }

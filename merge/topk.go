@@ -80,13 +80,13 @@ func (m *Merger) judge(k int, runs []Run, hits []search.Hit) search.List {
 
 // certified reports whether run i's shard cannot hide a hit of the k best: it has no further
 // rows, or k of its rows are left after all drops, or everything that it kept back scores
-// strictly below the k-th hit.
+// strictly below the k-th hit. The run must have been checked.
 func (m *Merger) certified(i, k int, runs []Run, hits []search.Hit) bool {
 	r := &runs[i]
 	if r.exhausted || len(r.hits)-m.lost[i] >= k {
-		return true
+		return true // hits behind k others of the same shard are not among the k best
 	}
-	return len(hits) == k && r.rows > 0 && r.bound < hits[k-1].Score
+	return len(hits) == k && r.bound < hits[k-1].Score
 }
 
 // take fills picks with the k best rows that are not dead.

@@ -106,21 +106,21 @@ func TestNewPlan_refusesABadList(t *testing.T) {
 
 func TestNewPlan_tenantsOnShardsThatLeave(t *testing.T) {
 	m := withCollection(t, newMap(t, named(4)), collection("c", search.Placement{By: search.ByTenant}))
-	m, err := m.WithOverrides("c", map[string][]string{"stays": {"s1"}, "loses one": {"s3", "s0"}, "loses all": {"s3"}})
+	m, err := m.WithOverrides("c", map[string][]string{"stays": {"s3"}, "loses one": {"s1", "s3"}, "loses all": {"s1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c, _ := m.Collection("c")
-	p := newPlan(t, m, named(3))
+	p := newPlan(t, m, slices.Delete(named(4), 1, 2)) // indices shift
 	hashed := p.Next().Shards()[p.Next().Owner(c, search.Key{Tenant: "loses all", ID: "x"}, nil)].Name
 	want := []shardmap.TenantMove{
-		{Collection: "c", Tenant: "loses all", From: []string{"s3"}, To: []string{hashed}},
-		{Collection: "c", Tenant: "loses one", From: []string{"s3", "s0"}, To: []string{"s0"}},
+		{Collection: "c", Tenant: "loses all", From: []string{"s1"}, To: []string{hashed}},
+		{Collection: "c", Tenant: "loses one", From: []string{"s1", "s3"}, To: []string{"s3"}},
 	}
 	if diff := cmp.Diff(want, p.Tenants); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if got := p.Next().Overrides("c"); len(got) != 2 || got["stays"][0] != "s1" {
+	if got := p.Next().Overrides("c"); len(got) != 2 || got["stays"][0] != "s3" {
 		t.Errorf("overrides afterwards: %v", got)
 	}
 	if got := m.Overrides("c"); len(got) != 3 {

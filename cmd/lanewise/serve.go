@@ -15,13 +15,17 @@ import (
 
 func newServe(a *app) *cobra.Command {
 	var file, listen, data string
+	home, err := dataHome(a)
+	if err != nil {
+		home = "~" // only for the help text; serve reports the error
+	}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a router, or a replica",
 		Long: `Serve runs what a configuration file describes until it is interrupted.
 
 Without a file it serves one local store from a folder of your own (` + "`--data`" + `, by
-default ` + defaultData("$XDG_DATA_HOME") + `), with the built-in embedding model, on this
+default ` + defaultData(home) + `), with the built-in embedding model, on this
 machine only.`,
 		Example: `  lanewise serve
   lanewise serve --data ./store --listen 127.0.0.1:9000
@@ -41,13 +45,15 @@ machine only.`,
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
 	cmd.Flags().StringVar(&listen, "listen", "", "address to serve on, instead of the configuration's")
 	cmd.Flags().StringVar(&data, "data", "", "folder of the local store, without a configuration")
-	cmd.MarkFlagsMutuallyExclusive("config", "data")
 	return cmd
 }
 
 // serveConfig loads a file, or describes a local store where there is none.
 func serveConfig(a *app, file, data string) (*config.Config, error) {
-	if file != "" {
+	switch {
+	case file != "" && data != "":
+		return nil, misuse("give --config or --data, not both")
+	case file != "":
 		return config.Load(file)
 	}
 	if data == "" {

@@ -30,7 +30,6 @@ func (t *target) flags(cmd *cobra.Command, a *app) {
 	f.StringVar(&t.collection, "collection", "docs", "name of the collection")
 	f.StringVar(&t.url, "url", "", "URL of a lanewise server (default $LANEWISE_URL, or "+defaultURL+")")
 	f.StringVarP(&t.file, "config", "c", "", "configuration to run in this process, instead of a server")
-	cmd.MarkFlagsMutuallyExclusive("url", "config")
 	t.key = a.env("LANEWISE_KEY") // a flag would show it to everybody on the machine
 	if err := cmd.MarkFlagFilename("config", "yaml", "yml"); err != nil {
 		panic(err) // the flag is defined above
@@ -39,6 +38,9 @@ func (t *target) flags(cmd *cobra.Command, a *app) {
 
 // connect returns a client and what ends it.
 func (t *target) connect(ctx context.Context, a *app) (*client.Client, func() error, error) {
+	if t.file != "" && t.url != "" {
+		return nil, nil, misuse("give --url or --config, not both")
+	}
 	if t.file == "" {
 		c, err := client.New(client.Config{URL: cmp.Or(t.url, a.env("LANEWISE_URL"), defaultURL), Key: t.key})
 		return c, func() error { return nil }, err

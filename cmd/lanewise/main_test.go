@@ -1,0 +1,302 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/lanewise/lanewise/config"
+)
+
+// TestMain lets the test binary stand in for the program, for tests that need a
+// process of its own.
+func TestMain(m *testing.M) {
+	if os.Getenv("LANEWISE_TEST_PROGRAM") != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// outcome is what a command line came to.
+type outcome struct {
+	code        int
+	out, errOut string
+}
+
+// world is the surroundings of a command in a test.
+type world struct {
+	in  string
+	env map[string]string
+}
+
+func (w world) run(t *testing.T, args ...string) outcome {
+	t.Helper()
+	var out, errOut strings.Builder
+	a := &app{in: strings.NewReader(w.in), out: &out, err: &errOut, env: func(k string) string { return w.env[k] }}
+	code := run(t.Context(), a, args)
+	return outcome{code, out.String(), errOut.String()}
+}
+
+// serving starts a server over a new local store, and a world that knows it.
+func serving(t *testing.T) world {
+	t.Helper()
+	sys, err := config.Local(t.TempDir()).Build(t.Context(), config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(sys.Handler)
+	t.Cleanup(func() {
+		server.Close()
+		if err := sys.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return world{env: map[string]string{"LANEWISE_URL": server.URL}}
+}
+
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func (o outcome) want(t *testing.T, code int, texts ...string) {
+	t.Helper()
+	if o.code != code {
+		t.Errorf("exit code %d, want %d\n%s%s", o.code, code, o.out, o.errOut)
+	}
+	for _, text := range texts {
+		if !strings.Contains(o.out+o.errOut, text) {
+			t.Errorf("%q is missing in:\n%s%s", text, o.out, o.errOut)
+		}
+	}
+}
+
+func TestUsage_exitsWith2(t *testing.T) {
+	for _, args := range [][]string{
+		{"serch"}, {"search"}, {"search", ""}, {"search", "x", "--no-such-flag"}, {"search", "x", "--filter", "{"},
+		{"ingest"}, {"ingest", "--godoc", "dir"}, {"ingest", "a", "b"}, {"ingest", "--batch", "0", "x"},
+		{"search", "x", "--url", "http://x", "-c", "y"}, {"check"}, {"check", "a", "-c", "b"}, {"version", "x"},
+		{"search", "x", "-k", "many"}, {"serve", "-c", "x", "--data", "y"}, {"demo", "x"},
+	} {
+		got := world{}.run(t, args...)
+		got.want(t, exitUsage, "lanewise: ", "see: lanewise")
+		if got.out != "" {
+			t.Errorf("%q prints to standard output: %s", args, got.out)
+		}
+	}
+}
+
+func TestHelp_hasExamples(t *testing.T) {
+	world{}.run(t).want(t, exitOK, "Start here:", "lanewise demo")
+	for _, c := range newRoot(&app{env: os.Getenv}).Commands() {
+		if c.Name() == "help" || c.Name() == "completion" {
+			continue
+		}
+		world{}.run(t, c.Name(), "--help").want(t, exitOK, "Usage:\n  lanewise "+c.Name())
+		if c.Example == "" && c.Name() != "version" {
+			t.Errorf("%s has no example", c.Name())
+		}
+	}
+	world{}.run(t, "completion", "bash").want(t, exitOK, "__start_lanewise")
+}
+
+// A new user's first minutes: ingest, search, ask, all over again.
+func TestIngestSearchAsk(t *testing.T) {
+	w := serving(t)
+	dir := folder(t, map[string]string{
+		"cats.md": "# Cats\n\n## Sleep\n\nA cat sleeps sixteen hours a day. It prefers warm places.\n\n## Food\n\nCats eat meat.\n",
+		"tax.txt": "The tax return is due at the end of May.\n",
+		"x.bin":   "\x00",
+	})
+	w.run(t, "search", "cats").want(t, exitFailure, `no collection "docs"`, "lanewise ingest --collection docs FOLDER")
+	for range 2 {
+		w.run(t, "ingest", dir).want(t, exitOK, "3 documents", "stored in collection docs", "left out: 1 file (not Markdown or text)")
+	}
+	w.run(t, "search", "-k", "2", "how", "long", "does a cat sleep").want(t, exitOK,
+		" 1. ", "cats.md#sleep  Cats > Sleep", "A cat sleeps sixteen hours a day.", "2 hits from 1 of 1 shards")
+	w.run(t, "search", "cats", "--filter", `{"path": "tax.txt"}`).want(t, exitOK, "tax.txt#L1", "1 hit from")
+	w.run(t, "search", "cats", "--min-score", "0.99").want(t, exitOK, "0 hits")
+	w.run(t, "ask", "How long does a cat sleep?").want(t, exitOK, "A cat sleeps sixteen hours a day.", "[1] cats.md#sleep", "model extract")
+
+	var found struct {
+		Hits []struct{ ID string } `json:"hits"`
+	}
+	got := w.run(t, "search", "--json", "sleep")
+	if err := json.Unmarshal([]byte(got.out), &found); err != nil || len(found.Hits) != 3 || got.code != exitOK {
+		t.Errorf("%v, %d hits (ingesting twice must not double them)\n%s", err, len(found.Hits), got.out)
+	}
+	var answer struct {
+		Answer    string                       `json:"answer"`
+		Citations []struct{ ID, Quote string } `json:"citations"`
+	}
+	got = w.run(t, "ask", "--json", "How long does a cat sleep?")
+	if err := json.Unmarshal([]byte(got.out), &answer); err != nil || len(answer.Citations) == 0 {
+		t.Errorf("%v\n%s", err, got.out)
+	}
+}
+
+func TestIngest_reportsBadLines(t *testing.T) {
+	w := serving(t)
+	w.in = `{"id": "a", "text": "one"}
+{"id": "b", "text": 2}
+{"id": "c", "text": "three"}
+{"id": "d", "vector": [1, 2, 3]}
+`
+	got := w.run(t, "ingest", "--collection", "mine", "-")
+	got.want(t, exitFailure, "stdin:2: text is a JSON number, not a string", `stdin:4: document "d":`,
+		"2 documents", "bad: 2 documents", "some documents were not stored")
+	got = w.run(t, "ingest", "--collection", "mine", "--strict", "-")
+	got.want(t, exitFailure, "lanewise: stdin:2: text is a JSON number")
+	var sum map[string]any
+	got = w.run(t, "ingest", "--collection", "mine", "--json", "-")
+	if err := json.Unmarshal([]byte(got.out), &sum); err != nil || sum["stored"] != 2.0 || sum["bad"] != 2.0 {
+		t.Errorf("%v %v", sum, err)
+	}
+}
+
+// A collection of ready vectors gets their dims.
+func TestIngest_vectors(t *testing.T) {
+	w := serving(t)
+	w.in = `{"id": "a", "vector": [1, 0]}` + "\n" + `{"id": "b", "vector": [0, 1]}`
+	w.run(t, "ingest", "--collection", "v", "--metric", "dot", "-").want(t, exitOK, "2 documents")
+	w.run(t, "search", "--collection", "v", "text").want(t, exitFailure, "lanewise: ")
+}
+
+func TestCommands_withoutServer(t *testing.T) {
+	w := world{env: map[string]string{"LANEWISE_URL": "http://127.0.0.1:1"}}
+	w.run(t, "search", "x").want(t, exitFailure, "no lanewise server answers at http://127.0.0.1:1", "start a server with: lanewise serve")
+	w.run(t, "ingest", folder(t, nil)+"/none").want(t, exitFailure, "none")
+	w.run(t, "search", "x", "--url", "localhost").want(t, exitFailure, "is not a URL")
+}
+
+// With a configuration the commands need no server.
+func TestCommands_withConfiguration(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"c.yaml": "keys: [k]\nmap: data/map\nshards:\n  - name: s0\n    replicas:\n      - path: data/s0\n",
+		"r.yaml": "store: replica\n",
+	})
+	docs := folder(t, map[string]string{"a.md": "A cat sleeps on the sofa."})
+	w := world{}
+	w.run(t, "ingest", "-c", dir+"/c.yaml", docs).want(t, exitOK, "1 document ")
+	w.run(t, "search", "-c", dir+"/c.yaml", "kitten").want(t, exitOK, "a.md#top")
+	w.run(t, "search", "-c", dir+"/r.yaml", "kitten").want(t, exitUsage, "bare replica")
+	w.run(t, "search", "-c", dir+"/none.yaml", "kitten").want(t, exitFailure, "none.yaml")
+}
+
+func TestCheck(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"good.yaml": "shards:\n  - name: s0\n    replicas:\n      - {url: 'http://10.0.0.1:8080', key: '${SECRET:-hunter2}'}\n",
+		"bad.yaml":  "shard:\n  - name: s0\ntimeouts: {search: 2}\n",
+	})
+	got := world{}.run(t, "check", "-c", dir+"/good.yaml")
+	got.want(t, exitOK, "is valid", "listen: 127.0.0.1:8080", `key: "****"`)
+	if strings.Contains(got.out, "hunter2") {
+		t.Error("the secret is printed")
+	}
+	world{}.run(t, "check", dir+"/bad.yaml").want(t, exitFailure,
+		"lanewise: "+dir+"/bad.yaml:1:1: shard: unknown key; did you mean shards?",
+		"lanewise: "+dir+"/bad.yaml:3:12: timeouts.search: 2 has no unit")
+}
+
+func TestVersion(t *testing.T) {
+	world{}.run(t, "version").want(t, exitOK, "lanewise ")
+	world{}.run(t, "version", "--json").want(t, exitOK, `"version"`)
+}
+
+// program starts this test binary as lanewise, and returns its output by lines.
+func program(t *testing.T, args ...string) (*exec.Cmd, *bufio.Reader) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...) //nolint:gosec // this very program
+	cmd.Env = append(os.Environ(), "LANEWISE_TEST_PROGRAM=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, bufio.NewReader(out)
+}
+
+// until reads lines until one holds the text.
+func until(t *testing.T, r *bufio.Reader, text string) string {
+	t.Helper()
+	for {
+		line, err := r.ReadString('\n')
+		if strings.Contains(line, text) {
+			return line
+		}
+		if err != nil {
+			t.Fatalf("the output ends (%v) without %q", err, text)
+		}
+	}
+}
+
+func TestServe_untilInterrupted(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "store")
+	cmd, out := program(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
+	until(t, out, "serving one local store in "+data)
+	line := until(t, out, "lanewise router on ")
+	_, rest, _ := strings.Cut(line, "on ")
+	url, _, _ := strings.Cut(rest, " ")
+	w := world{env: map[string]string{"LANEWISE_URL": url}, in: `{"id": "a", "text": "one"}`}
+	w.run(t, "ingest", "-").want(t, exitOK, "1 document ")
+	// The store belongs to the server: a second one says so.
+	world{}.run(t, "serve", "--data", data, "--listen", "127.0.0.1:0").want(t, exitFailure, "another process")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, out); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v, want exit code 0", err)
+	}
+}
+
+func TestDemo_interruptedLeavesNothing(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	cmd, out := program(t, "demo")
+	until(t, out, "HTTP servers on loopback")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, out); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after Ctrl-C: %v, want exit code 0", err)
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+		t.Errorf("files are left: %v (%v)", left, err)
+	}
+}
+
+func TestInterruptible_endsWithACause(t *testing.T) {
+	ctx, stop := interruptible(t.Context())
+	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	if context.Cause(ctx) != errInterrupted { //nolint:errorlint // exactly this one
+		t.Errorf("cause %v", context.Cause(ctx))
+	}
+	stop()
+}

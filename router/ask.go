@@ -29,7 +29,7 @@ func (r *Router) ask(ctx context.Context, g *gathering, a asking) error {
 			if err == nil && len(result.Lists) != len(q.Legs) {
 				err = fault.New(fault.Unavailable, "replica %s answered %d lists to %d legs", replica.Name, len(result.Lists), len(q.Legs))
 			}
-			return result, whole(err)
+			return result, theirs(err)
 		})
 	if err != nil {
 		g.fail(a, err)
@@ -55,15 +55,26 @@ func (g *gathering) queryFor(a asking) search.Query {
 	return q
 }
 
-// whole turns a replica's partial answer into its failure: a replica that
-// routes to shards of its own and misses some is, for this router, unavailable,
-// and another replica may have them all.
-func whole(err error) error {
-	if errors.Is(err, fault.Partial) {
+// theirs turns what only this replica is to blame for into its failure, so that
+// another replica is asked. A replica that routes to shards of its own and misses
+// some is, for this router, unavailable. One that does not know a collection of
+// the map has lost it, or never had it.
+func theirs(err error) error {
+	switch {
+	case errors.Is(err, fault.Partial):
 		return fault.New(fault.Unavailable, "%v", err)
+	case errors.Is(err, fault.NotFound):
+		return &mismatchError{err}
 	}
 	return err
 }
+
+// mismatchError is a replica that is not what the map says. It matches
+// fault.Unavailable and nothing that it wraps.
+type mismatchError struct{ cause error }
+
+func (e *mismatchError) Error() string        { return e.cause.Error() }
+func (e *mismatchError) Is(target error) bool { return target == fault.Unavailable }
 
 // class groups queries whose latencies can be compared: by the size of the
 // answer, to a power of four, and by what makes a search slower.

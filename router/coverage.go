@@ -85,7 +85,7 @@ func (r *Router) cover(g *gathering) {
 		return
 	}
 	var all, answered float64
-	for at, n := range r.documents(g.topo, g.collection, g.shards) {
+	for at, n := range g.docs {
 		all += n
 		if g.errs[at] == nil {
 			answered += n

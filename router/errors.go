@@ -76,10 +76,13 @@ func (e *WriteError) IDs() []string { return slices.Sorted(maps.Keys(e.Points)) 
 
 // reason sorts a shard's error into the report's words.
 func reason(err error) search.Reason {
+	var mismatch *mismatchError
 	switch {
+	case errors.As(err, &mismatch):
+		return search.Mismatch
 	case errors.Is(err, context.DeadlineExceeded):
 		return search.TimedOut
-	case errors.Is(err, fault.NotFound), errors.Is(err, fault.Invalid), errors.Is(err, fault.Conflict):
+	case errors.Is(err, fault.Invalid), errors.Is(err, fault.Conflict):
 		return search.Mismatch
 	case errors.Is(err, fault.Overloaded):
 		return search.Shed

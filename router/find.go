@@ -21,7 +21,7 @@ type found struct {
 func (r *Router) find(ctx context.Context, p *plan, depth int, fields search.Fields) (found, error) {
 	queries, at := p.queries(depth, fields)
 	out := found{rankings: make([]merge.Ranking, len(p.legs)), lists: make([]search.List, len(p.legs))}
-	results, err := r.searchEach(ctx, p.topo, queries, &out.report)
+	results, err := r.searchEach(ctx, p, queries, &out.report)
 	for q, result := range results {
 		for i, list := range result.Lists {
 			leg := at[q][i]
@@ -41,10 +41,10 @@ func (r *Router) find(ctx context.Context, p *plan, depth int, fields search.Fie
 
 // searchEach runs queries side by side and sums up their reports. If some are
 // partial and the others complete, so is the sum: partial.
-func (r *Router) searchEach(ctx context.Context, t *topology, queries []search.Query, rep *search.Report) ([]search.Result, error) {
+func (r *Router) searchEach(ctx context.Context, p *plan, queries []search.Query, rep *search.Report) ([]search.Result, error) {
 	errs := make([]error, len(queries))
 	results := scatter(len(queries), func(i int) (res search.Result) {
-		res, errs[i] = r.searchOn(ctx, t, queries[i])
+		res, errs[i] = r.searchOn(ctx, p.topo, queries[i], p.patience())
 		return res
 	})
 	var missing []*ShardError
@@ -63,6 +63,14 @@ func (r *Router) searchEach(ctx context.Context, t *topology, queries []search.Q
 		return results, &PartialError{Report: *rep, Shards: missing}
 	}
 	return results, nil
+}
+
+// patience is the coverage at which the request is content.
+func (p *plan) patience() float64 {
+	if p.OnPartial == ReturnPartial && p.MinCoverage > 0 {
+		return p.MinCoverage
+	}
+	return 1
 }
 
 // addReport adds a query's report to that of the request. The coverage of
@@ -101,7 +109,7 @@ func (r *Router) complete(ctx context.Context, p *plan, f *found) error {
 		})
 	}
 	var report search.Report
-	results, err := r.searchEach(ctx, p.topo, queries, &report)
+	results, err := r.searchEach(ctx, p, queries, &report)
 	for i, result := range results {
 		if len(result.Lists) == 1 {
 			f.rankings[legs[i]].Completed = result.Lists[0].Hits

@@ -15,17 +15,19 @@ import (
 // gathering is a query on its way through the shards. Shards hand in their
 // answers by position, so no lock is needed.
 type gathering struct {
-	topo       *topology
-	collection search.Collection
-	query      search.Query // legs ask for what the whole query wants
-	fields     search.Fields
-	shards     []int          // indices of the shards that are asked
-	legs       []merge.Gather // by leg of the query
-	rows       [][]int        // by leg: what each shard is asked for first
-	errs       []error        // by position: the shard's last failure
-	class      string         // of the quota of rows
-	report     search.Report
-	failed     []*ShardError
+	topo        *topology
+	collection  search.Collection
+	query       search.Query // legs ask for what the whole query wants
+	fields      search.Fields
+	shards      []int          // indices of the shards that are asked
+	docs        []float64      // that they hold, as far as known
+	legs        []merge.Gather // by leg of the query
+	rows        [][]int        // by leg: what each shard is asked for first
+	errs        []error        // by position: the shard's last failure
+	class       string         // of the quota of rows
+	minCoverage float64        // at which stragglers are given up
+	report      search.Report
+	failed      []*ShardError
 }
 
 // begin routes a query and decides how many rows each shard is asked for.
@@ -34,12 +36,13 @@ func (r *Router) begin(t *topology, c search.Collection, q search.Query) *gather
 	g.legs = make([]merge.Gather, len(q.Legs))
 	g.rows = make([][]int, len(q.Legs))
 	g.errs = make([]error, len(g.shards))
+	g.docs = r.documents(t, c, g.shards)
 	for i, leg := range q.Legs {
 		g.class = quotaClass(c, leg.K)
 		if leg.Only != nil {
 			g.rows[i] = slices.Repeat([]int{leg.K}, len(g.shards))
 		} else {
-			g.rows[i] = r.rowsOf(t, c, q.Tenant, leg.K)
+			g.rows[i] = r.quota.Rows(g.class, leg.K, g.docs)
 		}
 		g.legs[i].Start(leg.K, g.rows[i])
 	}

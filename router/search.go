@@ -22,7 +22,7 @@ func (r *Router) Search(ctx context.Context, q search.Query) (search.Result, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.SearchTimeout)
 	defer cancel()
-	return r.searchOn(ctx, topo, q)
+	return r.searchOn(ctx, topo, q, 1)
 }
 
 // checkQuery resolves the collection and checks the legs against it.
@@ -53,8 +53,9 @@ func (t *topology) checkQuery(q search.Query) (search.Query, error) {
 }
 
 // searchOn is the road below the text, on one snapshot: route, then scatter
-// until the shards' lists certify that nothing is missing, then gather.
-func (r *Router) searchOn(ctx context.Context, t *topology, q search.Query) (search.Result, error) {
+// until the shards' lists certify that nothing is missing, then gather. A
+// minimum coverage below 1 lets it give up on stragglers.
+func (r *Router) searchOn(ctx context.Context, t *topology, q search.Query, minCoverage float64) (search.Result, error) {
 	c, ok := t.m.Collection(q.Collection)
 	if !ok {
 		return search.Result{}, unknownCollection(q.Collection)
@@ -62,8 +63,15 @@ func (r *Router) searchOn(ctx context.Context, t *topology, q search.Query) (sea
 	before, cancel := beforeDeadline(ctx)
 	defer cancel()
 	g := r.begin(t, c, q)
+	g.minCoverage = minCoverage
+	before, patience := g.wait(before)
+	defer patience.end()
 	for round := g.round(); len(round) > 0; round = g.next() {
-		scatter(len(round), func(i int) error { return r.ask(before, g, round[i]) })
+		scatter(len(round), func(i int) error {
+			err := r.ask(before, g, round[i])
+			patience.heard(round[i].at, err)
+			return err
+		})
 	}
 	return r.gather(ctx, g)
 }

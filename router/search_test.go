@@ -92,12 +92,13 @@ func TestRetrieve_hedgesToTheOtherReplica(t *testing.T) {
 
 func TestRetrieve_failsOver(t *testing.T) {
 	down := failing(fault.New(fault.Unavailable, "connection refused"))
+	emptied := failing(fault.New(fault.NotFound, "no such collection"))
 	panics := &fake{search: func(context.Context, search.Query) (search.Result, error) { panic("defect") }}
-	for name, broken := range map[string]*fake{"unavailable": down, "panic": panics} {
+	for name, broken := range map[string]*fake{"unavailable": down, "panic": panics, "lost its data": emptied} {
 		t.Run(name, func(t *testing.T) {
 			r := newRouter(t, router.Config{}, []search.Store{broken, after(0, hit("a", 1))})
 			failovers := 0
-			for range 12 {
+			for range 20 {
 				res, err := r.Retrieve(t.Context(), byVector)
 				if err != nil || len(res.Hits) != 1 {
 					t.Fatalf("hits %v, err %v", res.Hits, err)
@@ -174,6 +175,27 @@ func TestRetrieve_answersWithinTheDeadlineWhatIsThere(t *testing.T) {
 		res, err := r.Retrieve(t.Context(), q)
 		if err != nil || res.Report.Took != 380*time.Millisecond { // a twentieth is kept for the merge
 			t.Fatalf("took %v, err %v", res.Report.Took, err)
+		}
+	})
+}
+
+func TestRetrieve_givesUpOnStragglersOnceEnoughIsCovered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quick, slow := after(50*time.Millisecond), after(time.Hour)
+		r := newRouter(t, router.Config{}, []search.Store{quick}, []search.Store{quick}, []search.Store{quick}, []search.Store{slow})
+		for coverage, want := range map[float64]time.Duration{
+			0.75: 100 * time.Millisecond, // as long again as the others took
+			0.9:  950 * time.Millisecond, // not enough without the last: the whole deadline
+		} {
+			q := byVector
+			q.Timeout, q.MinCoverage, q.OnPartial = time.Second, coverage, router.ReturnPartial
+			res, err := r.Retrieve(t.Context(), q)
+			if res.Report.Took != want || (err == nil) != (coverage < 0.8) {
+				t.Errorf("coverage %v: took %v, want %v, err %v", coverage, res.Report.Took, want, err)
+			}
+			if len(res.Report.Missing) != 1 || res.Report.Missing[0].Reason != search.TimedOut {
+				t.Errorf("coverage %v: report %+v", coverage, res.Report)
+			}
 		}
 	})
 }

@@ -8,7 +8,7 @@ import (
 // smallPool is the size up to which [Fastest] looks at all members.
 const smallPool = 8
 
-// Fastest, the default, picks the member that will answer soonest: it compares
+// Fastest is the default: it picks the member that will answer soonest: it compares
 // max(penalty, median latency × (outstanding calls + 1) / weight), over all
 // members of pools up to 8 and over two random ones of larger pools. A latency
 // that is not observed any more decays (time constant 1 s) towards the lowest in

@@ -219,12 +219,12 @@ func TestHealth_waitsForTheTrialOfAnotherCall(t *testing.T) {
 		s.core.eject(a, judgement{})
 		b.health.throttled.Store(int64(time.Hour))
 		time.Sleep(30 * time.Second)
-		s.after["a"] = 20 * time.Millisecond
+		s.after["a"] = 15 * time.Millisecond
 		done := make(chan error)
 		go func() { _, err := s.call(t.Context(), Call{}); done <- err }()
 		synctest.Wait()
 		start := time.Now()
-		if got, err := s.call(t.Context(), Call{}); got != "a" || err != nil || time.Since(start) != 40*time.Millisecond {
+		if got, err := s.call(t.Context(), Call{}); got != "a" || err != nil || time.Since(start) != 35*time.Millisecond {
 			t.Errorf("%q, %v after %v; want a, after the trial", got, err, time.Since(start))
 		}
 		if err := <-done; err != nil {
@@ -335,11 +335,11 @@ func TestProbe_ejectsAMemberThatFailsIt(t *testing.T) {
 	})
 }
 
-func lane(t testing.TB, c LaneConfig) *Lane {
-	t.Helper()
+func lane(tb testing.TB, c LaneConfig) *Lane {
+	tb.Helper()
 	l, err := NewLane(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return l
 }

@@ -209,3 +209,15 @@ func TestCaller_whoLeavesEarlySaysNothingAboutTheMember(t *testing.T) {
 		idle(t, s.Pool)
 	})
 }
+
+func TestHedge_delayLearnsFromFirstAttemptsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t, Config{HedgeShare: 1, Lane: lane(t, LaneConfig{HedgeShare: 1, HedgeQuantile: 0.4}), Health: Health{Slow: -1}}, "a", "b")
+		s.after["a"], s.after["b"] = time.Second, time.Millisecond
+		s.calls(minSamples)
+		if got := s.Snapshot().HedgeDelay[""]; got < defaultHedgeDelay {
+			t.Errorf("delay %v, want no less than the %v that every first attempt ran before it was cut off: hedges would shrink it", got, defaultHedgeDelay)
+		}
+		_ = s.Close()
+	})
+}

@@ -29,7 +29,6 @@ func (a *attempt) cutOff(err error) bool { return err != nil && a.Err() != nil }
 
 // verdict sorts the end of an attempt into an outcome.
 func (a *attempt) verdict(err error, took time.Duration) outcome {
-	var panicked *Panic
 	switch {
 	case err == nil:
 		return good
@@ -38,7 +37,7 @@ func (a *attempt) verdict(err error, took time.Duration) outcome {
 			return slow
 		}
 		return unknown
-	case errors.As(err, &panicked), errors.Is(err, errExited):
+	case ownDefect(err):
 		return unknown // a defect on this side: a query that causes it must not eject members
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return bad // its own timeout
@@ -48,6 +47,12 @@ func (a *attempt) verdict(err error, took time.Duration) outcome {
 		return bad
 	}
 	return unknown
+}
+
+// ownDefect reports whether the attempt's function left by a panic or otherwise.
+func ownDefect(err error) bool {
+	var panicked *Panic
+	return errors.As(err, &panicked) || errors.Is(err, errExited)
 }
 
 // judge enters the attempt's outcome into its member's health. Only the first
@@ -97,7 +102,7 @@ func (c *core) enter(m *member, o outcome, j judgement) {
 // apply counts an outcome and reports whether it ejects the member. The caller
 // holds mu.
 func (h *health) apply(o outcome, j judgement, limits Health) (eject bool) {
-	switch o {
+	switch o { //nolint:exhaustive // unknown changes nothing
 	case good:
 		h.bad, h.slow = 0, 0
 		h.clean.Store(true)

@@ -3,6 +3,7 @@ package balance
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -99,9 +100,7 @@ func (l *Lane) class(name string) *class {
 		return old[""]
 	}
 	next := make(map[string]*class, len(old)+1)
-	for k, v := range old {
-		next[k] = v
-	}
+	maps.Copy(next, old)
 	next[name] = l.newClass(len(old))
 	l.classes.Store(&next)
 	return next[name]

@@ -48,8 +48,8 @@ func (inOrder) Pick(v *View) int {
 }
 
 // newPool returns a pool over servers, by default picked in their order.
-func newPool(t testing.TB, c Config, servers ...server) *Pool[server] {
-	t.Helper()
+func newPool(tb testing.TB, c Config, servers ...server) *Pool[server] {
+	tb.Helper()
 	if c.Picker == nil {
 		c.Picker = inOrder{}
 	}
@@ -59,17 +59,17 @@ func newPool(t testing.TB, c Config, servers ...server) *Pool[server] {
 	}
 	p, err := NewPool(c, members...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
 
 // idle fails the test unless no member of p holds load.
-func idle[T any](t testing.TB, p *Pool[T]) {
-	t.Helper()
+func idle[T any](tb testing.TB, p *Pool[T]) {
+	tb.Helper()
 	for _, e := range p.set.Load().entries {
 		if n, load := e.inflight.Load(), e.load.Load(); n != 0 || load != 0 {
-			t.Errorf("%s: %d in flight and load %d are left", e.name, n, load)
+			tb.Errorf("%s: %d in flight and load %d are left", e.name, n, load)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (r *race) pick(why Reason) int {
 	v.now, v.turn = r.core.now(), r.core.turn.Add(1)
 	for range v.Len() { // again only when another call has claimed the member
 		v.tier = r.set.tier(v, why)
-		at := -1
+		var at int
 		if v.key != 0 {
 			at = v.affine()
 		} else {

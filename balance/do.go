@@ -80,7 +80,7 @@ func run[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Conte
 	r := p.core.begin(ctx, c, &set.members)
 	defer func() { r.end(winner, err) }()
 	results := make(chan landing[R], len(set.entries)) // room for every loser
-	launch := func(why Reason) { //nolint:contextcheck // an attempt is its own context
+	launch := func(why Reason) {                       //nolint:contextcheck // an attempt is its own context
 		if a := r.next(why); a != nil {
 			go fly(a, set.targets[a.at].Target, f, dispose, results)
 		}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
-	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
@@ -95,7 +94,7 @@ func request(b *wire.SearchRequest) (router.Request, error) {
 		K: b.K, MinScore: b.MinScore, Mode: router.Mode(b.Mode), Filter: b.Filter, Fields: fields(b.Include),
 		EF: b.EF, Exact: b.Exact, Timeout: time.Duration(b.TimeoutMS) * time.Millisecond,
 		OnPartial: router.OnPartial(b.OnPartial), MinCoverage: b.MinCoverage, Explain: b.Explain,
-		Fusion: merge.Method(b.Fusion), Cursor: b.Cursor,
+		Fusion: router.Fusion(b.Fusion), Cursor: b.Cursor,
 	}
 	if b.Group != nil {
 		q.Group = &router.Group{By: b.Group.By, Size: b.Group.Size}

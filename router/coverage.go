@@ -71,8 +71,15 @@ func (c *counts) forget(name string) {
 func (r *Router) documents(t *topology, c search.Collection, shards []int) []float64 {
 	all := r.counts.of(c.Name, func(ctx context.Context) []float64 { return r.countShards(ctx, t, c.Name) })
 	docs := make([]float64, len(shards))
+	sum := 0.0
 	for at, shard := range shards {
 		docs[at] = all[shard]
+		sum += docs[at]
+	}
+	if sum == 0 { // empty shards: each counts alike
+		for at := range docs {
+			docs[at] = 1
+		}
 	}
 	return docs
 }
@@ -91,11 +98,7 @@ func (r *Router) cover(g *gathering) {
 			answered += n
 		}
 	}
-	if all > 0 {
-		g.report.Coverage = answered / all
-	} else { // empty shards: each counts alike
-		g.report.Coverage = float64(g.report.ShardsAnswered) / float64(g.report.ShardsAsked)
-	}
+	g.report.Coverage = answered / all
 }
 
 // countShards asks every shard how much it holds. A shard that does not say

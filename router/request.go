@@ -38,7 +38,7 @@ type Request struct {
 	Vector      []float32 // instead of Text: as long as the collection's dims
 	Space       string    // the space of Vector, where the collection is strict about it
 	Legs        []Leg     // instead of Text and Vector: several rankings, fused into one
-	Fusion      merge.Method
+	Fusion      Fusion   // of several legs; empty: completed
 	K           int      // hits wanted; 0: 10
 	MinScore    *float64 // lowest canonical score in a dense leg; nil: none. Fused scores have no threshold
 	Mode        Mode
@@ -54,6 +54,9 @@ type Request struct {
 	Cursor      *string // "": the response's NextCursor leads on; a NextCursor: that page; nil: no paging
 	Explain     bool
 }
+
+// Fusion is a way to make one ranking of several legs.
+type Fusion = merge.Method
 
 // Leg is one ranking of a request that spells its rankings out.
 type Leg struct {

@@ -38,9 +38,9 @@ type Request struct {
 	Vector      []float32 // instead of Text: as long as the collection's dims
 	Space       string    // the space of Vector, where the collection is strict about it
 	Legs        []Leg     // instead of Text and Vector: several rankings, fused into one
-	Fusion      Fusion   // of several legs; empty: completed
-	K           int      // hits wanted; 0: 10
-	MinScore    *float64 // lowest canonical score in a dense leg; nil: none. Fused scores have no threshold
+	Fusion      Fusion    // of several legs; empty: completed
+	K           int       // hits wanted; 0: 10
+	MinScore    *float64  // lowest canonical score in a dense leg; nil: none. Fused scores have no threshold
 	Mode        Mode
 	Filter      search.Filter
 	Group       *Group   // nil: hits are not grouped

@@ -96,9 +96,9 @@ func TestRetrieve_failsOver(t *testing.T) {
 	panics := &fake{search: func(context.Context, search.Query) (search.Result, error) { panic("defect") }}
 	for name, broken := range map[string]*fake{"unavailable": down, "panic": panics, "lost its data": emptied} {
 		t.Run(name, func(t *testing.T) {
-			r := newRouter(t, router.Config{}, []search.Store{broken, after(0, hit("a", 1))})
 			failovers := 0
-			for range 20 {
+			for range 20 { // the first pick of a router is random
+				r := newRouter(t, router.Config{}, []search.Store{broken, after(0, hit("a", 1))})
 				res, err := r.Retrieve(t.Context(), byVector)
 				if err != nil || len(res.Hits) != 1 {
 					t.Fatalf("hits %v, err %v", res.Hits, err)

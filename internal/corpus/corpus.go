@@ -8,6 +8,7 @@
 package corpus
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -54,4 +55,15 @@ func (e *Skipped) Error() string { return e.Path + ": skipped: " + e.Reason }
 // one returns a sequence of a single error.
 func one(err error) Documents {
 	return func(yield func(Document, error) bool) { yield(Document{}, err) }
+}
+
+// metadata encodes a struct of strings and numbers, with its texts as they are.
+func metadata(v any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err) // a defect: strings and numbers can be encoded
+	}
+	return bytes.TrimSpace(b.Bytes())
 }

@@ -2,7 +2,6 @@ package corpus
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -186,7 +185,7 @@ func (c chunk) document(rel string) Document {
 	if title == "" {
 		title = path.Base(rel)
 	}
-	meta, _ := json.Marshal(struct { //nolint:errchkjson // strings and a number
+	meta := metadata(struct {
 		Path  string `json:"path"`
 		Line  int    `json:"line"`
 		Title string `json:"title"`

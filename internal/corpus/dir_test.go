@@ -33,7 +33,7 @@ func TestDir_yieldsPassagesWithPlace(t *testing.T) {
 	got, _, _ := collect(t, Dir(root))
 	want := []Document{
 		{ID: "guide/setup.md#setup", Text: "Setup\n\nRead this.", Meta: []byte(`{"path":"guide/setup.md","line":3,"title":"Setup"}`), Path: "guide/setup.md", Line: 3},
-		{ID: "guide/setup.md#install", Text: "Setup > Install\n\nRun it.", Meta: []byte(`{"path":"guide/setup.md","line":7,"title":"Setup \u003e Install"}`), Path: "guide/setup.md", Line: 7},
+		{ID: "guide/setup.md#install", Text: "Setup > Install\n\nRun it.", Meta: []byte(`{"path":"guide/setup.md","line":7,"title":"Setup > Install"}`), Path: "guide/setup.md", Line: 7},
 		{ID: "notes.txt#L3", Text: "first", Meta: []byte(`{"path":"notes.txt","line":3,"title":"notes.txt"}`), Path: "notes.txt", Line: 3},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

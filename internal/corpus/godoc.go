@@ -1,7 +1,6 @@
 package corpus
 
 import (
-	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/build"
@@ -187,9 +186,4 @@ type symbolMeta struct {
 	Package string `json:"package"`
 	Kind    string `json:"kind"`
 	Symbol  string `json:"symbol"`
-}
-
-func (m symbolMeta) json() json.RawMessage {
-	data, _ := json.Marshal(m) //nolint:errchkjson // three strings
-	return data
 }

@@ -81,7 +81,7 @@ func (s *symbols) add(kind, name string, decl ast.Decl, comment string) {
 	s.docs = append(s.docs, Document{
 		ID:   id,
 		Text: strings.TrimSpace(text),
-		Meta: symbolMeta{Package: s.path, Kind: kind, Symbol: name}.json(),
+		Meta: metadata(symbolMeta{Package: s.path, Kind: kind, Symbol: name}),
 	})
 }
 

@@ -57,13 +57,20 @@ func ask(ctx context.Context, a *app, c *client.Client, r answerRequest) error {
 	}
 	// A piece of text may break a line, and nothing else, on the terminal.
 	text := strings.NewReplacer("\x1b", "", "\r", "", "\b", "")
+	var found wire.SearchResponse
 	answer, err := c.Stream(ctx, r.AnswerRequest, client.Listener{
-		Text: func(s string) { _, _ = fmt.Fprint(a.out, text.Replace(s)) },
+		Sources: func(f wire.SearchResponse) { found = f },
+		Text:    func(s string) { _, _ = fmt.Fprint(a.out, text.Replace(s)) },
 	})
 	_, _ = fmt.Fprintln(a.out)
 	if err != nil {
 		return err
 	}
-	a.printer().Sources(answer)
+	p := a.printer()
+	p.Sources(answer)
+	if len(answer.Citations) == 0 && len(found.Hits) > 0 {
+		p.Line("\nthe closest passages:")
+		p.Hits(found.Hits[:min(3, len(found.Hits))])
+	}
 	return nil
 }

@@ -81,12 +81,23 @@ func printTry(a *app, url string) {
 	p.Line("")
 	p.Line("%s (Ctrl-C ends it); the API is described at %s/docs. Try:", p.Bold("serving on "+url), url)
 	p.Line("")
-	p.Line(`  curl -s %s/v1/search -d '{"collection": "go", "text": "sort a slice", "k": 3}'`, url)
-	p.Line(`  curl -s %s/v1/search -d '{"collection": "go", "text": "sort a slice", "filter": {"kind": "func", "package": "slices"}}'`, url)
-	p.Line(`  curl -s %s/v1/answer -d '{"collection": "go", "question": "How do I sort a slice?"}'`, url)
+	for _, call := range tries() {
+		p.Line("  curl -s %s%s -H 'content-type: application/json' \\\n    -d '%s'", url, call.path, call.body)
+	}
 	flag := ""
 	if url != defaultURL {
 		flag = " --url " + url
 	}
 	p.Line(`  %s ask%s --collection go "How do I sort a slice?"`, os.Args[0], flag)
+}
+
+// try is a call worth making by hand.
+type try struct{ path, body string }
+
+func tries() []try {
+	return []try{
+		{"/v1/search", `{"collection": "go", "text": "sort a slice", "k": 3}`},
+		{"/v1/search", `{"collection": "go", "text": "sort a slice", "filter": {"kind": "func", "package": "slices"}}`},
+		{"/v1/answer", `{"collection": "go", "question": "How do I sort a slice?"}`},
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -102,6 +103,33 @@ func TestUsage_exitsWith2(t *testing.T) {
 	}
 }
 
+func TestUsage_namesTheNearestCommand(t *testing.T) {
+	world{}.run(t, "serch").want(t, exitUsage, `unknown command "serch"; did you mean serve or search?`)
+}
+
+// What the demo prints to try is accepted by the server.
+func TestDemo_triesWork(t *testing.T) {
+	w := serving(t)
+	w.in = `{"id": "slices.Sort", "text": "Sort sorts a slice.", "metadata": {"kind": "func", "package": "slices"}}`
+	w.run(t, "ingest", "--collection", "go", "-").want(t, exitOK)
+	for _, call := range tries() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.env["LANEWISE_URL"]+call.path, strings.NewReader(call.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), "slices.Sort") {
+			t.Errorf("%s: %d %s (%v)", call.body, resp.StatusCode, body, err)
+		}
+	}
+}
+
 func TestHelp_hasExamples(t *testing.T) {
 	world{}.run(t).want(t, exitOK, "Start here:", "lanewise demo")
 	for _, c := range newRoot(&app{env: os.Getenv}).Commands() {
@@ -132,6 +160,7 @@ func TestIngestSearchAsk(t *testing.T) {
 		" 1. ", "cats.md#sleep  Cats > Sleep", "A cat sleeps sixteen hours a day.", "2 hits from 1 of 1 shards")
 	w.run(t, "search", "cats", "--filter", `{"path": "tax.txt"}`).want(t, exitOK, "tax.txt#L1", "1 hit from")
 	w.run(t, "search", "cats", "--min-score", "0.99").want(t, exitOK, "0 hits")
+	w.run(t, "ask", "quantum chromodynamics?").want(t, exitOK, "the closest passages:", " 1. ")
 	w.run(t, "ask", "How long does a cat sleep?").want(t, exitOK, "A cat sleeps sixteen hours a day.", "[1] cats.md#sleep", "model extract")
 
 	var found struct {

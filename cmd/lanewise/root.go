@@ -92,11 +92,24 @@ Start here:
   lanewise ask "How do I install it?" an answer that cites them`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          known,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		newDemo(a), newServe(a), newIngest(a), newSearch(a), newAsk(a), newCheck(a), newVersion(a),
 	)
 	return root
+}
+
+// known refuses arguments that are no command, and names the one that is meant.
+func known(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return errors.New(text)
 }

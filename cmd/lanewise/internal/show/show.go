@@ -200,6 +200,9 @@ func Took(d time.Duration) string {
 
 // Bytes returns a size in a readable unit.
 func Bytes(n int64) string {
+	if n < 1000 {
+		return Plural(int(n), "byte")
+	}
 	if n < 1e6 {
 		return strconv.FormatFloat(float64(n)/1e3, 'f', 1, 64) + " kB"
 	}

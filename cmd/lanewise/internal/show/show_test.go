@@ -52,7 +52,7 @@ func TestFigures(t *testing.T) {
 		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1,000"}, {Count(-1234567), "-1,234,567"}, {Count(-100), "-100"},
 		{Plural(1, "hit"), "1 hit"}, {Plural(0, "hit"), "0 hits"}, {Plural(2, "query"), "2 queries"},
 		{Took(1500 * time.Millisecond), "1.50 s"}, {Took(123456 * time.Microsecond), "123 ms"}, {Took(1234 * time.Microsecond), "1.2 ms"},
-		{Bytes(1234), "1.2 kB"}, {Bytes(1_840_000), "1.8 MB"},
+		{Bytes(2), "2 bytes"}, {Bytes(1234), "1.2 kB"}, {Bytes(1_840_000), "1.8 MB"},
 		{Snippet("ééé ééé", 3), "ééé ééé"}, {Snippet(strings.Repeat("a", 50), 20), strings.Repeat("a", 19) + "…"},
 	} {
 		if c[0] != c[1] {

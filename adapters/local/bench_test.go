@@ -3,6 +3,8 @@ package local_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/lanewise/lanewise/adapters/local"
@@ -33,7 +35,12 @@ func corpus(from, n, dims int) []search.Point {
 // filled opens a store with rows random points of a collection "docs".
 func filled(tb testing.TB, rows int, metric search.Metric) *local.Store {
 	tb.Helper()
-	s, err := local.Open(local.Config{Path: tb.TempDir()})
+	return filledAt(tb, tb.TempDir(), rows, metric)
+}
+
+func filledAt(tb testing.TB, dir string, rows int, metric search.Metric) *local.Store {
+	tb.Helper()
+	s, err := local.Open(local.Config{Path: dir})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -68,9 +75,13 @@ func topTen(seed int) search.Query {
 func BenchmarkSearch(b *testing.B) {
 	for _, m := range []search.Metric{search.Cosine, search.Dot, search.Euclidean} {
 		b.Run(string(m), func(b *testing.B) {
-			s := filled(b, 100_000, m)
+			rows := 100_000
+			if testing.Short() {
+				rows = 10_000
+			}
+			s := filled(b, rows, m)
 			q := topTen(0)
-			b.SetBytes(100_000 * benchDims * 4)
+			b.SetBytes(int64(rows) * benchDims * 4)
 			b.ReportAllocs()
 			for b.Loop() {
 				mustSearch(b, s, q)
@@ -94,5 +105,39 @@ func BenchmarkWrite(b *testing.B) {
 			}
 			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "points/s")
 		})
+	}
+}
+
+// BenchmarkWrite_concurrent has 64 writers of one point each at a time: they share
+// transactions, so that the disk's syncs are not the limit.
+func BenchmarkWrite_concurrent(b *testing.B) {
+	s := filled(b, 0, search.Cosine)
+	points := corpus(0, 20_000, benchDims)
+	var next atomic.Int64
+	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			i := int(next.Add(1)) % len(points)
+			mustWrite(b, s, search.Batch{Collection: "docs", Upserts: points[i : i+1]})
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "points/s")
+}
+
+// BenchmarkOpen opens a store of 10,000 points.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	s := filledAt(b, dir, 10_000, search.Cosine)
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		s, err := local.Open(local.Config{Path: dir})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package local_test
 
 import (
@@ -89,50 +91,74 @@ func padded(data []byte) []byte {
 	return append(bytes.Clone(data), make([]byte, 64<<10)...)
 }
 
-// TestOpen_flippedByte flips a byte of the file at many places: either the store
-// says so, naming the file, or the byte was not in use and everything is there.
+// TestOpen_flippedByte flips a bit at many places: either the store says so,
+// naming the file, or the byte was not in use and everything is there.
 func TestOpen_flippedByte(t *testing.T) {
 	data, want := worn(t)
 	flips := 800
 	if testing.Short() {
-		flips = 200
+		flips = 100
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
-	atOpen, atRead, unused := 0, 0, 0
-	for i := range flips {
-		at := i * 3 // both meta pages' contents and then some
-		if at >= 400 {
-			at = rng.IntN(len(data))
-		}
-		broken := padded(data)
-		broken[at] ^= 1 << rng.IntN(8)
-		s, name, err := opened(t, broken)
-		where := &atOpen
-		if err == nil {
-			where = &atRead
-			var got []search.Point
-			if got, err = readEveryPoint(t, s); err == nil {
-				where = &unused
-				if !reflect.DeepEqual(want, got) {
-					t.Errorf("byte %d: other points than before: %s", at, cmp.Diff(want, got))
-				}
-			}
-			if verified := s.Verify(t.Context()); (verified == nil) != (err == nil) {
-				t.Errorf("byte %d: reading says %v, Verify says %v", at, err, verified)
-			}
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-		*where++
-		if err != nil && (!errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), name)) {
-			t.Errorf("byte %d: the error does not name the file: %v", at, err)
-		}
+	found := map[string]int{}
+	for range flips {
+		at := rng.IntN(len(data))
+		found[flip(t, data, want, at, rng.IntN(8))]++
 	}
-	t.Logf("%d flips: %d refused at opening, %d found on reading, %d in bytes that nothing uses", flips, atOpen, atRead, unused)
-	if atOpen == 0 || atRead == 0 {
+	t.Logf("%d flips: %v", flips, found)
+	if found[atOpening] == 0 || found[onReading] == 0 {
 		t.Error("the flips miss a kind of damage")
 	}
+	const header, used = 16, 64 // bytes before, and of, a meta with its checksum
+	for at := header; at < header+used; at++ {
+		for _, page := range []int{0, os.Getpagesize()} {
+			if where := flip(t, data, want, page+at, rng.IntN(8)); where != atOpening {
+				t.Errorf("byte %d of a meta page: %s", at, where)
+			}
+		}
+	}
+}
+
+// What becomes of a flipped bit.
+const (
+	atOpening = "refused at opening"
+	onReading = "found on reading"
+	harmless  = "in a byte that nothing uses"
+)
+
+func flip(t *testing.T, data []byte, want []search.Point, at, bit int) (where string) {
+	t.Helper()
+	broken := padded(data)
+	broken[at] ^= 1 << bit
+	s, name, err := opened(t, broken)
+	where = atOpening
+	if err == nil {
+		where, err = readBroken(t, s, want, at)
+	}
+	if err != nil && (!errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), name)) {
+		t.Errorf("byte %d: the error does not name the file: %v", at, err)
+	}
+	return where
+}
+
+// readBroken reads everything from a store whose file may be damaged, and closes it.
+func readBroken(t *testing.T, s *local.Store, want []search.Point, at int) (where string, err error) {
+	t.Helper()
+	got, err := readEveryPoint(t, s)
+	where = onReading
+	if err == nil {
+		where = harmless
+		if !reflect.DeepEqual(want, got) {
+			t.Errorf("byte %d: other points than before: %s", at, cmp.Diff(want, got))
+		}
+	}
+	if verified := s.Verify(t.Context()); (verified == nil) != (err == nil) {
+		t.Errorf("byte %d: reading says %v, Verify says %v", at, err, verified)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	return where, err
 }
 
 func TestOpen_truncatedFile(t *testing.T) {

@@ -52,6 +52,32 @@ func TestBounds_holdTheScore(t *testing.T) {
 	})
 }
 
+// TestBounds_holdAtTheEdges pairs vectors whose products under- or overflow.
+func TestBounds_holdAtTheEdges(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	scales := []float64{0, 1e-45, 1e-43, 1e-40, 1e-38, 1e-30, 1e-20, 1e-12, 1, 1e12, 1e19, 1e30, 3e37}
+	for _, m := range metrics() {
+		for _, a := range scales {
+			for _, c := range scales {
+				v := randomRows(rng, 2, 19)
+				for i := range v[0] {
+					v[0][i] = float32(float64(v[0][i]) * a)
+					v[1][i] = float32(float64(v[1][i]) * c)
+				}
+				near := slices.Clone(v[0]) // a tiny distance beside a vector of any size
+				near[3] += float32(c)
+				for _, x := range [][]float32{v[1], near} {
+					p := newProbe(m, v[0], 1)
+					lower, upper := p.bounds(chunkOf(m, [][]float32{x}).blocks[0].chunk, 0)
+					if s := p.exact(x) * p.unit; s < lower || s > upper {
+						t.Errorf("%s, sizes %v and %v: the score %v is outside of [%v, %v]", m, a, c, s, lower, upper)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestBounds_areNarrow guards against bounds that are right because they are wide.
 func TestBounds_areNarrow(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -1,10 +1,12 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -168,6 +170,8 @@ func TestTombstones_areForgottenAfterADay(t *testing.T) {
 
 		time.Sleep(24*time.Hour - time.Second)
 		reopen()
+		must(t, s, other)
+		must(t, s, other) // each commit looks for deletions to forget
 		if out := must(t, s, late); out.Newer != 7 {
 			t.Errorf("after almost a day: got %+v, want it stopped by 7", out)
 		}
@@ -288,5 +292,36 @@ func TestJudge_fullDictionary(t *testing.T) {
 	j := newJudge(f, cols)
 	if a, b, u := j.ask(c, 0), j.ask(c, 1), j.ask(c, 2); a != yes || b != no || u != unsure {
 		t.Errorf("got %d, %d, %d", a, b, u)
+	}
+}
+
+// TestInspect_looksAtTheNewestTree damages the root page of the newest commit,
+// whichever of the two meta pages names it.
+func TestInspect_looksAtTheNewestTree(t *testing.T) {
+	s := fixture(t)
+	for v := search.Version(1); v < 4; v++ {
+		must(t, s, search.Batch{Collection: "docs", Upserts: pointsAt(3, v)})
+		data, err := os.ReadFile(s.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := bytes.NewReader(data)
+		if err := inspect(in, in.Size()); err != nil {
+			t.Fatalf("an undamaged file: %v", err)
+		}
+		var newest meta
+		for _, at := range []int64{0, int64(os.Getpagesize())} {
+			m, err := readMeta(in, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.txid > newest.txid {
+				newest = m
+			}
+		}
+		data[int(newest.root)*newest.pageSize+8] ^= 0x10 // its flags
+		if err := inspect(bytes.NewReader(data), in.Size()); err == nil {
+			t.Errorf("commit %d: damage of the root page is not seen", newest.txid)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,9 @@ type Call struct {
 	Cost int64
 	// Affinity sends calls of the same value to the same member, as long as that has room.
 	Affinity string
+	// Prefer names the member to try first, if it may be picked: one that has
+	// answered a part of the question already.
+	Prefer string
 	// NoHedge forbids extra attempts for slowness. Failover stays.
 	NoHedge bool
 }
@@ -100,12 +104,7 @@ func (r *race) pick(why Reason) int {
 	v.now, v.turn = r.core.now(), r.core.turn.Add(1)
 	for range v.Len() { // again only when another call has claimed the member
 		v.tier = r.set.tier(v, why)
-		var at int
-		if v.key != 0 {
-			at = v.affine()
-		} else {
-			at = r.core.picker.Pick(v)
-		}
+		at := r.choose()
 		if at < 0 || at >= v.Len() {
 			return -1
 		}
@@ -116,6 +115,21 @@ func (r *race) pick(why Reason) int {
 		}
 	}
 	return -1
+}
+
+// choose applies the call's wishes, or else the pool's picker.
+func (r *race) choose() int {
+	v := &r.view
+	if r.call.Prefer != "" && len(v.tried) == 0 {
+		at := slices.IndexFunc(v.entries, func(e entry) bool { return e.name == r.call.Prefer })
+		if at >= 0 && v.Open(at) {
+			return at
+		}
+	}
+	if v.key != 0 {
+		return v.affine()
+	}
+	return r.core.picker.Pick(v)
 }
 
 // launch makes the attempt at position at: it takes the lease and a context.

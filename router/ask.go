@@ -23,20 +23,28 @@ type asking struct {
 // to the gathering.
 func (r *Router) ask(ctx context.Context, g *gathering, a asking) error {
 	q := g.queryFor(a)
-	result, err := balance.Do(ctx, g.topo.shards[g.shards[a.at]].pool, balance.Call{Class: class(g.query)},
-		func(ctx context.Context, replica Replica) (search.Result, error) {
+	call := balance.Call{Class: class(g.query), Prefer: g.replicas[a.at]}
+	said, err := balance.Do(ctx, g.topo.shards[g.shards[a.at]].pool, call,
+		func(ctx context.Context, replica Replica) (answer, error) {
 			result, err := replica.Store.Search(ctx, q)
 			if err == nil && len(result.Lists) != len(q.Legs) {
 				err = fault.New(fault.Unavailable, "replica %s answered %d lists to %d legs", replica.Name, len(result.Lists), len(q.Legs))
 			}
-			return result, theirs(err)
+			return answer{replica: replica.Name, result: result}, theirs(err)
 		})
 	if err != nil {
 		g.fail(a, err)
 		return err
 	}
-	g.put(a, result)
+	g.replicas[a.at] = said.replica
+	g.put(a, said.result)
 	return nil
+}
+
+// answer is what a replica said.
+type answer struct {
+	replica string
+	result  search.Result
 }
 
 // queryFor is the query as one shard gets it. The breadth of an approximate

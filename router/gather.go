@@ -24,6 +24,7 @@ type gathering struct {
 	legs        []merge.Gather // by leg of the query
 	rows        [][]int        // by leg: what each shard is asked for first
 	errs        []error        // by position: the shard's last failure
+	replicas    []string       // by position: which one answered, and is asked first for more
 	class       string         // of the quota of rows
 	minCoverage float64        // at which stragglers are given up
 	report      search.Report
@@ -35,7 +36,7 @@ func (r *Router) begin(t *topology, c search.Collection, q search.Query) *gather
 	g := &gathering{topo: t, collection: c, query: q, fields: q.Fields, shards: t.m.Route(c, q.Tenant)}
 	g.legs = make([]merge.Gather, len(q.Legs))
 	g.rows = make([][]int, len(q.Legs))
-	g.errs = make([]error, len(g.shards))
+	g.errs, g.replicas = make([]error, len(g.shards)), make([]string, len(g.shards))
 	g.docs = r.documents(t, c, g.shards)
 	for i, leg := range q.Legs {
 		g.class = quotaClass(c, leg.K)

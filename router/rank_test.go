@@ -93,6 +93,34 @@ func TestRetrieve_refillsWhereOneShardHasItAll(t *testing.T) {
 	}
 }
 
+func TestRetrieve_refillsFromTheReplicaThatAnswered(t *testing.T) {
+	r := newRouter(t, router.Config{}, grid(t, 8, 3)...)
+	create(t, r, search.Collection{Name: "keyed", Dims: 2, Placement: search.Placement{By: search.ByKey, Key: "file"}})
+	points := scattered(200, 2)
+	for i := range points { // all on one shard, so that its first list certifies nothing
+		points[i].Meta = json.RawMessage(`{"file": "one"}`)
+	}
+	upsert(t, r, "keyed", "", points...)
+	refills := 0
+	for range 20 {
+		res := retrieve(t, r, router.Request{Collection: "keyed", Vector: []float32{1, 0}, K: 80, Explain: true})
+		refills += res.Report.Refills
+		if res.Report.Hedges > 0 {
+			continue // a hedge's replica may have won
+		}
+		replica := map[string]string{} // by shard
+		for _, a := range res.Explain.Attempts {
+			if first, ok := replica[a.Pool]; ok && a.Member != first {
+				t.Fatalf("shard %s was asked at %s first and then at %s", a.Pool, first, a.Member)
+			}
+			replica[a.Pool] = a.Member
+		}
+	}
+	if refills == 0 {
+		t.Error("nothing was refilled, so nothing was tested")
+	}
+}
+
 func idsOf80() []string {
 	var ids []string
 	for i := range 80 {

@@ -18,8 +18,6 @@ import (
 	"github.com/lanewise/lanewise/search/wire"
 )
 
-func pointer[T any](x T) *T { return &x }
-
 // TestEncode pins the public answers: their names and forms are a contract.
 func TestEncode(t *testing.T) {
 	report := wire.NewReport(fullReport())

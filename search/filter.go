@@ -170,7 +170,7 @@ func (f *Filter) contains(raw []byte) bool {
 	s := scan(raw)
 	if f.set != nil {
 		_, ok := f.set[Value{kind: s.kind, bits: s.bits, text: string(s.text)}]
-		return ok && s.kind != other
+		return ok
 	}
 	for i := range f.Values {
 		if s.equals(&f.Values[i]) {

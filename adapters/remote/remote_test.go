@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -214,26 +216,90 @@ func TestStore_survivesClosedIdleConnections(t *testing.T) {
 }
 
 func TestStore_callsBeyondMaxConnsWait(t *testing.T) {
-	entered, left := make(chan struct{}, 2), make(chan struct{}, 2)
+	var inside, most atomic.Int64
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		most.Store(max(most.Load(), inside.Add(1)))
+		runtime.Gosched()
+		inside.Add(-1)
+		w.Write([]byte(`{"count":1}`)) //nolint:errcheck // the client sees it
+	})
+	s, _ := start(t, h, remote.Config{MaxConns: 1})
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for range 20 {
+				if _, err := s.Count(t.Context(), "docs", "", search.Filter{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d calls at once over one connection", most.Load())
+	}
+}
+
+// A call that waits for a connection still ends with its context.
+func TestStore_waitingForAConnectionEndsWithTheContext(t *testing.T) {
+	entered, left := make(chan struct{}, 1), make(chan struct{}, 1)
 	s, _ := start(t, holding(entered, left), remote.Config{MaxConns: 1})
 	first, cancelFirst := context.WithCancel(t.Context())
-	second, cancelSecond := context.WithCancel(t.Context())
-	defer cancelSecond()
-	done := make(chan string, 2)
-	call := func(ctx context.Context, name string) {
-		s.Search(ctx, search.Query{}) //nolint:errcheck // both are cancelled
-		done <- name
-	}
-	go call(first, "first")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Search(first, search.Query{}) //nolint:errcheck // cancelled below
+	}()
 	<-entered
-	go call(second, "second")
-	cancelFirst()
-	if name := <-done; name != "first" {
-		t.Fatalf("%s ended", name)
+	second, cancelSecond := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancelSecond()
+	if _, err := s.Search(second, search.Query{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
 	}
-	<-entered // the second call has the connection only now
-	cancelSecond()
+	cancelFirst()
 	<-done
+}
+
+// An answer that is given up gives its connection back.
+func TestStore_givenUpAnswersFreeTheirConnection(t *testing.T) {
+	answers := make(chan string, 2)
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write([]byte(<-answers)) //nolint:errcheck // the client may hang up
+	})
+	s, _ := start(t, h, remote.Config{MaxConns: 1, MaxResponse: 100})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	answers <- strings.Repeat(" ", 1<<20)
+	if _, err := s.Count(ctx, "docs", "", search.Filter{}); !errors.Is(err, fault.Unavailable) {
+		t.Errorf("too large an answer: %v", err)
+	}
+	answers <- `{"count":7}`
+	if n, err := s.Count(ctx, "docs", "", search.Filter{}); n != 7 || err != nil {
+		t.Errorf("the next answer: %d, %v", n, err)
+	}
+}
+
+func TestClose_closesTheConnections(t *testing.T) {
+	closed := make(chan struct{}, 1)
+	srv := httptest.NewUnstartedServer(serve(&fake{}))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	s, err := remote.New(remote.Config{URL: srv.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stats(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-closed // before the server does
 }
 
 func TestClose_waitsAndRefusesLaterCalls(t *testing.T) {

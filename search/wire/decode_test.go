@@ -267,7 +267,7 @@ func TestDecode_collections(t *testing.T) {
 		t.Error(diff)
 	}
 	refuses[wire.Collection](t, []refusal{
-		{`{}`, "/dims", "between 1 and 65536, is 0"},
+		{`{"dims":-1}`, "/dims", "between 0 and 65536, is -1"},
 		{`{"dims":65537}`, "/dims", "between"},
 		{`{"dims":8,"metric":"l2"}`, "/metric", `"euclidean"`},
 		{`{"dims":8,"placement":{"by":"random"}}`, "/placement/by", `"tenant"`},

@@ -35,8 +35,8 @@ func (r *reader) collection() (search.Collection, bool) {
 	if r.err != nil {
 		return search.Collection{}, false
 	}
-	c, err := Decode[Collection]([]byte(raw))
-	if err != nil {
+	var c Collection
+	if err := unmarshal([]byte(raw), &c); err != nil { // no defaults and no checks: one to one
 		r.adopt(err)
 	}
 	return c.Descriptor(), true

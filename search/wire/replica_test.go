@@ -95,6 +95,7 @@ func TestReplica_carriesEveryField(t *testing.T) {
 	})
 	c := fullCollection()
 	there(t, search.Batch{Collection: "docs", Epoch: 7, Create: &c})
+	there(t, search.Batch{Create: &search.Collection{}})
 	there(t, search.Batch{Collection: "docs", Drop: true})
 	there(t, search.Batch{
 		Collection: "docs", Epoch: 7, Upserts: []search.Point{p, {Key: search.Key{ID: "x"}}},
@@ -277,9 +278,9 @@ func TestUnmarshalReplica_refusesInResultsAndBatches(t *testing.T) {
 	if fault.Field(err) != "/lists/0/hits/0/meta" {
 		t.Errorf("metadata that is no object: %v", err)
 	}
-	_, err = wire.UnmarshalReplica[search.Batch]([]byte(`{"create":{"name":"docs","dims":0}}`))
+	_, err = wire.UnmarshalReplica[search.Batch]([]byte(`{"create":{"name":"docs","dims":"2"}}`))
 	if fault.Field(err) != "/create/dims" {
-		t.Errorf("collection without dims: %v", err)
+		t.Errorf("dims that are no number: %v", err)
 	}
 	deep := `{"upserts":[{"meta":{"a":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}}]}`
 	_, err = wire.UnmarshalReplica[search.Batch]([]byte(deep))

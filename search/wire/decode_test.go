@@ -134,10 +134,10 @@ func TestDecode_search(t *testing.T) {
 	if r.K != 10 || r.Cursor != nil || r.Include != nil {
 		t.Errorf("defaults: %+v", r)
 	}
-	r = accepts[wire.SearchRequest](t, `{"legs":[{"collection":"a","text":"x","using":"lexical","weight":0},{"collection":"b","sparse":{"indices":[1,5],"values":[0.5,2]}}],
+	r = accepts[wire.SearchRequest](t, `{"legs":[{"collection":"a","text":"x","using":"lexical","weight":2},{"collection":"b","sparse":{"indices":[1,5],"values":[0.5,2]}}],
 		"k":10000,"tenant":"t","min_score":-0.5,"mode":"hybrid","rerank":50,"group":{"by":"path"},"filter":{"year":{"$gte":2020}},"include":["text","vector"],
 		"timeout_ms":800,"on_partial":"return","min_coverage":0.9,"explain":true,"ef":128,"exact":true,"fusion":"rrf","mmr":{"lambda":0.7},"space":"s"}`)
-	if len(r.Legs) != 2 || *r.Legs[0].Weight != 0 || r.Group.Size != 1 || *r.MinScore != -0.5 || r.Filter.Op != search.Gte || r.MMR.Lambda != 0.7 {
+	if len(r.Legs) != 2 || *r.Legs[0].Weight != 2 || r.Group.Size != 1 || *r.MinScore != -0.5 || r.Filter.Op != search.Gte || r.MMR.Lambda != 0.7 {
 		t.Errorf("read: %+v", r)
 	}
 	if got := r.Legs[1].Sparse.Vector(); !cmp.Equal(got, search.Sparse{Index: []uint32{1, 5}, Value: []float32{0.5, 2}}) {
@@ -163,7 +163,7 @@ func TestDecode_searchChecks(t *testing.T) {
 		{`{"collection":"docs","legs":[{"text":"x","vector":[1]}]}`, "/legs/0", "exactly one"},
 		{`{"legs":[{"text":"x"}]}`, "/legs/0/collection", "must be set"},
 		{`{"collection":"docs","legs":[{"vector":[]}]}`, "/legs/0/vector", "must not be empty"},
-		{`{"collection":"docs","legs":[{"text":"x","weight":-1}]}`, "/legs/0/weight", "negative"},
+		{`{"collection":"docs","legs":[{"text":"x","weight":0}]}`, "/legs/0/weight", "more than 0"},
 		{`{"collection":"docs","legs":[{"sparse":{"indices":[1],"values":[]}}]}`, "/legs/0/sparse", "1 indices and 0 values"},
 		{`{"collection":"docs","legs":[{"sparse":{"indices":[2,2],"values":[1,1]}}]}`, "/legs/0/sparse/indices/1", "increase"},
 		{`{"collection":"docs","legs":[{"sparse":{"indices":[-1],"values":[1]}}]}`, "/legs/0/sparse/indices/0", "non-negative"},

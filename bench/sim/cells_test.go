@@ -106,6 +106,7 @@ func quantile(q float64) func(Result) float64 { return func(r Result) float64 { 
 func extra(r Result) float64                  { return r.Extra }
 func slowShare(r Result) float64              { return r.SlowShare }
 func failures(r Result) float64               { return r.Failed }
+func goodput(r Result) float64                { return r.Model.Load * (1 - r.Failed) }
 func laneWorst(r Result) float64              { lane, _ := r.tally.worst(); return lane }
 func shardWorst(r Result) float64             { _, shard := r.tally.worst(); return shard }
 

@@ -42,6 +42,7 @@ type Policy struct {
 	Picker balance.Picker // nil: the default
 	Oracle bool           // pick by the work that the servers really have; ignores Picker
 	Plain  bool           // without the router: pools and a loop around them
+	Gated  bool           // searches are admitted before they are scattered
 }
 
 // standard is the model of the goals.
@@ -99,6 +100,9 @@ func newPlaza(m Model) (*plaza, error) {
 			open = p.openPools
 		}
 		r, err := open()
+		if err == nil && m.Policy.Gated {
+			r, err = gate(r, m.Deadline)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("policy %s: %w", m.Policy.Name, err)
 		}

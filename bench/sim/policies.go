@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/balance/admit"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -132,6 +133,27 @@ func (p *pools) Close() error {
 		_ = pool.Close()
 	}
 	return nil
+}
+
+// gated admits searches before they reach the router.
+type gated struct {
+	searcher
+	gate *admit.Gate
+}
+
+func gate(s searcher, deadline time.Duration) (searcher, error) {
+	g, err := admit.New(admit.Config{Target: deadline / 4})
+	return gated{s, g}, err
+}
+
+func (g gated) search(ctx context.Context) error {
+	pass, err := g.gate.Enter(ctx, "", 0)
+	if err != nil {
+		return err
+	}
+	err = g.searcher.search(ctx)
+	pass.Leave(err)
+	return err
 }
 
 // leastWork is an omniscient picker: it knows what every server still has to do,

@@ -6,6 +6,7 @@ import "github.com/lanewise/lanewise/balance"
 var (
 	lanewise = Policy{Name: "lanewise", Hedged: true}
 	unhedged = Policy{Name: "lanewise unhedged"}
+	admitted = Policy{Name: "lanewise", Hedged: true, Gated: true}
 	oracle   = Policy{Name: "omniscient", Oracle: true}
 	random   = Policy{Name: "random", Picker: balance.Random{}, Plain: true}
 	robin    = Policy{Name: "round-robin", Picker: balance.RoundRobin{}, Plain: true}

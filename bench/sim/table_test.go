@@ -100,6 +100,8 @@ func hedgingGoals() []goal {
 func routingGoals() []goal {
 	slow30, slow60 := oneSlow(0.3, Drop), oneSlow(0.6, Abort)
 	g6, g7, g9 := healthy(0.8, Drop).by(unhedged), healthy(0.95, Drop), oneSlow(0.5, Ignore)
+	g8 := healthy(1.05, Drop).by(admitted)
+	g8.Queries = max(g8.Queries, 6000) // the overload has to last
 	back := func(c *cells) figure {
 		return c.each(healing(0.6), func(r Result) float64 { return r.between(1, 2) * float64(r.Model.Replicas) })
 	}
@@ -132,6 +134,14 @@ func routingGoals() []goal {
 				{what: "added by hedging", value: added, asked: 0, quick: 0.005},
 				{what: "extra requests in the worst 10 s", value: plain(laneWorst, g7), asked: 0.051, quick: 0.051},
 				{what: "extra requests of one shard in the worst 10 s", value: plain(shardWorst, g7), asked: 0.101, quick: 0.105},
+			},
+		},
+		{
+			id: "G8", claim: "105 % load with admission: answers in time, as a share of the capacity", main: g8, metric: goodput,
+			beside: append(beside(g8), g8.by(lanewise)),
+			checks: []check{
+				{what: "goodput / capacity", value: plain(goodput, g8), asked: 0.9, quick: 0.85, atLeast: true},
+				{what: "extra requests", value: plain(extra, g8), asked: 0.05, quick: 0.05},
 			},
 		},
 		{

@@ -1,0 +1,89 @@
+package admit
+
+import (
+	"slices"
+	"time"
+)
+
+// The limiter looks at windows of at least this many calls, and this long.
+const (
+	windowCalls = 50
+	windowTime  = 200 * time.Millisecond
+	windowMost  = 1000 // latencies kept of a window
+	tail        = 0.9
+	shrink      = 0.9  // times the limit, where the tail is above the target
+	growth      = 0.25 // of the limit, where calls wait and the tail is at nothing; less as it nears the target
+)
+
+// limiter finds how many calls may be at work: additive increase while the tail
+// of the latencies is below the target and the limit is what holds calls back,
+// faster the further below, and multiplicative decrease above it (after Chiu and
+// Jain, 1989). It steers by a target and not by the ratio to an unloaded latency,
+// since that baseline drifts upwards in a long overload.
+type limiter struct {
+	target time.Duration
+	least  float64
+	most   float64
+	limit  float64
+	begun  time.Time
+	took   []time.Duration
+	calls  int
+	held   bool // calls had to wait during the window
+}
+
+func newLimiter(c Config) limiter {
+	return limiter{target: c.Target, least: float64(c.Least), most: float64(c.Most), limit: float64(c.Start)}
+}
+
+func (l *limiter) now() int { return int(l.limit) }
+
+// observe enters the latency of an admitted call; waiting says whether others
+// had to wait when it ended.
+func (l *limiter) observe(now time.Time, took time.Duration, waiting bool) {
+	if l.calls == 0 {
+		l.begun = now
+	}
+	l.calls++
+	l.held = l.held || waiting
+	if len(l.took) < windowMost {
+		l.took = append(l.took, took)
+	}
+	if l.calls < windowCalls || now.Sub(l.begun) < windowTime {
+		return
+	}
+	slices.Sort(l.took)
+	switch p := l.took[int(tail*float64(len(l.took)))]; {
+	case p > l.target:
+		l.limit = max(l.least, l.limit*shrink)
+	case l.held:
+		l.limit = min(l.most, l.limit+max(1, l.limit*growth*(1-float64(p)/float64(l.target))))
+	}
+	l.took, l.calls, l.held = l.took[:0], 0, false
+}
+
+// drain measures the rate at which calls are admitted.
+type drain struct {
+	last time.Time
+	gap  float64 // s between two, averaged
+}
+
+const (
+	drainOver = 64          // calls that the average is taken of
+	longGap   = time.Second // a pause is not a slow drain
+	leastWait = time.Millisecond
+	mostWait  = time.Minute
+)
+
+func (d *drain) note(now time.Time) {
+	if !d.last.IsZero() {
+		gap := min(now.Sub(d.last), longGap).Seconds()
+		d.gap += (gap - d.gap) / drainOver
+	}
+	d.last = now
+}
+
+// time is how long it takes until n calls have been admitted.
+func (d *drain) time(n int) time.Duration {
+	t := time.Duration(float64(n) * d.gap * float64(time.Second))
+	return min(max(t, leastWait), mostWait)
+}

@@ -206,6 +206,7 @@ func (r *Router) Stats(ctx context.Context, collection string) ([]search.Stats, 
 		for _, p := range parts {
 			out[i].Points += p.Points
 			out[i].Bytes += p.Bytes
+			out[i].Digest += p.Digest
 			out[i].Newest = max(out[i].Newest, p.Newest)
 		}
 	}

@@ -106,6 +106,7 @@ type Stats struct {
 	Points     int     // of all tenants, without deleted ones
 	Bytes      int64   // stored, about
 	Newest     Version // of any write, deletions included
+	Digest     uint64  // sum of [Digest] over the points, wrapping; 0 where the store cannot tell
 }
 
 // Describer reports what a store holds: all collections, or the named one.

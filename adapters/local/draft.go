@@ -24,6 +24,7 @@ type draft struct {
 type partDraft struct {
 	part
 	by   *edition
+	name string // the tenant
 	dims int
 	cols int    // indexed fields
 	own  []bool // block i has a bitmap of its own
@@ -39,7 +40,7 @@ func (d *draft) part(tenant string) *partDraft {
 	if p, ok := d.parts[tenant]; ok {
 		return p
 	}
-	p := &partDraft{by: d.by, dims: d.c.head.Collection.Dims, cols: len(d.c.columns)}
+	p := &partDraft{by: d.by, name: tenant, dims: d.c.head.Collection.Dims, cols: len(d.c.columns)}
 	if old, ok := d.c.tenants.get(tenant); ok {
 		p.part = *old
 		p.blocks = slices.Clone(old.blocks)
@@ -55,9 +56,11 @@ func (d *draft) done() *collection {
 		old, ok := d.c.tenants.get(tenant)
 		if ok {
 			d.c.points -= old.points
+			d.c.digest -= old.digest
 		}
 		p.pack()
 		d.c.points += p.points
+		d.c.digest += p.digest
 		if p.ids.size == 0 {
 			d.c.tenants.remove(d.by, tenant)
 			continue
@@ -80,6 +83,7 @@ func (p *partDraft) forget(old slot) {
 	}
 	b.live[old.row/64] &^= 1 << (old.row % 64)
 	p.points--
+	p.digest -= search.Digest(search.Key{Tenant: p.name, ID: b.ids[old.row]}, b.versions[old.row])
 	p.dead++
 }
 
@@ -113,5 +117,6 @@ func (p *partDraft) settle(m search.Metric, id string, at slot, doc bool) {
 	b.live[b.n/64] |= 1 << (b.n % 64)
 	b.n++
 	p.points++
+	p.digest += search.Digest(search.Key{Tenant: p.name, ID: id}, at.version)
 	p.ids.put(p.by, id, at)
 }

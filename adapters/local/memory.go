@@ -29,7 +29,8 @@ type collection struct {
 	id      uint32 // names its buckets, so that a dropped name can be used again at once
 	head    header
 	tenants tree[*part]
-	points  int // of all tenants
+	points  int    // of all tenants
+	digest  uint64 // of all tenants' points
 	columns columns
 }
 
@@ -38,7 +39,8 @@ type part struct {
 	ids    tree[slot]
 	blocks []block
 	points int
-	dead   int // rows of blocks that no longer stand for a point
+	digest uint64 // sum of search.Digest over the points
+	dead   int    // rows of blocks that no longer stand for a point
 }
 
 // slot is what is known of an id: where its point is, or that it was deleted.

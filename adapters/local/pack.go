@@ -6,7 +6,7 @@ func (p *partDraft) pack() {
 	if p.dead < sparseEnough || p.dead < p.points {
 		return
 	}
-	packed := partDraft{by: p.by, dims: p.dims, cols: p.cols}
+	packed := partDraft{by: p.by, name: p.name, dims: p.dims, cols: p.cols}
 	packed.ids = p.ids
 	for _, b := range p.blocks {
 		for i := range b.n {

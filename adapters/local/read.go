@@ -169,5 +169,5 @@ func (st *state) stats(name string) ([]search.Stats, error) {
 }
 
 func (c *collection) stats() search.Stats {
-	return search.Stats{Collection: c.head.Collection, Points: c.points, Bytes: c.head.Bytes, Newest: c.head.Newest}
+	return search.Stats{Collection: c.head.Collection, Points: c.points, Bytes: c.head.Bytes, Newest: c.head.Newest, Digest: c.digest}
 }

@@ -20,7 +20,7 @@ var (
 	pageFields      = []string{"points", "more"}
 	countFields     = []string{"count"}
 	statsFields     = []string{"stats"}
-	statFields      = []string{"collection", "points", "bytes", "newest"}
+	statFields      = []string{"collection", "points", "bytes", "newest", "digest"}
 	reportFields    = []string{
 		"complete", "coverage", "shards_asked", "shards_answered", "missing", "rows_asked", "rows_saved",
 		"refills", "dropped", "vanished", "mode", "hedges", "failovers", "took_ns", "epoch",

@@ -140,6 +140,8 @@ func (r *reader) stats(stats *[]search.Stats) {
 					s.Bytes = r.integer()
 				case 3:
 					s.Newest = search.Version(r.unsigned())
+				case 4:
+					s.Digest = r.unsigned()
 				}
 			})
 			*stats = append(*stats, s)

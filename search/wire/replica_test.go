@@ -108,7 +108,7 @@ func TestReplica_carriesEveryField(t *testing.T) {
 	there(t, search.Scan{Collection: "docs", Tenant: "t", AllTenants: true, Filter: filter, After: keys[0], Limit: 100, Fields: fields})
 	there(t, search.Page{Points: []search.Point{p, {}}, More: true})
 	there(t, 123_456)
-	there(t, []search.Stats{{Collection: c, Points: 7, Bytes: 1 << 40, Newest: math.MaxUint64}, {Collection: search.Collection{Dims: 1, Metric: search.Dot}}})
+	there(t, []search.Stats{{Collection: c, Points: 7, Bytes: 1 << 40, Newest: math.MaxUint64, Digest: math.MaxUint64 - 1}, {Collection: search.Collection{Dims: 1, Metric: search.Dot}}})
 }
 
 func TestReplica_carriesNothing(t *testing.T) {

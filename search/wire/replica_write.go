@@ -303,6 +303,7 @@ func (w *writer) stats(stats []search.Stats) {
 				w.int("points", s.Points)
 				w.int("bytes", int(s.Bytes))
 				w.uint("newest", uint64(s.Newest))
+				w.uint("digest", s.Digest)
 			})
 		}
 		w.b = append(w.b, ']')

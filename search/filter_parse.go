@@ -32,14 +32,14 @@ const allOps = "$eq $ne $gt $gte $lt $lte $in $nin $exists $and $or $not"
 // anywhere but at the top (they would match everything by accident), invalid
 // UTF-8, more than 10,000 terms and values, a nesting deeper than 100.
 func ParseFilter(data []byte) (Filter, error) {
-	at := skipSpace(data, 0)
-	if at == len(data) {
+	start := skipSpace(data, 0)
+	if start == len(data) {
 		return Filter{}, nil
 	}
 	if !json.Valid(data) || !utf8.Valid(data) {
 		return Filter{}, fault.BadField("", "the filter is not valid JSON")
 	}
-	switch data[at] {
+	switch data[start] {
 	case 'n':
 		return Filter{}, nil
 	case '{':
@@ -47,7 +47,7 @@ func ParseFilter(data []byte) (Filter, error) {
 		return Filter{}, fault.BadField("", "a filter must be an object")
 	}
 	p := parser{}
-	terms, err := p.conditions(data[at:], "", 1)
+	terms, err := p.conditions(data[start:], place{depth: 1})
 	if err != nil {
 		return Filter{}, err
 	}
@@ -69,10 +69,32 @@ func join(terms []Filter) Filter {
 // parser counts what it has read, over the whole filter.
 type parser struct{ parts int }
 
+// place is where in the filter something stands.
+type place struct {
+	pointer string // JSON pointer
+	depth   int    // of nested conditions
+}
+
+func (at place) member(name string) place {
+	return place{at.pointer + "/" + escapePointer(name), at.depth}
+}
+
+func (at place) element(i int) place {
+	return place{at.pointer + "/" + strconv.Itoa(i), at.depth}
+}
+
+// deeper is the same place one condition further down.
+func (at place) deeper() place { return place{at.pointer, at.depth + 1} }
+
+// bad is an error about what stands here.
+func (at place) bad(format string, args ...any) error {
+	return fault.BadField(at.pointer, format, args...)
+}
+
 // conditions reads an object of fields and of $and, $or, $not.
-func (p *parser) conditions(obj []byte, at string, depth int) ([]Filter, error) {
-	if depth > maxFilterDepth {
-		return nil, fault.BadField(at, "nested deeper than %d conditions", maxFilterDepth)
+func (p *parser) conditions(obj []byte, at place) ([]Filter, error) {
+	if at.depth > maxFilterDepth {
+		return nil, at.bad("nested deeper than %d conditions", maxFilterDepth)
 	}
 	var terms []Filter
 	var seen nameSet
@@ -83,11 +105,11 @@ func (p *parser) conditions(obj []byte, at string, depth int) ([]Filter, error) 
 			return terms, nil
 		}
 		name := unquote(quoted)
-		here := at + "/" + escapePointer(name)
+		here := at.member(name)
 		if !seen.add(name) {
-			return nil, fault.BadField(here, "the name is there twice")
+			return nil, here.bad("the name is there twice")
 		}
-		more, err := p.condition(name, value, here, depth)
+		more, err := p.condition(name, value, here)
 		if err != nil {
 			return nil, err
 		}
@@ -95,34 +117,34 @@ func (p *parser) conditions(obj []byte, at string, depth int) ([]Filter, error) 
 	}
 }
 
-func (p *parser) condition(name string, value []byte, at string, depth int) ([]Filter, error) {
+func (p *parser) condition(name string, value []byte, at place) ([]Filter, error) {
 	op := Op(name)
 	if op == And || op == Or {
-		f, err := p.list(op, value, at, depth)
+		f, err := p.list(op, value, at)
 		return []Filter{f}, err
 	}
 	if op == Not {
-		inner, err := p.inner(value, at, depth)
+		inner, err := p.inner(value, at)
 		return []Filter{{Op: Not, Terms: []Filter{inner}}}, err
 	}
 	if strings.HasPrefix(name, "$") {
-		return nil, fault.BadField(at, "unknown operation, or one that belongs behind a field: there are %s", allOps)
+		return nil, at.bad("unknown operation, or one that belongs behind a field: there are %s", allOps)
 	}
 	if err := checkPath(name, at); err != nil {
 		return nil, err
 	}
 	if value[0] == '{' {
-		return p.operations(name, value, at, depth)
+		return p.operations(name, value, at)
 	}
 	f, err := p.leaf(Eq, name, value, at)
 	return []Filter{f}, err
 }
 
 // list reads the conditions of $and and $or.
-func (p *parser) list(op Op, value []byte, at string, depth int) (Filter, error) {
+func (p *parser) list(op Op, value []byte, at place) (Filter, error) {
 	f := Filter{Op: op}
 	if value[0] != '[' {
-		return f, fault.BadField(at, "must be a list of conditions")
+		return f, at.bad("must be a list of conditions")
 	}
 	c := cursor{b: value, i: 1}
 	for i := 0; ; i++ {
@@ -130,34 +152,34 @@ func (p *parser) list(op Op, value []byte, at string, depth int) (Filter, error)
 		if !ok {
 			break
 		}
-		term, err := p.inner(element, at+"/"+strconv.Itoa(i), depth)
+		term, err := p.inner(element, at.element(i))
 		if err != nil {
 			return f, err
 		}
 		f.Terms = append(f.Terms, term)
 	}
 	if len(f.Terms) == 0 {
-		return f, fault.BadField(at, "must hold at least one condition")
+		return f, at.bad("must hold at least one condition")
 	}
 	return f, nil
 }
 
 // inner reads a condition below the top, which must not be empty.
-func (p *parser) inner(value []byte, at string, depth int) (Filter, error) {
+func (p *parser) inner(value []byte, at place) (Filter, error) {
 	if value[0] != '{' {
-		return Filter{}, fault.BadField(at, "must be a condition, such as {\"year\": 2024}")
+		return Filter{}, at.bad("must be a condition, such as {\"year\": 2024}")
 	}
-	terms, err := p.conditions(value, at, depth+1)
+	terms, err := p.conditions(value, at.deeper())
 	if err == nil && len(terms) == 0 {
-		err = fault.BadField(at, "the condition is empty")
+		err = at.bad("the condition is empty")
 	}
 	return join(terms), err
 }
 
 // operations reads what stands behind a field: {"$gte": 1, "$lt": 9}.
-func (p *parser) operations(field string, obj []byte, at string, depth int) ([]Filter, error) {
-	if depth > maxFilterDepth {
-		return nil, fault.BadField(at, "nested deeper than %d conditions", maxFilterDepth)
+func (p *parser) operations(field string, obj []byte, at place) ([]Filter, error) {
+	if at.depth > maxFilterDepth {
+		return nil, at.bad("nested deeper than %d conditions", maxFilterDepth)
 	}
 	var terms []Filter
 	var seen nameSet
@@ -168,23 +190,23 @@ func (p *parser) operations(field string, obj []byte, at string, depth int) ([]F
 			break
 		}
 		name := unquote(quoted)
-		here := at + "/" + escapePointer(name)
+		here := at.member(name)
 		if !seen.add(name) {
-			return nil, fault.BadField(here, "the name is there twice")
+			return nil, here.bad("the name is there twice")
 		}
-		f, err := p.operation(Op(name), field, value, here, depth)
+		f, err := p.operation(Op(name), field, value, here)
 		if err != nil {
 			return nil, err
 		}
 		terms = append(terms, f)
 	}
 	if len(terms) == 0 {
-		return nil, fault.BadField(at, "must hold an operation, such as {\"$gte\": 2020}")
+		return nil, at.bad("must hold an operation, such as {\"$gte\": 2020}")
 	}
 	return terms, nil
 }
 
-func (p *parser) operation(op Op, field string, value []byte, at string, depth int) (Filter, error) {
+func (p *parser) operation(op Op, field string, value []byte, at place) (Filter, error) {
 	switch op {
 	case Eq, Ne, Gt, Gte, Lt, Lte, Exists:
 		return p.leaf(op, field, value, at)
@@ -192,21 +214,21 @@ func (p *parser) operation(op Op, field string, value []byte, at string, depth i
 		return p.set(op, field, value, at)
 	case Not:
 		if value[0] != '{' {
-			return Filter{}, fault.BadField(at, "must hold operations, such as {\"$gte\": 2020}")
+			return Filter{}, at.bad("must hold operations, such as {\"$gte\": 2020}")
 		}
-		terms, err := p.operations(field, value, at, depth+1)
+		terms, err := p.operations(field, value, at.deeper())
 		return Filter{Op: Not, Terms: []Filter{join(terms)}}, err
 	case And, Or:
-		return Filter{}, fault.BadField(at, "stands before whole conditions, not behind a field")
+		return Filter{}, at.bad("stands before whole conditions, not behind a field")
 	}
 	if !strings.HasPrefix(string(op), "$") {
-		return Filter{}, fault.BadField(at, "not an operation; a field of an object is written as a path, %q", field+"."+string(op))
+		return Filter{}, at.bad("not an operation; a field of an object is written as a path, %q", field+"."+string(op))
 	}
-	return Filter{}, fault.BadField(at, "unknown operation: there are %s", allOps)
+	return Filter{}, at.bad("unknown operation: there are %s", allOps)
 }
 
 // leaf reads an operation with one value.
-func (p *parser) leaf(op Op, field string, value []byte, at string) (Filter, error) {
+func (p *parser) leaf(op Op, field string, value []byte, at place) (Filter, error) {
 	v, err := p.value(value, at)
 	if err != nil {
 		return Filter{}, err
@@ -214,18 +236,18 @@ func (p *parser) leaf(op Op, field string, value []byte, at string) (Filter, err
 	ordered := op == Gt || op == Gte || op == Lt || op == Lte
 	switch {
 	case op == Exists && v.kind != boolean:
-		return Filter{}, fault.BadField(at, "must be true or false")
+		return Filter{}, at.bad("must be true or false")
 	case ordered && v.kind != str && !isNumber(v.kind):
-		return Filter{}, fault.BadField(at, "only numbers and strings have an order")
+		return Filter{}, at.bad("only numbers and strings have an order")
 	}
 	return Filter{Op: op, Field: field, Values: []Value{v}}, nil
 }
 
 // set reads the values of $in and $nin.
-func (p *parser) set(op Op, field string, value []byte, at string) (Filter, error) {
+func (p *parser) set(op Op, field string, value []byte, at place) (Filter, error) {
 	f := Filter{Op: op, Field: field}
 	if value[0] != '[' {
-		return f, fault.BadField(at, "must be a list of values")
+		return f, at.bad("must be a list of values")
 	}
 	p.parts++ // an empty list counts too
 	c := cursor{b: value, i: 1}
@@ -234,7 +256,7 @@ func (p *parser) set(op Op, field string, value []byte, at string) (Filter, erro
 		if !ok {
 			break
 		}
-		v, err := p.value(element, at+"/"+strconv.Itoa(i))
+		v, err := p.value(element, at.element(i))
 		if err != nil {
 			return f, err
 		}
@@ -250,27 +272,27 @@ func (p *parser) set(op Op, field string, value []byte, at string) (Filter, erro
 }
 
 // value reads a scalar and counts it.
-func (p *parser) value(raw []byte, at string) (Value, error) {
+func (p *parser) value(raw []byte, at place) (Value, error) {
 	if p.parts++; p.parts > maxFilterParts {
-		return Value{}, fault.BadField(at, "the filter has more than %d terms and values", maxFilterParts)
+		return Value{}, at.bad("the filter has more than %d terms and values", maxFilterParts)
 	}
 	v, err := parseValue(raw)
 	if err == nil {
 		return v, nil
 	}
 	if raw[0] == '[' {
-		return v, fault.BadField(at, "a list is no value; for one of several values write {\"$in\": [...]}")
+		return v, at.bad("a list is no value; for one of several values write {\"$in\": [...]}")
 	}
-	return v, fault.BadField(at, "%v", err)
+	return v, at.bad("%v", err)
 }
 
 // checkPath refuses paths that can never match.
-func checkPath(path, at string) error {
+func checkPath(path string, at place) error {
 	switch {
 	case strings.Count(path, ".") >= maxFilterDepth:
-		return fault.BadField(at, "the path has more than %d names", maxFilterDepth)
+		return at.bad("the path has more than %d names", maxFilterDepth)
 	case path == "", path[0] == '.', path[len(path)-1] == '.', strings.Contains(path, ".."):
-		return fault.BadField(at, "a field is one or more names joined by dots; a name is empty")
+		return at.bad("a field is one or more names joined by dots; a name is empty")
 	}
 	return nil
 }

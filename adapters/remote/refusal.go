@@ -24,7 +24,7 @@ func (s *Store) refusal(ctx context.Context, op string, resp *http.Response) err
 		return s.ended(op, ctx.Err())
 	}
 	e := &fault.Error{Class: classOf(resp.StatusCode), Message: foreign(resp.Status, body)}
-	if p, ok := wire.DecodeProblem(body); ok {
+	if p, err := wire.Decode[wire.Problem](body); err == nil {
 		adopt(e, p)
 	}
 	switch {

@@ -93,9 +93,9 @@ func TestProblem_keepsTheClass(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, ok := wire.DecodeProblem(data)
-		if !ok {
-			t.Fatalf("%s is no problem", data)
+		p, err := wire.Decode[wire.Problem](data)
+		if err != nil {
+			t.Fatalf("%s: %v", data, err)
 		}
 		got := p.Err()
 		if fault.Of(got) != class || fault.Field(got) != "/legs/0/k" || got.Error() != "/legs/0/k: plan: what is wrong" {
@@ -121,7 +121,7 @@ func TestProblem_withoutAClass(t *testing.T) {
 	}
 }
 
-func TestDecodeProblem(t *testing.T) {
+func TestDecode_problem(t *testing.T) {
 	full := wire.Problem{
 		Type: "about:blank", Title: "Service Unavailable", Status: 503, Detail: "s2 is missing", Instance: "/v1/search", Class: "partial",
 		RetryAfterMS: 1, Report: new(wire.NewReport(fullReport())), Replicas: map[string][]string{"a": {"r0"}},
@@ -130,14 +130,14 @@ func TestDecodeProblem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, ok := wire.DecodeProblem(data); !ok || !cmp.Equal(got, full) {
+	if got, err := wire.Decode[wire.Problem](data); err != nil || !cmp.Equal(got, full) {
 		t.Errorf("%s reads as %+v", data, got)
 	}
-	if got, ok := wire.DecodeProblem([]byte(`{"class":"invalid","errors":[1],"detail":"x"}`)); !ok || got.Detail != "x" {
-		t.Errorf("with a foreign member: %+v, %v", got, ok)
+	if got, err := wire.Decode[wire.Problem]([]byte(`{"class":"invalid","errors":[1],"detail":"x"}`)); err != nil || got.Detail != "x" {
+		t.Errorf("with a foreign member: %+v, %v", got, err)
 	}
 	for _, body := range []string{``, `<html>`, `"x"`, `null`, `{}`, `{"error":{"message":"x"}}`, `{"class":7}`, `{"class":"invalid"`} {
-		if got, ok := wire.DecodeProblem([]byte(body)); ok {
+		if got, err := wire.Decode[wire.Problem]([]byte(body)); err == nil {
 			t.Errorf("%s reads as %+v", body, got)
 		}
 	}

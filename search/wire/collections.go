@@ -15,13 +15,13 @@ type Collection struct {
 	Metric      search.Metric `json:"metric,omitzero"`
 	Space       string        `json:"space,omitzero"`
 	StrictSpace bool          `json:"strict_space,omitzero"`
-	Placement   Placement     `json:"placement,omitzero"`
+	Placement   placement     `json:"placement,omitzero"`
 	Language    string        `json:"language,omitzero"` // ISO 639-1
 	Points      *int          `json:"points,omitzero"`   // in answers only: of all tenants
 }
 
-// Placement is search.Placement in public form.
-type Placement struct {
+// placement is search.Placement in public form; NewCollection makes it.
+type placement struct {
 	By     search.PlaceBy `json:"by,omitzero"`
 	Spread int            `json:"spread,omitzero"`
 	Key    string         `json:"key,omitzero"`
@@ -31,7 +31,7 @@ type Placement struct {
 func NewCollection(c search.Collection) Collection {
 	return Collection{
 		Name: c.Name, Dims: c.Dims, Metric: c.Metric, Space: c.Space, StrictSpace: c.StrictSpace,
-		Placement: Placement(c.Placement), Language: c.Language,
+		Placement: placement(c.Placement), Language: c.Language,
 	}
 }
 
@@ -56,7 +56,7 @@ func (c *Collection) check() error {
 	)
 }
 
-func (p Placement) check() error {
+func (p placement) check() error {
 	switch {
 	case p.By == search.ByKey && p.Key == "":
 		return fault.BadField("/placement/key", "must name a metadata field")

@@ -53,11 +53,18 @@ func ceilMS(d time.Duration) int64 {
 	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
-// DecodeProblem reads an error body, leniently: whatever sent it need not be
-// lanewise. ok is false where it is no problem with a class.
-func DecodeProblem(data []byte) (p Problem, ok bool) {
-	err := json.Unmarshal(data, &p)
-	return p, err == nil && p.Class != ""
+// UnmarshalJSON reads a problem leniently, since whatever sent it need not be
+// lanewise. For [Decode] it is no problem unless it has a class.
+func (p *Problem) UnmarshalJSON(data []byte) error {
+	type plain Problem                       // without this method
+	return json.Unmarshal(data, (*plain)(p)) //nolint:wrapcheck // the library's own error, which it completes
+}
+
+func (p *Problem) check() error {
+	if p.Class == "" {
+		return fault.BadField("/class", "must be set")
+	}
+	return nil
 }
 
 // Text returns what is wrong in words, without the field's pointer before it.

@@ -118,7 +118,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
-	if p, ok := wire.DecodeProblem(data); ok {
+	if p, err := wire.Decode[wire.Problem](data); err == nil {
 		return nil, p.Err()
 	}
 	return nil, c.stranger(resp)

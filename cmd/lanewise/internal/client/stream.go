@@ -66,8 +66,8 @@ func (l Listener) hear(name string, data []byte, answer *wire.AnswerResponse) er
 	case "done":
 		return json.Unmarshal(data, answer)
 	case "error":
-		p, ok := wire.DecodeProblem(data)
-		if !ok {
+		p, err := wire.Decode[wire.Problem](data)
+		if err != nil {
 			return fault.New(fault.Unavailable, "the server ended the answer with an error")
 		}
 		return p.Err()

@@ -27,7 +27,7 @@ func newMeter(a *app, what string) *meter {
 	m := &meter{to: a.err, what: what, started: time.Now(), printed: time.Now()}
 	if a.progress {
 		m.bar = progressbar.NewOptions(-1, progressbar.OptionSetWriter(a.err), progressbar.OptionSetDescription(what),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("docs"),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(what),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
 	return m

@@ -3,11 +3,13 @@ package config
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,6 +156,20 @@ func TestBuild_closesWhatItOpenedOnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	build(t, c) // the first replica's lock is free again
+}
+
+func TestClose_endsInReverseOrder(t *testing.T) {
+	var order []int
+	s := &System{}
+	for i := range 3 {
+		s.opened(func() error { order = append(order, i); return fmt.Errorf("end of %d", i) })
+	}
+	if err := s.Close(); err == nil || err.Error() != "end of 2\nend of 1\nend of 0" {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Close(); err != nil || !slices.Equal(order, []int{2, 1, 0}) {
+		t.Errorf("closed in the order %v; again: %v", order, err)
+	}
 }
 
 func TestBuild_validates(t *testing.T) {

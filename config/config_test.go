@@ -50,6 +50,14 @@ func TestLoad_examples(t *testing.T) {
 	}
 }
 
+// Relative paths start at the file, wherever the program runs.
+func TestLoad_pathsStartAtTheFile(t *testing.T) {
+	c, err := Load("../examples/local.yaml")
+	if err != nil || c.Map != "../examples/data/map" || c.Shards[0].Replicas[0].Path != "../examples/data/s0" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+}
+
 // What is printed as resolved is a configuration again, and the same one.
 func TestResolved_roundTrips(t *testing.T) {
 	for _, file := range []string{"local", "sharded", "replica"} {

@@ -28,13 +28,14 @@ func write(t *testing.T, files map[string]string) string {
 func TestDir_yieldsPassagesWithPlace(t *testing.T) {
 	root := write(t, map[string]string{
 		"guide/setup.md": "# Setup\r\n\r\nRead this.\r\n\r\n## Install\r\n\r\nRun it.\r\n",
-		"notes.txt":      "\n\nfirst\n",
+		"notes.txt":      "\ufeff\r\n\r\nfirst\r\n\r\n" + strings.Repeat("x", maxChunk) + "\r\n",
 	})
 	got, _, _ := collect(t, Dir(root))
 	want := []Document{
 		{ID: "guide/setup.md#setup", Text: "Setup\n\nRead this.", Meta: []byte(`{"path":"guide/setup.md","line":3,"title":"Setup"}`), Path: "guide/setup.md", Line: 3},
 		{ID: "guide/setup.md#install", Text: "Setup > Install\n\nRun it.", Meta: []byte(`{"path":"guide/setup.md","line":7,"title":"Setup > Install"}`), Path: "guide/setup.md", Line: 7},
 		{ID: "notes.txt#L3", Text: "first", Meta: []byte(`{"path":"notes.txt","line":3,"title":"notes.txt"}`), Path: "notes.txt", Line: 3},
+		{ID: "notes.txt#L5", Text: strings.Repeat("x", maxChunk), Meta: []byte(`{"path":"notes.txt","line":5,"title":"notes.txt"}`), Path: "notes.txt", Line: 5},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("(-want +got):\n%s", diff)

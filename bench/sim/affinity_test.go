@@ -11,7 +11,7 @@ import (
 // cached, and nobody is overrun.
 func TestGoals_affinity(t *testing.T) {
 	skipUnderRace(t)
-	base := Tenants{Seed: *seed, Members: 12, Slots: 8, Cache: 600, Tenants: 5000, Load: 0.5, Calls: 120_000, Affinity: true}
+	base := Tenants{Seed: *seed, Members: 12, Slots: 8, Cache: 600, Tenants: 5000, Load: 0.5, Calls: 90_000, Affinity: true}
 	if *full {
 		base.Calls = 500_000
 	}

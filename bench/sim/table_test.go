@@ -101,7 +101,7 @@ func routingGoals() []goal {
 	slow30, slow60 := oneSlow(0.3, Drop), oneSlow(0.6, Abort)
 	g6, g7, g9 := healthy(0.8, Drop).by(unhedged), healthy(0.95, Drop), oneSlow(0.5, Ignore)
 	g8 := healthy(1.05, Drop).by(admitted)
-	g8.Queries = max(g8.Queries, 6000) // the overload has to last
+	g8.Queries = max(g8.Queries, 4500) // the overload has to last
 	back := func(c *cells) figure {
 		return c.each(healing(0.6), func(r Result) float64 { return r.between(1, 2) * float64(r.Model.Replicas) })
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -88,7 +89,11 @@ func printTry(a *app, url string) {
 	if url != defaultURL {
 		flag = " --url " + url
 	}
-	p.Line(`  %s ask%s --collection go "How do I sort a slice?"`, os.Args[0], flag)
+	program := os.Args[0]
+	if strings.Contains(program, "go-build") {
+		program = "go run ./cmd/lanewise" // which has put the binary there
+	}
+	p.Line(`  %s ask%s --collection go "How do I sort a slice?"`, program, flag)
 }
 
 // try is a call worth making by hand.

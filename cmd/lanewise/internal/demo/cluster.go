@@ -87,9 +87,23 @@ func startServer(ctx context.Context, dir string) (*server, error) {
 		return nil, errors.Join(fmt.Errorf("find a port for a replica: %w", err), sys.Close())
 	}
 	s := &server{address: l.Addr().String(), system: sys}
+	s.serve(l)
+	return s, nil
+}
+
+func (s *server) serve(l net.Listener) {
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 	s.serving.Go(func() { _ = s.http.Serve(l) }) // ends with ErrServerClosed
-	return s, nil
+}
+
+// resume serves again at the address of before, after a stop.
+func (s *server) resume(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
+	if err != nil {
+		return fmt.Errorf("bring a replica back: %w", err)
+	}
+	s.serve(l)
+	return nil
 }
 
 // ServeHTTP answers as a replica does, after the delay where there is one.

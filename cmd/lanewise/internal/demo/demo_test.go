@@ -53,6 +53,7 @@ func TestRun_showsEverything(t *testing.T) {
 		"one replica stops (s1/b) and one slows down by 500 ms (s2/a)",
 		"before  40 queries: p50", "after   40 queries: p50",
 		"0 of 80 queries failed, 0 had other hits",
+		"both replicas are back",
 		"first answer", "corpus built, embedded and indexed", "resident memory",
 	} {
 		if !strings.Contains(out.String(), want) {

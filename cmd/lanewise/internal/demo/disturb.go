@@ -51,6 +51,16 @@ func (d *Demo) disturb(ctx context.Context) error {
 			return fmt.Errorf("%w: %q: %w", ErrDiffers, r.query, cmp.Or(r.err, fmt.Errorf("%s", r.diff)))
 		}
 	}
+	return d.heal(ctx)
+}
+
+// heal brings both replicas back; the router finds out by itself.
+func (d *Demo) heal(ctx context.Context) error {
+	d.cluster.servers[slowed].slow(0)
+	if err := d.cluster.servers[stopped].resume(ctx); err != nil {
+		return err
+	}
+	d.cfg.Out.Line("  both replicas are back")
 	return nil
 }
 

@@ -24,13 +24,14 @@ type asking struct {
 func (r *Router) ask(ctx context.Context, g *gathering, a asking) error {
 	q := g.queryFor(a)
 	call := balance.Call{Class: class(g.query), Prefer: g.replicas[a.at]}
-	said, err := balance.Do(ctx, g.topo.shards[g.shards[a.at]].pool, call,
+	s := g.topo.shards[g.shards[a.at]]
+	said, err := balance.Do(ctx, s.pool, call,
 		func(ctx context.Context, replica Replica) (answer, error) {
 			result, err := replica.Store.Search(ctx, q)
 			if err == nil && len(result.Lists) != len(q.Legs) {
 				err = fault.New(fault.Unavailable, "replica %s answered %d lists to %d legs", replica.Name, len(result.Lists), len(q.Legs))
 			}
-			return answer{replica: replica.Name, result: result}, theirs(err)
+			return answer{replica: replica.Name, result: result}, s.theirs(err)
 		})
 	if err != nil {
 		g.fail(a, err)
@@ -66,12 +67,13 @@ func (g *gathering) queryFor(a asking) search.Query {
 // theirs turns what only this replica is to blame for into its failure, so that
 // another replica is asked. A replica that routes to shards of its own and misses
 // some is, for this router, unavailable. One that does not know a collection of
-// the map has lost it, or never had it.
-func theirs(err error) error {
+// the map has lost it, or never had it: the shard's replicas are then compared.
+func (s *shard) theirs(err error) error {
 	switch {
 	case errors.Is(err, fault.Partial):
 		return fault.New(fault.Unavailable, "%v", err)
 	case errors.Is(err, fault.NotFound):
+		s.hurry()
 		return &mismatchError{err}
 	}
 	return err

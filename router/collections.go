@@ -45,13 +45,29 @@ func (r *Router) CreateCollection(ctx context.Context, c search.Collection) (sea
 		return c, fault.New(fault.Conflict, "collection %q exists with other settings", c.Name)
 	}
 	stored, _ := next.Collection(c.Name)
+	if _, ok := r.topo.Load().m.Collection(c.Name); ok {
+		return stored, r.createAgain(ctx, stored)
+	}
 	if err := r.everywhere(ctx, search.Batch{Collection: c.Name, Create: &stored}); err != nil {
 		return c, err
 	}
-	if _, ok := r.topo.Load().m.Collection(c.Name); ok {
-		return stored, nil
-	}
 	return stored, r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithCollection(c) })
+}
+
+// createAgain creates a collection of the map on the shards that lack it altogether. Where
+// only some replicas lack it they lost it, and must not seem to hold an empty one before they were compared.
+func (r *Router) createAgain(ctx context.Context, c search.Collection) error {
+	t := r.topo.Load()
+	return errors.Join(scatter(len(t.shards), func(i int) error {
+		s := t.shards[i]
+		for _, h := range r.askHoldings(ctx, s) {
+			if _, held := h.collections[c.Name]; held {
+				s.hurry()
+				return nil
+			}
+		}
+		return r.writeTo(ctx, s, search.Batch{Collection: c.Name, Create: &c, Epoch: r.writeEpoch(t)})
+	})...)
 }
 
 // describe fills in what the embedders know of a new collection.
@@ -85,19 +101,17 @@ func (r *Router) describe(c search.Collection) (search.Collection, error) {
 func (r *Router) everywhere(ctx context.Context, b search.Batch) error {
 	t := r.topo.Load()
 	b.Epoch = r.writeEpoch(t)
-	var replicas []Replica
-	var names []string
-	for _, s := range t.shards {
-		for _, replica := range s.replicas {
-			replicas, names = append(replicas, replica), append(names, s.name+"/"+replica.Name)
-		}
-	}
-	return errors.Join(scatter(len(replicas), func(i int) error {
-		_, err := guarded(func() (search.Written, error) { return replicas[i].Store.Write(ctx, b) })
+	return errors.Join(scatter(len(t.shards), func(i int) error { return r.writeTo(ctx, t.shards[i], b) })...)
+}
+
+// writeTo sends a batch to all replicas of a shard.
+func (r *Router) writeTo(ctx context.Context, s *shard, b search.Batch) error {
+	return errors.Join(scatter(len(s.replicas), func(i int) error {
+		_, err := guarded(func() (search.Written, error) { return s.replicas[i].Store.Write(ctx, b) })
 		if err == nil || b.Drop && errors.Is(err, fault.NotFound) {
 			return nil
 		}
-		return fmt.Errorf("replica %s: %w", names[i], err)
+		return fmt.Errorf("replica %s/%s: %w", s.name, s.replicas[i].Name, err)
 	})...)
 }
 
@@ -117,6 +131,9 @@ func (r *Router) DropCollection(ctx context.Context, name string) error {
 		return err
 	}
 	r.counts.forget(name)
+	for _, s := range r.topo.Load().shards {
+		s.acked.forget(name)
+	}
 	return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithoutCollection(name) })
 }
 

@@ -16,7 +16,10 @@ import (
 // read asks one shard something other than a search, over the same balanced lane.
 func read[R any](ctx context.Context, s *shard, what string, f func(context.Context, search.Store) (R, error)) (R, error) {
 	return balance.Do(ctx, s.pool, balance.Call{Class: what, NoHedge: true},
-		func(ctx context.Context, replica Replica) (R, error) { return f(ctx, replica.Store) })
+		func(ctx context.Context, replica Replica) (R, error) {
+			res, err := f(ctx, replica.Store)
+			return res, s.theirs(err)
+		})
 }
 
 // readAll asks several shards side by side, and needs all of them. f is told

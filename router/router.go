@@ -39,6 +39,7 @@ type Router struct {
 	cursors  cursors
 	lane     *balance.Lane
 	writes   sync.WaitGroup // writes to replicas that are still under way
+	registry registry       // which replicas are in step
 }
 
 // topology is what a query sees of the world: immutable, replaced as a whole.
@@ -52,6 +53,9 @@ type shard struct {
 	name     string
 	pool     *balance.Pool[Replica] // the replicas that may answer reads
 	replicas []Replica              // all replicas: a write goes to each
+	writes   turnstile              // writes to the replicas that are under way
+	acked    ledger
+	hurry    func() // has the replicas compared soon
 }
 
 // New checks the configuration, opens the shard map and returns a router. The
@@ -78,6 +82,9 @@ func New(c Config) (*Router, error) {
 	if err := r.adopt(); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	if err := r.compareFirst(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
 	return r, nil
 }
 
@@ -89,10 +96,10 @@ func (r *Router) buildShards(m *shardmap.Map) ([]*shard, error) {
 	}
 	var shards []*shard
 	for _, ms := range m.Shards() {
-		s := &shard{name: ms.Name, replicas: byName[ms.Name].Replicas}
+		s := &shard{name: ms.Name, replicas: byName[ms.Name].Replicas, hurry: r.registry.hurry}
 		var members []balance.Member[Replica]
 		for _, replica := range s.replicas {
-			members = append(members, balance.Member[Replica]{Name: replica.Name, Weight: replica.Weight, Aborts: replica.Aborts, Target: replica})
+			members = append(members, member(replica))
 		}
 		pool, err := balance.NewPool(balance.Config{Name: s.name, Lane: r.lane, Picker: r.cfg.Picker, Trace: r.cfg.Trace}, members...)
 		if err != nil {
@@ -102,6 +109,11 @@ func (r *Router) buildShards(m *shardmap.Map) ([]*shard, error) {
 		shards = append(shards, s)
 	}
 	return shards, nil
+}
+
+// member is a replica's place in its shard's pool.
+func member(r Replica) balance.Member[Replica] {
+	return balance.Member[Replica]{Name: r.Name, Weight: r.Weight, Aborts: r.Aborts, Target: r}
 }
 
 // Retrieve finds the best hits for a text or a vector.
@@ -121,6 +133,10 @@ func (r *Router) Retrieve(ctx context.Context, q Request) (Response, error) {
 // Close waits for attempts that are still under way and gives the map's lock
 // back. It does not close the replicas' stores.
 func (r *Router) Close() error {
+	if r.registry.stop != nil {
+		r.registry.stop()
+		r.registry.loop.Wait()
+	}
 	var errs []error
 	for _, s := range r.topo.Load().shards {
 		errs = append(errs, s.pool.Close())

@@ -180,10 +180,14 @@ func (r *Router) stamp(b *search.Batch) search.Version {
 // replica of its shard, side by side. It hears all of them out, also when one
 // fails, but not beyond the deadline: what is silent then counts as failed.
 func (r *Router) writeAll(ctx context.Context, t *topology, c search.Collection, b search.Batch) (search.Written, error) {
-	jobs := r.jobs(t, c, b)
+	jobs, err := r.enter(ctx, r.jobs(t, c, b))
+	if err != nil {
+		return search.Written{}, err
+	}
 	heard := make(chan outcome, len(jobs))
 	for i, job := range jobs {
 		r.writes.Go(func() {
+			defer job.shard.writes.leave(job.crowd)
 			written, err := guarded(func() (search.Written, error) { return job.replica.Store.Write(ctx, job.part) })
 			heard <- outcome{job: i, written: written, err: err}
 		})
@@ -205,12 +209,52 @@ func (r *Router) writeAll(ctx context.Context, t *topology, c search.Collection,
 			return tally.result()
 		}
 	}
-	return tally.result()
+	written, err := tally.result()
+	if err == nil {
+		acknowledge(jobs)
+	}
+	return written, err
+}
+
+// enter passes the turnstiles of the shards that the jobs go to, all replicas of a shard
+// together, so that a comparison never falls between them.
+func (r *Router) enter(ctx context.Context, jobs []job) ([]job, error) {
+	for i := range jobs {
+		if i > 0 && jobs[i].shard == jobs[i-1].shard {
+			jobs[i].crowd = jobs[i-1].crowd
+			continue
+		}
+		crowd, err := jobs[i].shard.writes.enter(ctx, len(jobs[i].shard.replicas))
+		if err != nil {
+			for _, j := range jobs[:i] {
+				j.shard.writes.leave(j.crowd)
+			}
+			return nil, err
+		}
+		jobs[i].crowd = crowd
+	}
+	return jobs, nil
+}
+
+// acknowledge notes what every replica has confirmed.
+func acknowledge(jobs []job) {
+	for _, j := range jobs {
+		newest := search.Version(0)
+		for _, p := range j.part.Upserts {
+			newest = max(newest, p.Version)
+		}
+		for _, d := range j.part.Deletes {
+			newest = max(newest, d.Version)
+		}
+		j.shard.acked.add(j.part.Collection, newest)
+	}
 }
 
 // job is the part of a write that goes to one replica.
 type job struct {
 	name    string // shard/replica
+	shard   *shard
+	crowd   *crowd // in the shard's turnstile
 	replica Replica
 	part    search.Batch
 }
@@ -231,7 +275,7 @@ func (r *Router) jobs(t *topology, c search.Collection, b search.Batch) []job {
 		}
 		part.Collection, part.Epoch = c.Name, r.writeEpoch(t)
 		for _, replica := range t.shards[i].replicas {
-			out = append(out, job{name: t.shards[i].name + "/" + replica.Name, replica: replica, part: part})
+			out = append(out, job{name: t.shards[i].name + "/" + replica.Name, shard: t.shards[i], replica: replica, part: part})
 		}
 	}
 	return out

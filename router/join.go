@@ -1,0 +1,417 @@
+package router
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/sealed"
+	"github.com/lanewise/lanewise/search"
+)
+
+// A replica that joins, or lost data, must not answer: an empty one would
+// certify an empty answer. The router therefore compares the replicas of each
+// shard by their digests, at the start, from time to time, and when one answers
+// that it does not know a collection. One that differs gets all writes but
+// no reads until its digest is that of its shard again.
+const (
+	compareEvery   = 30 * time.Second
+	compareSoon    = 5 * time.Second        // while a replica is not read, or not reached
+	compareAtMost  = time.Second            // between comparisons that were asked for
+	compareTwice   = 250 * time.Millisecond // a difference counts if it is the same after this time
+	comparePatient = time.Second            // for writes under way to end
+)
+
+// ReplicaState is what the router knows of a replica's content.
+type ReplicaState struct {
+	Shard, Replica string
+	// Reads says that the replica may answer searches. It gets writes in any case.
+	Reads bool
+	// Why tells what is wrong with the replica's content; empty: it is in step with its shard.
+	// The last readable replica of a shard stays readable, whatever is wrong with it.
+	Why   string
+	Since time.Time // when the router came to this conclusion
+	// Unreachable is why the replica could not be asked the last time; empty: it could.
+	Unreachable string
+	Points      int // that it said to hold, of all collections
+}
+
+// registry is what the router knows of the replicas' content.
+type registry struct {
+	mu     sync.Mutex
+	states map[string]*ReplicaState // by shard/replica
+	file   string                   // that remembers who is not read; empty: none
+	wake   chan struct{}
+	stop   context.CancelFunc
+	loop   sync.WaitGroup
+}
+
+// Replicas tells the state of every replica, in the order of the configuration's shards by name.
+func (r *Router) Replicas() []ReplicaState {
+	var out []ReplicaState
+	r.registry.mu.Lock()
+	defer r.registry.mu.Unlock()
+	for _, s := range r.topo.Load().shards {
+		for _, replica := range s.replicas {
+			out = append(out, *r.registry.of(s.name, replica.Name))
+		}
+	}
+	return out
+}
+
+// of returns the state of a replica. The caller holds the lock.
+func (y *registry) of(shard, replica string) *ReplicaState {
+	name := shard + "/" + replica
+	if y.states[name] == nil {
+		y.states[name] = &ReplicaState{Shard: shard, Replica: replica, Reads: true, Since: time.Now()}
+	}
+	return y.states[name]
+}
+
+// hurry asks for a comparison soon.
+func (y *registry) hurry() {
+	select {
+	case y.wake <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// compareFirst compares all replicas before the first query, and starts to do so from
+// time to time.
+func (r *Router) compareFirst() error {
+	y := &r.registry
+	y.states, y.wake = map[string]*ReplicaState{}, make(chan struct{}, 1)
+	if r.cfg.MapPath != "" {
+		y.file = r.cfg.MapPath + ".out"
+	}
+	t := r.topo.Load()
+	if err := y.recall(); err != nil {
+		return err
+	}
+	for _, s := range t.shards {
+		if err := r.admitReaders(s); err != nil {
+			return err
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	y.stop = stop
+	r.compare(ctx)
+	y.loop.Go(func() { r.keepComparing(ctx) })
+	return nil
+}
+
+// recall reads who was not read when the router ended.
+func (y *registry) recall() error {
+	if y.file == "" {
+		return nil
+	}
+	var out []ReplicaState
+	if err := sealed.Read(y.file, &out); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err //nolint:wrapcheck // it names the file
+	}
+	for _, s := range out {
+		s.Reads = false
+		y.states[s.Shard+"/"+s.Replica] = &s
+	}
+	return nil
+}
+
+// remember stores who is not read, so that a router that starts while the good replicas
+// are down does not take a bad one for good. The caller holds the lock.
+func (y *registry) remember() error {
+	if y.file == "" {
+		return nil
+	}
+	out := []ReplicaState{}
+	for _, s := range y.states {
+		if !s.Reads {
+			out = append(out, *s)
+		}
+	}
+	slices.SortFunc(out, func(a, b ReplicaState) int {
+		return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Replica, b.Replica))
+	})
+	return sealed.Write(y.file, out) //nolint:wrapcheck // it names the file
+}
+
+// keepComparing runs until ctx ends.
+func (r *Router) keepComparing(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait := time.NewTimer(r.compareIn())
+		select {
+		case <-ctx.Done():
+		case <-wait.C:
+		case <-r.registry.wake:
+			wait.Reset(compareAtMost)
+			r.compare(ctx)
+			select { // many may ask at the same time
+			case <-ctx.Done():
+			case <-wait.C:
+			}
+			wait.Stop()
+			continue
+		}
+		wait.Stop()
+		r.compare(ctx)
+	}
+}
+
+// compareIn is the time until the next comparison.
+func (r *Router) compareIn() time.Duration {
+	for _, s := range r.Replicas() {
+		if s.Why != "" || !s.Reads || s.Unreachable != "" {
+			return compareSoon
+		}
+	}
+	return compareEvery
+}
+
+// compare compares the replicas of all shards and adapts who may answer.
+func (r *Router) compare(ctx context.Context) {
+	t := r.topo.Load()
+	scatter(len(t.shards), func(i int) struct{} {
+		if err := r.compareShard(ctx, t, t.shards[i]); err != nil && ctx.Err() == nil {
+			r.cfg.Log.ErrorContext(ctx, "replicas could not be compared", "shard", t.shards[i].name, "err", err)
+		}
+		return struct{}{}
+	})
+}
+
+// compareShard compares the replicas of one shard. Who turns out to differ is
+// asked a second time: a write of another router may be under way.
+func (r *Router) compareShard(ctx context.Context, t *topology, s *shard) error {
+	told, ok := r.rollCall(ctx, s)
+	if !ok {
+		return nil // writes never rest: the next time
+	}
+	found := judge(t.m.Collections(), told, s.acked.of)
+	if r.accuses(s, found) {
+		select {
+		case <-time.After(compareTwice):
+		case <-ctx.Done():
+			return nil
+		}
+		if told, ok = r.rollCall(ctx, s); !ok {
+			return nil
+		}
+		found = confirmed(found, judge(t.m.Collections(), told, s.acked.of), told)
+	}
+	if err := r.conclude(s, told, found); err != nil {
+		return err
+	}
+	r.supply(ctx, t, s, found)
+	return nil
+}
+
+// accuses reports whether a replica that may answer is at fault.
+func (r *Router) accuses(s *shard, found []finding) bool {
+	r.registry.mu.Lock()
+	defer r.registry.mu.Unlock()
+	for i, f := range found {
+		if f.fault != "" && r.registry.of(s.name, s.replicas[i].Name).Reads {
+			return true
+		}
+	}
+	return false
+}
+
+// confirmed keeps the faults that were found twice in the same form. The replicas with another
+// fault the second time are as if they had not been asked.
+func confirmed(first, second []finding, told []holdings) []finding {
+	for i := range second {
+		if second[i].fault != "" && second[i].fault != first[i].fault && told[i].err == nil {
+			told[i].err = errMoving
+		}
+	}
+	return second
+}
+
+var errMoving = errors.New("its content is changing")
+
+// rollCall asks the replicas of a shard what they hold while no write of this router
+// is under way. It reports false where that moment does not come.
+func (r *Router) rollCall(ctx context.Context, s *shard) ([]holdings, bool) {
+	for range 3 {
+		before, quiet := s.writes.quiet()
+		if !quiet {
+			continue
+		}
+		told := r.askHoldings(ctx, s)
+		if after, quiet := s.writes.quiet(); quiet && after == before {
+			return told, true
+		}
+	}
+	patient, cancel := context.WithTimeout(ctx, comparePatient)
+	defer cancel()
+	open, err := s.writes.pause(patient)
+	if err != nil {
+		return nil, false
+	}
+	defer open()
+	return r.askHoldings(ctx, s), true
+}
+
+func (r *Router) askHoldings(ctx context.Context, s *shard) []holdings {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.SearchTimeout)
+	defer cancel()
+	return scatter(len(s.replicas), func(i int) holdings {
+		all, err := guarded(func() ([]search.Stats, error) { return s.replicas[i].Store.Stats(ctx, "") })
+		h := holdings{err: err, collections: make(map[string]search.Stats, len(all))}
+		for _, st := range all {
+			h.collections[st.Collection.Name] = st
+		}
+		return h
+	})
+}
+
+// conclude adapts the states of a shard's replicas to what was found.
+func (r *Router) conclude(s *shard, told []holdings, found []finding) error {
+	y := &r.registry
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	states := make([]*ReplicaState, len(told))
+	before := make([]ReplicaState, len(told))
+	for i := range told {
+		states[i] = y.of(s.name, s.replicas[i].Name)
+		before[i] = *states[i]
+	}
+	vouched := vouched(before, told, found)
+	for i, h := range told {
+		states[i].heard(h, found[i], vouched)
+	}
+	keepOneReader(states)
+	if !changed(before, states) {
+		return nil
+	}
+	for _, state := range states {
+		r.cfg.Log.Warn("replicas of a shard were compared", "shard", s.name, "replica", state.Replica, "reads", state.Reads, "why", state.Why)
+	}
+	return errors.Join(y.remember(), r.admitReadersLocked(s))
+}
+
+// vouched reports whether a replica that could answer so far is without fault. Only then can
+// others come back: those that are back alone would be compared with themselves.
+func vouched(before []ReplicaState, told []holdings, found []finding) bool {
+	for i := range told {
+		if before[i].Reads && told[i].err == nil && found[i].fault == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// heard takes over what a replica said and what was found about it.
+func (s *ReplicaState) heard(h holdings, f finding, vouched bool) {
+	if errors.Is(h.err, errMoving) {
+		return
+	}
+	if s.Unreachable = ""; h.err != nil {
+		s.Unreachable = h.err.Error()
+		return
+	}
+	s.Points = h.points()
+	if f.fault == "" && !s.Reads && !vouched {
+		return
+	}
+	if (s.Why == "") != (f.fault == "") {
+		s.Since = time.Now()
+	}
+	s.Why, s.Reads = f.fault, f.fault == ""
+}
+
+// changed reports whether more or less is known against a replica, or who may answer.
+func changed(before []ReplicaState, now []*ReplicaState) bool {
+	for i := range before {
+		if before[i].Reads != now[i].Reads || (before[i].Why == "") != (now[i].Why == "") {
+			return true
+		}
+	}
+	return false
+}
+
+// keepOneReader lets the best replica of a shard answer if none else may: a shard is
+// never shut off altogether. One that says what it holds is better than one that does not, and a fuller one is better.
+func keepOneReader(states []*ReplicaState) {
+	if slices.ContainsFunc(states, func(s *ReplicaState) bool { return s.Reads }) {
+		return
+	}
+	best := slices.MaxFunc(states, func(a, b *ReplicaState) int {
+		return cmp.Or(strings.Compare(b.Unreachable, "")-strings.Compare(a.Unreachable, ""), a.Points-b.Points)
+	})
+	best.Reads = true
+}
+
+// admitReaders makes the pool of a shard that of the replicas which may answer.
+func (r *Router) admitReaders(s *shard) error {
+	r.registry.mu.Lock()
+	defer r.registry.mu.Unlock()
+	states := make([]*ReplicaState, len(s.replicas))
+	for i, replica := range s.replicas {
+		states[i] = r.registry.of(s.name, replica.Name)
+	}
+	keepOneReader(states)
+	return r.admitReadersLocked(s)
+}
+
+func (r *Router) admitReadersLocked(s *shard) error {
+	var members []balance.Member[Replica]
+	for _, replica := range s.replicas {
+		if r.registry.of(s.name, replica.Name).Reads {
+			members = append(members, member(replica))
+		}
+	}
+	return s.pool.Update(members) //nolint:wrapcheck // the members were valid when the pool was made
+}
+
+// supply creates the collections that a replica lacks, empty, so that it can
+// take writes. It is not read before it is in step.
+func (r *Router) supply(ctx context.Context, t *topology, s *shard, found []finding) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
+	defer cancel()
+	for i, f := range found {
+		for _, c := range f.lacks {
+			_, err := guarded(func() (search.Written, error) {
+				return s.replicas[i].Store.Write(ctx, search.Batch{Collection: c.Name, Epoch: r.writeEpoch(t), Create: &c})
+			})
+			if err != nil && !errors.Is(err, fault.Conflict) {
+				r.cfg.Log.WarnContext(ctx, "collection not created on a replica that lacks it", "shard", s.name, "replica", s.replicas[i].Name, "collection", c.Name, "err", err)
+			}
+		}
+	}
+}
+
+// ledger knows the newest version of each collection that every replica of a shard has
+// confirmed to this router.
+type ledger struct {
+	mu     sync.Mutex
+	newest map[string]search.Version
+}
+
+func (l *ledger) of(collection string) search.Version {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.newest[collection]
+}
+
+func (l *ledger) add(collection string, v search.Version) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.newest == nil {
+		l.newest = map[string]search.Version{}
+	}
+	l.newest[collection] = max(l.newest[collection], v)
+}
+
+// forget is for a collection that is dropped: another one may get its name.
+func (l *ledger) forget(collection string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.newest, collection)
+}

@@ -1,0 +1,61 @@
+package router
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/lanewise/lanewise/search"
+)
+
+func TestJudge(t *testing.T) {
+	docs := search.Collection{Name: "docs", Placement: search.Placement{By: search.ByID}}
+	has := func(points int, digest uint64, newest search.Version) holdings {
+		return holdings{collections: map[string]search.Stats{"docs": {Collection: docs, Points: points, Digest: digest, Newest: newest}}}
+	}
+	none, down := holdings{}, holdings{err: errors.New("down")}
+	for _, c := range []struct {
+		name  string
+		told  []holdings
+		acked search.Version
+		want  string // a letter a replica: . in step, d differs, l lost data, c lacks the collection
+	}{
+		{"alike", []holdings{has(3, 7, 9), has(3, 7, 9)}, 9, ".."},
+		{"deletions that one did not see", []holdings{has(3, 7, 9), has(3, 7, 8)}, 0, ".."},
+		{"most replicas", []holdings{has(3, 8, 9), has(3, 7, 9), has(3, 7, 9)}, 0, "d.."},
+		{"most replicas are never those that are empty", []holdings{has(0, 0, 0), has(0, 0, 0), has(3, 7, 9)}, 0, "dd."},
+		{"emptied by deletions", []holdings{has(0, 0, 9), has(0, 0, 9), has(3, 7, 8)}, 0, "..d"},
+		{"tie: newest", []holdings{has(5, 8, 8), has(3, 7, 9)}, 0, "d."},
+		{"tie: fullest", []holdings{has(2, 8, 9), has(3, 7, 9)}, 0, "d."},
+		{"lacks it", []holdings{none, has(3, 7, 9)}, 0, "c."},
+		{"all lack it", []holdings{none, none}, 0, ".."},
+		{"down", []holdings{down, has(3, 7, 9), has(3, 8, 9), has(3, 7, 9)}, 0, "..d."},
+		{"most replicas lost what was confirmed", []holdings{has(3, 7, 9), has(2, 6, 8), has(2, 6, 8)}, 9, ".ll"},
+		{"all lost it", []holdings{has(2, 6, 8), has(2, 6, 8)}, 9, ".."},
+		{"one lost everything, and got a write since", []holdings{has(1, 5, 10), has(4, 7, 10)}, 9, "d."},
+		{"no digest: points", []holdings{has(3, 0, 0), has(3, 7, 9)}, 0, ".."},
+		{"no digest: other points", []holdings{has(2, 0, 0), has(3, 7, 9)}, 0, "d."},
+		{"alone", []holdings{has(2, 6, 8)}, 9, "."},
+	} {
+		got := ""
+		for _, f := range judge([]search.Collection{docs}, c.told, func(string) search.Version { return c.acked }) {
+			switch {
+			case f.fault == "":
+				got += "."
+			case strings.Contains(f.fault, "lost data"):
+				got += "l"
+			case len(f.lacks) == 1:
+				got += "c"
+			default:
+				got += "d"
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+	docs.Placement.By = search.ByExternal
+	if f := judge([]search.Collection{docs}, []holdings{has(1, 1, 1), none}, func(string) search.Version { return 0 }); f[1].fault != "" {
+		t.Errorf("an external collection is compared: %v", f)
+	}
+}

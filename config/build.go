@@ -32,6 +32,7 @@ type System struct {
 	Listen  string         // the address to serve on
 
 	store    search.Store // of a bare replica, or of a router that is a shard
+	backups  map[string]httpapi.Backuper
 	shutdown time.Duration
 	closers  []func() error // in the order of opening
 }
@@ -44,14 +45,14 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		return nil, err
 	}
 	r := c.Resolved()
-	s := &System{Listen: r.Listen, shutdown: r.Timeouts.Shutdown}
+	s := &System{Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
 	if r.Store != "" {
-		s.store, err = s.openLocal(r.Store)
+		s.store, err = s.openLocal(bareStore, r.Store)
 	} else {
 		err = s.openRouter(ctx, r, o)
 	}
@@ -63,7 +64,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		keys[i] = string(key)
 	}
 	s.Handler, err = httpapi.New(httpapi.Config{
-		Router: s.Router, Store: s.store, Keys: keys,
+		Router: s.Router, Store: s.store, Backups: s.backups, Keys: keys,
 		MaxBody: int64(r.Limits.Body), Version: o.Version, Log: o.Log,
 	})
 	if err != nil {
@@ -131,7 +132,7 @@ func (s *System) openShards(shards []Shard) ([]router.Shard, error) {
 	for i, shard := range shards {
 		out[i] = router.Shard{Name: shard.Name, Weight: shard.Weight}
 		for j, replica := range shard.Replicas {
-			store, err := s.openReplica(replica)
+			store, err := s.openReplica(shard.Name+"/"+replica.Name, replica)
 			if err != nil {
 				return nil, fmt.Errorf("shards[%d].replicas[%d]: %w", i, j, err)
 			}
@@ -141,9 +142,9 @@ func (s *System) openShards(shards []Shard) ([]router.Shard, error) {
 	return out, nil
 }
 
-func (s *System) openReplica(r Replica) (search.Store, error) {
+func (s *System) openReplica(name string, r Replica) (search.Store, error) {
 	if r.Path != "" {
-		return s.openLocal(r.Path)
+		return s.openLocal(name, r.Path)
 	}
 	store, err := remote.New(remote.Config{URL: r.URL, Key: string(r.Key)})
 	if err != nil {
@@ -153,11 +154,12 @@ func (s *System) openReplica(r Replica) (search.Store, error) {
 	return store, nil
 }
 
-func (s *System) openLocal(path string) (search.Store, error) {
+func (s *System) openLocal(name, path string) (search.Store, error) {
 	store, err := local.Open(local.Config{Path: path})
 	if err != nil {
 		return nil, err
 	}
 	s.opened(store.Close)
+	s.backups[name] = store
 	return store, nil
 }

@@ -36,6 +36,10 @@ type Config struct {
 	// there is no replica protocol.
 	Store search.Store
 
+	// Backups are the embedded stores of this server, by name, that clients on
+	// this machine may copy.
+	Backups map[string]Backuper
+
 	// Keys are the API keys that clients may use, in "Authorization: Bearer KEY"
 	// or "X-Api-Key: KEY". None: everybody may use everything. The health checks
 	// and the documentation are always open.
@@ -55,6 +59,7 @@ type server struct {
 	router   *router.Router
 	retrieve func(ctx context.Context, q router.Request) (router.Response, error)
 	store    search.Store
+	backups  map[string]Backuper
 	keys     keyring
 	ready    func(ctx context.Context) error
 	maxBody  int64
@@ -78,7 +83,7 @@ func newServer(c Config) (*server, error) {
 		return nil, err
 	}
 	s := &server{
-		router: c.Router, store: c.Store, keys: newKeyring(c.Keys), ready: c.Ready,
+		router: c.Router, store: c.Store, backups: c.Backups, keys: newKeyring(c.Keys), ready: c.Ready,
 		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), log: c.Log, mux: http.NewServeMux(),
 	}
 	if s.log == nil {

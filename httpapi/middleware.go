@@ -165,6 +165,11 @@ func (k keyring) holds(key string) bool {
 
 // admit checks the key of a request. Without configured keys everybody may pass.
 func (s *server) admit(rt route, r *http.Request) error {
+	if rt.local {
+		if err := onThisMachine(r); err != nil {
+			return err
+		}
+	}
 	if len(s.keys) == 0 || rt.open {
 		return nil
 	}

@@ -20,6 +20,7 @@ type route struct {
 	example      string       // a body that works once the collection exists
 	media        string       // of the answer, if it is not JSON
 	open         bool         // needs no key
+	local        bool         // only for clients on this machine
 	handle       handlerFunc
 }
 
@@ -53,6 +54,9 @@ func (s *server) routes() []route {
 	}
 	if s.store != nil {
 		routes = append(routes, s.replicaRoutes()...)
+	}
+	if len(s.backups) > 0 {
+		routes = append(routes, s.backupRoutes()...)
 	}
 	return routes
 }

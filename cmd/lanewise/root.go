@@ -97,7 +97,8 @@ Start here:
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
-		newDemo(a), newServe(a), newIngest(a), newSearch(a), newAsk(a), newCheck(a), newVersion(a),
+		newDemo(a), newServe(a), newIngest(a), newSearch(a), newAsk(a), newCheck(a),
+		newBackup(a), newRestore(a), newVersion(a),
 	)
 	return root
 }

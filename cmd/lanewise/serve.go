@@ -32,9 +32,12 @@ machine only.`,
   lanewise serve -c lanewise.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := serveConfig(a, file, data)
+			cfg, err := described(a, file, data)
 			if err != nil {
 				return err
+			}
+			if file == "" {
+				a.printer().Line("no configuration: serving one local store in %s", cfg.LocalStores()[0].Path)
 			}
 			if listen != "" {
 				cfg.Listen = listen
@@ -48,8 +51,8 @@ machine only.`,
 	return cmd
 }
 
-// serveConfig loads a file, or describes a local store where there is none.
-func serveConfig(a *app, file, data string) (*config.Config, error) {
+// described loads a configuration, or describes a local store where no file is named.
+func described(a *app, file, data string) (*config.Config, error) {
 	switch {
 	case file != "" && data != "":
 		return nil, misuse("give --config or --data, not both")
@@ -63,10 +66,6 @@ func serveConfig(a *app, file, data string) (*config.Config, error) {
 		}
 		data = defaultData(base)
 	}
-	if err := os.MkdirAll(data, 0o750); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
-	a.printer().Line("no configuration: serving one local store in %s", data)
 	return config.Local(data), nil
 }
 

@@ -1,0 +1,55 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lanewise/lanewise/fault"
+)
+
+// Backuper writes a copy of itself, as of one moment, while it goes on working.
+type Backuper interface {
+	Backup(ctx context.Context, w io.Writer) error
+}
+
+func (s *server) backupRoutes() []route {
+	return []route{{
+		method: "GET", path: "/v1/admin/backup", id: "backup", tag: tagServer, local: true, handle: s.backup,
+		summary: "Copy a store of this server", media: "application/octet-stream", query: []parameter{{"store", "Name of the store."}},
+		detail: "Streams a consistent copy of one embedded store, for lanewise restore. Only clients on this machine may ask for it. " +
+			"A copy that could not be finished breaks off, and is refused by restore.",
+	}}
+}
+
+func (s *server) backup(w *recorder, r *http.Request) error {
+	name := r.URL.Query().Get("store")
+	store, ok := s.backups[name]
+	if !ok {
+		names := strings.Join(slices.Sorted(maps.Keys(s.backups)), ", ")
+		return fault.New(fault.NotFound, "store %q is not one of this server's: %s", name, names)
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // it takes as long as it takes
+	w.Header().Set("Content-Type", "application/octet-stream")
+	err := store.Backup(r.Context(), w)
+	if err != nil && w.wrote {
+		w.err = err
+		panic(http.ErrAbortHandler) // so that the copy is not taken for a whole one
+	}
+	return err
+}
+
+// onThisMachine refuses clients elsewhere.
+func onThisMachine(r *http.Request) error {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err == nil && peer.Addr().Unmap().IsLoopback() || r.RemoteAddr == "pipe" {
+		return nil
+	}
+	return errors.Join(err, fault.New(fault.Forbidden, "%s is for clients on this machine only", r.URL.Path))
+}

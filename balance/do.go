@@ -16,7 +16,7 @@ import (
 // context.Cause(ctx) at once, even if f does not; the pool then waits for f at
 // Close. An empty pool is fault.Unavailable.
 func Do[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error)) (R, error) {
-	_, value, err := run(ctx, p, c, f, nil)
+	_, value, err := run(ctx, p, c, task[T, R]{f: f})
 	return value, err
 }
 
@@ -24,7 +24,7 @@ func Do[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Contex
 // begun. The winner's context and lease live until it is closed; an answer that
 // loses is closed by the pool.
 func Open[T any, R io.Closer](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error)) (*Won[R], error) {
-	a, value, err := run(ctx, p, c, f, func(r R) { _ = r.Close() })
+	a, value, err := run(ctx, p, c, task[T, R]{f: f, dispose: func(r R) { _ = r.Close() }})
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +73,22 @@ type landing[R any] struct {
 	won     bool
 }
 
-// run is the loop that owns a call: attempts only send to it. With dispose, the
-// winner stays open.
-func run[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error), dispose func(R)) (winner *attempt, value R, err error) {
+// task is what a call does on a member. With dispose, which ends an answer, the
+// winner's stays open.
+type task[T, R any] struct {
+	f       func(context.Context, T) (R, error)
+	dispose func(R)
+}
+
+// run is the loop that owns a call: attempts only send to it.
+func run[T, R any](ctx context.Context, p *Pool[T], c Call, t task[T, R]) (winner *attempt, value R, err error) {
 	set := p.set.Load()
 	r := p.core.begin(ctx, c, &set.members)
 	defer func() { r.end(winner, err) }()
 	results := make(chan landing[R], len(set.entries)) // room for every loser
 	launch := func(why Reason) {                       //nolint:contextcheck // an attempt is its own context
 		if a := r.next(why); a != nil {
-			go fly(a, set.targets[a.at].Target, f, dispose, results)
+			go fly(a, set.targets[a.at].Target, t, results)
 		}
 	}
 	for launch(First); r.running == 0; launch(First) {
@@ -96,18 +102,15 @@ func run[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Conte
 			if r.decide() {
 				return nil, value, context.Cause(ctx)
 			}
-			for l := range results { // an attempt has won already
-				if l.won {
-					return keep(l, dispose), l.value, nil
-				}
-			}
+			l := won(results)
+			return t.keep(l), l.value, nil
 		case <-r.hedgeDue():
 			if r.hedge(p.core.now()) {
 				launch(Hedge)
 			}
 		case l := <-results:
 			if l.won {
-				return keep(l, dispose), l.value, nil
+				return t.keep(l), l.value, nil
 			}
 			if l.err == nil || ctx.Err() != nil {
 				continue // it came second, and the winner is on its way; or the time is up
@@ -121,27 +124,36 @@ func run[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Conte
 	return nil, value, r.failure()
 }
 
+// won waits for the landing of the attempt that has won already.
+func won[R any](results <-chan landing[R]) landing[R] {
+	for {
+		if l := <-results; l.won {
+			return l
+		}
+	}
+}
+
 // keep returns the attempt if its answer stays open.
-func keep[R any](l landing[R], dispose func(R)) *attempt {
-	if dispose == nil {
+func (t task[T, R]) keep(l landing[R]) *attempt {
+	if t.dispose == nil {
 		return nil
 	}
 	return l.attempt
 }
 
 // fly runs f for an attempt, whatever f does, and sends what came of it.
-func fly[T, R any](a *attempt, target T, f func(context.Context, T) (R, error), dispose func(R), results chan<- landing[R]) {
+func fly[T, R any](a *attempt, target T, t task[T, R], results chan<- landing[R]) {
 	l := landing[R]{attempt: a, err: errExited}
 	defer func() {
 		if value := recover(); value != nil {
 			l.err = panicked(value)
 		}
-		l.won = a.land(l.err, dispose != nil)
-		if l.err == nil && !l.won && dispose != nil {
-			dispose(l.value)
+		l.won = a.land(l.err, t.dispose != nil)
+		if l.err == nil && !l.won && t.dispose != nil {
+			t.dispose(l.value)
 		}
 		results <- l
 		a.race.core.tasks.leave()
 	}()
-	l.value, l.err = f(a, target)
+	l.value, l.err = t.f(a, target)
 }

@@ -19,39 +19,54 @@ type Fastest struct{}
 // Pick implements [Picker].
 func (Fastest) Pick(v *View) int {
 	if v.Len() <= smallPool {
-		floor := v.lowest()
-		return v.least(func(c Candidate) float64 { return fastestCost(c, floor) })
+		return v.fastest()
 	}
 	i, j := v.pair()
 	if j < 0 {
 		return i
 	}
 	a, b := v.At(i), v.At(j)
-	floor := min(a.Latency, b.Latency)
-	if floor == 0 {
-		floor = max(a.Latency, b.Latency)
-	}
+	floor := lower(a.Latency, b.Latency)
 	if fastestCost(b, floor) < fastestCost(a, floor) {
 		return j
 	}
 	return i
 }
 
-// lowest returns the lowest latency of the open members, or 0 where none is known.
-func (v *View) lowest() time.Duration {
-	lowest := time.Duration(math.MaxInt64)
-	for i := range v.Len() {
-		if !v.Open(i) {
-			continue
-		}
-		if w := v.entries[i].latency.of(v.class); w != nil && w.median.Load() > 0 {
-			lowest = min(lowest, time.Duration(w.median.Load()))
+// fastest returns the open position of a small pool with the lowest cost, ties
+// at random, or -1.
+func (v *View) fastest() int {
+	var at [smallPool]int
+	var open [smallPool]Candidate
+	var floor time.Duration
+	n := 0
+	for i := range v.entries {
+		if v.Open(i) {
+			at[n], open[n] = i, v.At(i)
+			floor = lower(floor, open[n].Latency)
+			n++
 		}
 	}
-	if lowest == math.MaxInt64 {
-		return 0
+	best, lowest, ties := -1, math.Inf(1), 0
+	for i, c := range open[:n] {
+		switch cost := fastestCost(c, floor); {
+		case best < 0 || cost < lowest:
+			best, lowest, ties = at[i], cost, 1
+		case cost == lowest:
+			if ties++; v.Rand(ties) == 0 {
+				best = at[i]
+			}
+		}
 	}
-	return lowest
+	return best
+}
+
+// lower returns the lower of two latencies, of which 0 is not known.
+func lower(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // fastestCost is when the member is expected to answer, in nanoseconds. floor is

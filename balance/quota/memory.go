@@ -16,7 +16,7 @@ type Memory struct {
 var _ Store = (*Memory)(nil)
 
 // Exchange implements [Store]. It never fails.
-func (m *Memory) Exchange(_ context.Context, key string, limit Limit, give, want Amount) (Amount, error) {
+func (m *Memory) Exchange(_ context.Context, key string, limit Limit, t Trade) (Amount, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.quotas == nil {
@@ -31,7 +31,7 @@ func (m *Memory) Exchange(_ context.Context, key string, limit Limit, give, want
 	}
 	b.set(limit, 1)
 	b.refill()
-	return Amount{b.requests.exchange(give.Requests, want.Requests), b.tokens.exchange(give.Tokens, want.Tokens)}, nil
+	return Amount{b.requests.exchange(t.Give.Requests, t.Want.Requests), b.tokens.exchange(t.Give.Tokens, t.Want.Tokens)}, nil
 }
 
 // exchange adds what is given and returns what is granted of what is wanted.

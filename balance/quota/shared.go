@@ -15,10 +15,13 @@ import (
 // Store hands out slices of quotas that several routers share.
 type Store interface {
 	// Exchange gives back what is left of a lease and takes another one of up to
-	// want. The store refills the quota of key by its limit, by its own clock,
+	// Want. The store refills the quota of key by its limit, by its own clock,
 	// and never grants what is not there. Safe for concurrent use.
-	Exchange(ctx context.Context, key string, limit Limit, give, want Amount) (Amount, error)
+	Exchange(ctx context.Context, key string, limit Limit, t Trade) (Amount, error)
 }
+
+// Trade is what an exchange gives back and asks for.
+type Trade struct{ Give, Want Amount }
 
 // SharedConfig describes a quota that several routers share.
 type SharedConfig struct {
@@ -92,7 +95,7 @@ func (s *Shared) Close() error {
 	<-s.done
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Period)
 	defer cancel()
-	_, err := s.config.Store.Exchange(ctx, s.config.Key, s.config.Limit, s.surrender(), Amount{})
+	_, err := s.config.Store.Exchange(ctx, s.config.Key, s.config.Limit, Trade{Give: s.surrender()})
 	if err != nil {
 		return fmt.Errorf("return the lease of quota %s: %w", s.config.Key, err)
 	}
@@ -120,8 +123,7 @@ func (s *Shared) run(ctx context.Context) {
 func (s *Shared) exchange(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, s.config.Period)
 	defer cancel()
-	give, want := s.demand()
-	got, err := s.config.Store.Exchange(limited, s.config.Key, s.config.Limit, give, want)
+	got, err := s.config.Store.Exchange(limited, s.config.Key, s.config.Limit, s.demand())
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
@@ -150,7 +152,7 @@ const headroom = 1.5
 // demand says what the bucket has too much, which it takes out, and too little.
 // It should hold more than the last period used, twice as much as before where
 // that did not suffice, and never less than the router's own share of a period.
-func (s *Shared) demand() (give, want Amount) {
+func (s *Shared) demand() (t Trade) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	least, most := s.ownShare(), s.config.Limit.most(1)
@@ -161,11 +163,11 @@ func (s *Shared) demand() (give, want Amount) {
 	s.ask = Amount{min(max(need.Requests, least.Requests), most.Requests), min(max(need.Tokens, least.Tokens), most.Tokens)}
 	s.used, s.refused = Amount{}, false
 	if s.alone { // what is in the bucket did not come from the store
-		return Amount{}, s.ask
+		return Trade{Want: s.ask}
 	}
-	give.Requests, want.Requests = s.requests.toReach(s.ask.Requests)
-	give.Tokens, want.Tokens = s.tokens.toReach(s.ask.Tokens)
-	return give, want
+	t.Give.Requests, t.Want.Requests = s.requests.toReach(s.ask.Requests)
+	t.Give.Tokens, t.Want.Tokens = s.tokens.toReach(s.ask.Tokens)
+	return t
 }
 
 // toReach takes out what is above a level, and says what is missing below it.

@@ -21,12 +21,12 @@ type flaky struct {
 	slow time.Duration
 }
 
-func (f *flaky) Exchange(ctx context.Context, key string, l Limit, give, want Amount) (Amount, error) {
+func (f *flaky) Exchange(ctx context.Context, key string, l Limit, t Trade) (Amount, error) {
 	time.Sleep(f.slow)
 	if f.away.Load() {
 		return Amount{}, errors.New("connection refused")
 	}
-	return f.Memory.Exchange(ctx, key, l, give, want)
+	return f.Memory.Exchange(ctx, key, l, t)
 }
 
 func shared(t *testing.T, c SharedConfig) *Shared {
@@ -148,7 +148,7 @@ func TestShared_closeReturnsTheLease(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		got, _ := store.Exchange(t.Context(), "upstream", limit, Amount{}, Amount{Requests: 100})
+		got, _ := store.Exchange(t.Context(), "upstream", limit, Trade{Want: Amount{Requests: 100}})
 		if got.Requests != 59 {
 			t.Errorf("%v requests are in the store, want 59: all but the one that was made", got.Requests)
 		}

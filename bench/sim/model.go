@@ -15,7 +15,7 @@ type Model struct {
 	Seed     uint64
 	Shards   int
 	Replicas int     // of each shard
-	Workers  int     // of each replica
+	Slots    int     // calls that a replica works on at a time
 	Routers  int     // that share the servers and know nothing of each other
 	Load     float64 // share of the capacity of healthy servers
 	Slow     float64 // times the service time of the first replica of the first shard; 1: healthy
@@ -48,7 +48,7 @@ type Policy struct {
 // standard is the model of the goals.
 func standard() Model {
 	return Model{
-		Seed: 1, Shards: 16, Replicas: 3, Workers: 4, Routers: 1, Load: 0.6, Slow: 1, Stall: 0.01,
+		Seed: 1, Shards: 16, Replicas: 3, Slots: 4, Routers: 1, Load: 0.6, Slow: 1, Stall: 0.01,
 		Server: Drop, Queries: 4000, Deadline: time.Second, Policy: Policy{Name: "lanewise", Hedged: true},
 	}
 }
@@ -89,7 +89,7 @@ func newPlaza(m Model) (*plaza, error) {
 	for range m.Shards {
 		replicas := make([]*server, m.Replicas)
 		for i := range replicas {
-			replicas[i] = newServer(m.Workers, m.Server)
+			replicas[i] = newServer(m.Slots, m.Server)
 		}
 		p.servers = append(p.servers, replicas)
 	}
@@ -132,7 +132,7 @@ func Run(m Model) (Result, error) {
 	}
 	timers := p.schedule()
 	latencies := make([]time.Duration, m.Queries)
-	gap := time.Duration(float64(m.mean()) / (m.Load * float64(m.Replicas*m.Workers)))
+	gap := time.Duration(float64(m.mean()) / (m.Load * float64(m.Replicas*m.Slots)))
 	arrivals := draws(m.Seed, 1<<40)
 	var wg sync.WaitGroup
 	due := time.Duration(0)

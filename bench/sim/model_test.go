@@ -40,7 +40,7 @@ func TestModel_powerOfTwoAsTheorySays(t *testing.T) {
 		n, within = 1_000_000, 0.03
 	}
 	m := standard()
-	m.Shards, m.Replicas, m.Workers, m.Markov, m.Load, m.Queries = 1, 64, 1, true, 0.9, n
+	m.Shards, m.Replicas, m.Slots, m.Markov, m.Load, m.Queries = 1, 64, 1, true, 0.9, n
 	m.Deadline, m.Policy = time.Hour, twoOf
 	got := float64(simulate(t, m).Mean()) / float64(meanService)
 	t.Logf("power of two: %.3f service times; theory for infinitely many servers 2.614, simulated elsewhere for 64: 2.651", got)

@@ -17,7 +17,7 @@ func oneSlow(load float64, kind Cancel) Model {
 func healing(load float64) Model {
 	return oneSlow(load, Abort).with(func(m *Model) {
 		m.Shards = 2
-		rate := load * float64(m.Replicas*m.Workers) / meanWith(m.Stall).Seconds()
+		rate := load * float64(m.Replicas*m.Slots) / meanWith(m.Stall).Seconds()
 		m.Queries = int(rate * (heals + recovery + settled).Seconds())
 		m.Events = []Event{{At: heals, Factor: 1}, {At: heals + recovery, Factor: 1}}
 	})

@@ -47,7 +47,7 @@ func TestTry(t *testing.T) {
 		t.Skip("give one of the model's flags, such as -args -load=0.8, to try a case")
 	}
 	m := standard()
-	m.Seed, m.Queries, m.Shards, m.Replicas, m.Workers = *seed, cmp.Or(*queries, 20_000), *shards, *copies, *workers
+	m.Seed, m.Queries, m.Shards, m.Replicas, m.Slots = *seed, cmp.Or(*queries, 20_000), *shards, *copies, *workers
 	m.Load, m.Slow, m.Stall, m.Server, m.Routers = *load, *slow, *stall, Cancel(*kind), *routers
 	for _, p := range policies() {
 		m.Policy = p

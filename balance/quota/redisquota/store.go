@@ -37,10 +37,10 @@ func New(client redis.Scripter, prefix string) *Store {
 }
 
 // Exchange implements quota.Store. Its error is fault.Unavailable.
-func (s *Store) Exchange(ctx context.Context, key string, limit quota.Limit, give, want quota.Amount) (quota.Amount, error) {
+func (s *Store) Exchange(ctx context.Context, key string, limit quota.Limit, t quota.Trade) (quota.Amount, error) {
 	args := []any{
 		limit.Requests / 60, limit.Tokens / 60, limit.Requests * limit.Burst, limit.Tokens * limit.Burst,
-		give.Requests, give.Tokens, want.Requests, want.Tokens,
+		t.Give.Requests, t.Give.Tokens, t.Want.Requests, t.Want.Tokens,
 	}
 	got, err := s.script.Run(ctx, s.client, []string{s.prefix + key}, args...).Float64Slice()
 	if err != nil {

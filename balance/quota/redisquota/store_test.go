@@ -42,7 +42,7 @@ func open(t *testing.T) *redisquota.Store {
 
 func exchange(t *testing.T, s quota.Store, l quota.Limit, give, want quota.Amount) quota.Amount {
 	t.Helper()
-	got, err := s.Exchange(t.Context(), "upstream", l, give, want)
+	got, err := s.Exchange(t.Context(), "upstream", l, quota.Trade{Give: give, Want: want})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestExchange_isAtomic(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 50 {
-				got, err := s.Exchange(t.Context(), "upstream", still(), quota.Amount{}, quota.Amount{Requests: 7})
+				got, err := s.Exchange(t.Context(), "upstream", still(), quota.Trade{Want: quota.Amount{Requests: 7}})
 				if err != nil {
 					t.Error(err)
 					return
@@ -132,18 +132,19 @@ func TestShared_overRedis(t *testing.T) {
 func TestExchange_withoutAServerIsUnavailable(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialTimeout: time.Second})
 	defer func() { _ = client.Close() }()
-	_, err := redisquota.New(client, "").Exchange(t.Context(), "upstream", still(), quota.Amount{}, quota.Amount{Requests: 1})
+	_, err := redisquota.New(client, "").Exchange(t.Context(), "upstream", still(), quota.Trade{Want: quota.Amount{Requests: 1}})
 	if !errors.Is(err, fault.Unavailable) {
 		t.Errorf("error %v, want unavailable", err)
 	}
 }
 
-// Routers that share an upstream's quota lease slices of it from Redis.
+// Routers that share an upstream's quota lease slices of it from Redis; while
+// that is away, each takes its own share.
 func Example() {
-	client := redis.NewClient(&redis.Options{Addr: "redis:6379"})
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1}) // nobody listens there
 	defer func() { _ = client.Close() }()
 	shared, err := quota.NewShared(quota.SharedConfig{
-		Key:     "openai",
+		Key:     "upstream",
 		Limit:   quota.Limit{Requests: 3000, Tokens: 1_000_000},
 		Store:   redisquota.New(client, ""),
 		Routers: 4,
@@ -152,8 +153,14 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer func() { _ = shared.Close() }()
-	if _, err := shared.Reserve(1200); err != nil {
-		fmt.Println("retry after", fault.RetryAfter(err))
+	for range time.Tick(10 * time.Millisecond) {
+		if shared.Alone() {
+			break
+		}
 	}
+	fmt.Println("alone:", shared.Alone())
+	fmt.Println("lease returned:", shared.Close() == nil)
+	// Output:
+	// alone: true
+	// lease returned: false
 }

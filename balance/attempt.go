@@ -34,7 +34,7 @@ type attempt struct {
 	began  time.Time
 	cost   atomic.Int64 // held; ended once it was given back
 	judged atomic.Bool
-	probe  bool // it tries a member that was ejected
+	claimed
 }
 
 type attemptKey struct{}
@@ -82,6 +82,9 @@ func (a *attempt) release() {
 	if held := a.cost.Swap(ended); held != ended {
 		a.entry.load.Add(-held)
 		a.entry.inflight.Add(-1)
+		if a.reservation != nil {
+			a.reservation.Settle(held)
+		}
 	}
 }
 

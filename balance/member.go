@@ -5,7 +5,9 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
+	"time"
 
+	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/fault"
 )
 
@@ -18,6 +20,10 @@ type Member[T any] struct {
 	Slots  int     // calls that it runs at the same time; 0: not known
 	Tier   int     // a tier is used only while the ones before it have no healthy capacity
 	Aborts bool    // a cancelled call stops costing the upstream anything
+	// Quota is what the upstream allows by the minute; nil: no limit. Each attempt
+	// reserves the call's cost as tokens, and settles with its real cost. A member
+	// whose quota is used up is passed over until it is not.
+	Quota *quota.Bucket
 }
 
 // member is the state behind a name: load, latencies and health. It outlives
@@ -38,6 +44,34 @@ type entry struct {
 	slots  int
 	tier   int
 	aborts bool
+	quota  *quota.Bucket
+}
+
+// ready reports whether the member may be used for a call of a cost, at pool time now.
+func (e *entry) ready(cost int64, now time.Duration) bool {
+	return e.health.ready(now) && (e.quota == nil || e.quota.Wait(cost) == 0)
+}
+
+// claim takes a ready member for a call: its quota, and the trial where it has
+// to prove itself. ok is false if it is not ready any more.
+func (e *entry) claim(cost int64, now time.Duration) (c claimed, ok bool) {
+	if e.quota != nil {
+		r, err := e.quota.Reserve(cost)
+		if err != nil {
+			return c, false
+		}
+		c.reservation = r
+	}
+	if c.probe, ok = e.health.claim(now); !ok && c.reservation != nil {
+		c.reservation.Cancel()
+	}
+	return c, ok
+}
+
+// claimed is what an attempt has taken of a member before it begins.
+type claimed struct {
+	probe       bool // it tries a member that was ejected
+	reservation *quota.Reservation
 }
 
 // set is an immutable list of members with their targets, position by position.
@@ -56,7 +90,7 @@ func newSet[T any](list []Member[T], state func(name string) *member) *set[T] {
 		if weight == 0 {
 			weight = 1
 		}
-		s.entries[i] = entry{member: state(m.Name), weight: weight, slots: m.Slots, tier: m.Tier, aborts: m.Aborts}
+		s.entries[i] = entry{member: state(m.Name), weight: weight, slots: m.Slots, tier: m.Tier, aborts: m.Aborts, quota: m.Quota}
 		s.aborts = s.aborts && m.Aborts
 	}
 	s.tiers = tiersOf(s.entries)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/fault"
 )
 
@@ -70,4 +71,46 @@ func TestUpdate_thatIsWrongChangesNothing(t *testing.T) {
 	if got := p.Members(); len(got) != 1 || got[0].Name != "a" {
 		t.Errorf("members %+v, want a alone", got)
 	}
+}
+
+func TestQuota_membersWithoutAreMPassedOverAndWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limited, err := quota.New(quota.Limit{Requests: 1200, Tokens: 6000}) // 1,000 tokens at once, 100 a second
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newScript(t, Config{}, "a", "b")
+		members := s.Members()
+		members[0].Quota = limited
+		if err := s.Update(members); err != nil {
+			t.Fatal(err)
+		}
+		real := func(ctx context.Context, name string) (string, error) { // costs 100 less than estimated
+			Settle(ctx, 400)
+			return name, nil
+		}
+		for i, want := range []string{"a", "a", "b"} {
+			if got, err := Do(t.Context(), s.Pool, Call{Cost: 500}, real); got != want || err != nil {
+				t.Errorf("call %d: %q, %v; want %s", i, got, err, want)
+			}
+		}
+		if left := limited.Left(); left.Tokens != 200 {
+			t.Errorf("%v tokens left, want 200 after two calls of 400", left.Tokens)
+		}
+		if err := s.Update(members[:1]); err != nil {
+			t.Fatal(err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err = Do(short, s.Pool, Call{Cost: 500}, real)
+		if wait := fault.RetryAfter(err); !errors.Is(err, fault.Overloaded) || wait != 3*time.Second || time.Since(start) != 0 {
+			t.Errorf("%v, retry after %v, said after %v; want at once that there is quota in 3s", err, wait, time.Since(start))
+		}
+		if got, err := Do(t.Context(), s.Pool, Call{Cost: 500}, real); got != "a" || err != nil || time.Since(start) != 3*time.Second {
+			t.Errorf("%q, %v after %v; want a after 3s", got, err, time.Since(start))
+		}
+		_ = s.Close()
+		idle(t, s.Pool)
+	})
 }

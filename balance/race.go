@@ -48,7 +48,7 @@ type race struct {
 	lateBy  atomic.Int64  // ns, that it fired late: this process stood still
 	hedges  int
 	running int
-	probing bool // the member picked last has to prove itself
+	claimed claimed // of the member that was picked last
 	all     []*attempt
 	errs    []error
 
@@ -108,8 +108,8 @@ func (r *race) pick(why Reason) int {
 		if at < 0 || at >= v.Len() {
 			return -1
 		}
-		if probe, ok := v.entries[at].health.claim(v.now); ok {
-			r.probing = probe
+		if c, ok := v.entries[at].claim(r.call.Cost, v.now); ok {
+			r.claimed = c
 			v.tried = append(v.tried, at)
 			return at
 		}
@@ -138,7 +138,7 @@ func (r *race) launch(at int, why Reason) *attempt {
 	if len(r.all) > 0 {
 		a = new(attempt)
 	}
-	a.race, a.at, a.entry, a.reason, a.probe = r, at, &r.view.entries[at], why, r.probing
+	a.race, a.at, a.entry, a.reason, a.claimed = r, at, &r.view.entries[at], why, r.claimed
 	a.start, a.began = r.view.now, r.core.born.Add(r.view.now)
 	a.Context, a.cancel = context.WithCancelCause(r.ctx)
 	a.take(r.call.Cost)
@@ -210,7 +210,7 @@ func (r *race) wait() error {
 	if len(r.errs) > 0 || r.view.Len() == 0 {
 		return r.failure()
 	}
-	wait := r.core.untilReady(r.view.entries)
+	wait := r.core.untilReady(r.view.entries, r.call.Cost)
 	if deadline, ok := r.ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return r.core.nobody(r.view.entries, wait)
 	}

@@ -12,17 +12,21 @@ import (
 // another call's attempt, whose end it cannot know.
 const poll = 10 * time.Millisecond
 
-// untilReady is how long it takes at least until a member may be picked.
-func (c *core) untilReady(entries []entry) time.Duration {
+// untilReady is how long it takes at least until a member may be picked for a
+// call of a cost.
+func (c *core) untilReady(entries []entry, cost int64) time.Duration {
 	now := c.now()
 	wait := time.Duration(math.MaxInt64)
 	for i := range entries {
-		h := &entries[i].health
-		if h.state.Load() == trying {
-			wait = min(wait, max(poll, h.returns()-now))
-		} else {
-			wait = min(wait, max(minDelay, h.returns()-now))
+		e := &entries[i]
+		least := minDelay
+		if e.health.state.Load() == trying {
+			least = poll
 		}
+		if e.quota != nil {
+			least = max(least, e.quota.Wait(cost))
+		}
+		wait = min(wait, max(least, e.health.returns()-now))
 	}
 	return wait
 }
@@ -33,10 +37,10 @@ func (c *core) nobody(entries []entry, wait time.Duration) error {
 		return fault.New(fault.Unavailable, "pool %q has no members", c.name)
 	}
 	err := &fault.Error{Class: fault.Unavailable, RetryAfter: wait}
-	err.Message = fmt.Sprintf("pool %q: no member is healthy, the first may return in %v", c.name, wait.Round(time.Millisecond))
+	err.Message = fmt.Sprintf("pool %q: no member is healthy and within its quota, the first may be in %v", c.name, wait.Round(time.Millisecond))
 	now := c.now()
 	for i := range entries {
-		if int64(now) < entries[i].health.throttled.Load() {
+		if entries[i].quota != nil || int64(now) < entries[i].health.throttled.Load() {
 			err.Class = fault.Overloaded
 		}
 	}

@@ -48,7 +48,7 @@ func (v *View) Len() int { return len(v.entries) }
 // Open reports whether position i may be picked.
 func (v *View) Open(i int) bool {
 	e := &v.entries[i]
-	return e.tier == v.tier && e.health.ready(v.now) && !slices.Contains(v.tried, i)
+	return e.tier == v.tier && !slices.Contains(v.tried, i) && e.ready(v.cost, v.now)
 }
 
 // Turn counts the picks of the pool.

@@ -156,7 +156,7 @@ func (b *Bucket) Reserve(tokens int64) (*Reservation, error) {
 	defer b.mu.Unlock()
 	b.refill()
 	n := float64(max(tokens, 0))
-	if wait := max(b.requests.wait(1), b.tokens.wait(n)); wait > 0 {
+	if wait := b.wait(n); wait > 0 {
 		b.refused = true
 		return nil, fault.Busy(wait, "the quota allows another call of %d tokens in %v", tokens, wait.Round(time.Millisecond))
 	}
@@ -165,6 +165,19 @@ func (b *Bucket) Reserve(tokens int64) (*Reservation, error) {
 	b.used.Requests++
 	b.used.Tokens += n
 	return &Reservation{bucket: b, tokens: n}, nil
+}
+
+// Wait is how long it takes until a call of an estimate of tokens would be
+// granted; 0: it would be now.
+func (b *Bucket) Wait(tokens int64) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refill()
+	return b.wait(float64(max(tokens, 0)))
+}
+
+func (b *Bucket) wait(tokens float64) time.Duration {
+	return max(b.requests.wait(1), b.tokens.wait(tokens))
 }
 
 // Settle replaces the estimate by the tokens that the call has used. Only the

@@ -33,6 +33,7 @@ type System struct {
 
 	store    search.Store // of a bare replica, or of a router that is a shard
 	backups  map[string]httpapi.Backuper
+	stores   Stores // settings of the embedded ones
 	shutdown time.Duration
 	closers  []func() error // in the order of opening
 }
@@ -45,7 +46,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		return nil, err
 	}
 	r := c.Resolved()
-	s := &System{Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}}
+	s := &System{Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -108,7 +109,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	s.Router, err = router.New(router.Config{ //nolint:contextcheck // it bounds its own first questions to the replicas
 		Shards: shards, MapPath: c.Map, Embedders: embedders, Generator: generator, Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
-		ExtraAttempts: c.Limits.ExtraAttempts, MaxInflight: c.Limits.Searches, Log: o.Log,
+		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), MaxInflight: c.Limits.Searches, Log: o.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("build the router: %w", err)
@@ -155,7 +156,7 @@ func (s *System) openReplica(name string, r Replica) (search.Store, error) {
 }
 
 func (s *System) openLocal(name, path string) (search.Store, error) {
-	store, err := local.Open(local.Config{Path: path})
+	store, err := local.Open(local.Config{Path: path, Index: s.stores.Index, MemoryLimit: int64(s.stores.Memory)})
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,11 @@ type Config struct {
 	// router can use this one as a single shard.
 	AsShard bool `yaml:"as_shard,omitempty"`
 
+	// CursorKey signs the cursors of pages, so that routers with the same key read
+	// each other's. Default: drawn at the start.
+	CursorKey Secret `yaml:"cursor_key,omitempty"`
+
+	Stores   Stores   `yaml:"local,omitempty"`
 	Embed    Embed    `yaml:"embed,omitempty"`
 	LLM      LLM      `yaml:"llm,omitempty"`
 	Timeouts Timeouts `yaml:"timeouts,omitempty"`
@@ -68,6 +73,16 @@ type Replica struct {
 	Key Secret `yaml:"key,omitempty"`
 	// Path is the folder of a local store, instead of a URL.
 	Path string `yaml:"path,omitempty"`
+}
+
+// Stores tunes the embedded stores of this server, each of them alike.
+type Stores struct {
+	// Index names metadata fields, as dotted paths, on which filters are to be
+	// fast. Default: none, and a filter reads the documents in question.
+	Index []string `yaml:"index,omitempty"`
+	// Memory is what the vectors and ids of one store may take. Default: what the
+	// machine has free when the store is opened.
+	Memory Size `yaml:"memory,omitempty"`
 }
 
 // Embed lists the upstreams that turn texts into vectors. Those of one space

@@ -92,16 +92,17 @@ func (a *attempt) release() {
 // lease back and reports whether it has won. A winner that stays open keeps its
 // lease, and is judged when it ends.
 func (a *attempt) land(err error, open bool) (won bool) {
-	took := a.race.core.now() - a.start
+	end := ending{err: err, at: a.race.core.now()}
+	took := end.at - a.start
+	end.ran = took - a.race.late()
 	won = err == nil && a.race.decide()
-	late := a.race.late()
-	a.observe(took-late, err)
+	a.observe(end)
 	switch {
 	case won && open && a.probe: // it is back, however long the answer stays open
 		a.probe = false
-		a.race.core.readmit(a.entry.member, a.start+took)
+		a.race.core.readmit(a.entry.member, end.at)
 	case !won || !open:
-		a.judge(err, took-late)
+		a.judge(end)
 		a.giveBack(err)
 	}
 	if a.race.traces != nil {
@@ -112,6 +113,13 @@ func (a *attempt) land(err error, open bool) (won bool) {
 	return won
 }
 
+// ending is how an attempt ended.
+type ending struct {
+	err error
+	at  time.Duration // pool time
+	ran time.Duration // without the time for which this process stood still
+}
+
 // lostFactor times the time that a cancelled attempt had run enters its member's
 // latencies: it would have taken longer, and forgetting it would make a slow
 // member look idle and fast (algorithms of the design, simulated).
@@ -119,23 +127,22 @@ const lostFactor = 3
 
 // observe enters what the attempt says about its member's speed and, if it was
 // the call's first, about the lane's. Errors say nothing: failures look fast.
-func (a *attempt) observe(took time.Duration, err error) {
+func (a *attempt) observe(e ending) {
 	r := a.race
-	now := r.core.now()
-	cut := a.cutOff(err)
+	cut := a.cutOff(e.err)
 	if cut && errors.Is(context.Cause(a), context.Canceled) && !errors.Is(context.Cause(a), errLost) {
 		return // the caller has left early: that says nothing
 	}
-	if err != nil && !cut {
+	if e.err != nil && !cut {
 		return
 	}
 	if a.reason == First {
-		r.class.observe(r.core.stripe, took)
+		r.class.observe(r.core.stripe, e.ran)
 	}
 	if !cut {
-		a.entry.latency.observe(r.class.id, took, now)
-	} else if least := lostFactor * took; least >= a.entry.latency.typical(r.class) {
-		a.entry.latency.observe(r.class.id, least, now)
+		a.entry.latency.observe(r.class.id, e.ran, e.at)
+	} else if least := lostFactor * e.ran; least >= a.entry.latency.typical(r.class) {
+		a.entry.latency.observe(r.class.id, least, e.at)
 	}
 }
 

@@ -50,7 +50,7 @@ func (w *Won[R]) Done(cost int64, err error) {
 	if cost > 0 {
 		w.attempt.settle(cost)
 	}
-	w.attempt.judge(err, 0)
+	w.attempt.judge(ending{err: err, at: w.attempt.race.core.now()})
 }
 
 // Close closes the answer, ends its context and gives the lease back. Further
@@ -58,14 +58,15 @@ func (w *Won[R]) Done(cost int64, err error) {
 func (w *Won[R]) Close() error {
 	w.once.Do(func() {
 		w.err = w.Value.Close()
-		w.attempt.judge(nil, 0)
+		w.attempt.judge(ending{at: w.attempt.race.core.now()})
 		w.attempt.cancel(errEnded)
 		w.attempt.release()
 	})
 	return w.err
 }
 
-// landing is what an attempt came back with.
+// landing is what an attempt came back with, or, without an attempt, the word
+// that the call is slow.
 type landing[R any] struct {
 	attempt *attempt
 	value   R
@@ -85,7 +86,8 @@ func run[T, R any](ctx context.Context, p *Pool[T], c Call, t task[T, R]) (winne
 	set := p.set.Load()
 	r := p.core.begin(ctx, c, &set.members)
 	defer func() { r.end(winner, err) }()
-	results := make(chan landing[R], len(set.entries)) // room for every loser
+	results := make(chan landing[R], len(set.entries)+1) // room for every loser and for the hedge timer
+	r.ring = func() { results <- landing[R]{} }
 	launch := func(why Reason) {                       //nolint:contextcheck // an attempt is its own context
 		if a := r.next(why); a != nil {
 			go fly(a, set.targets[a.at].Target, t, results)
@@ -104,13 +106,15 @@ func run[T, R any](ctx context.Context, p *Pool[T], c Call, t task[T, R]) (winne
 			}
 			l := won(results)
 			return t.keep(l), l.value, nil
-		case <-r.hedgeDue():
-			if r.hedge(p.core.now()) {
-				launch(Hedge)
-			}
 		case l := <-results:
 			if l.won {
 				return t.keep(l), l.value, nil
+			}
+			if l.attempt == nil {
+				if r.hedge(p.core.now()) {
+					launch(Hedge)
+				}
+				continue
 			}
 			if l.err == nil || ctx.Err() != nil {
 				continue // it came second, and the winner is on its way; or the time is up

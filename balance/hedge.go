@@ -20,16 +20,7 @@ func (r *race) arm() {
 	}
 	r.delay = max(r.delay, minDelay)
 	r.due = r.view.now + r.delay
-	r.timer = time.NewTimer(r.delay)
-}
-
-// hedgeDue returns the channel that tells when the call is slow; nil, which
-// never does, without hedging.
-func (r *race) hedgeDue() <-chan time.Time {
-	if r.timer == nil {
-		return nil
-	}
-	return r.timer.C
+	r.timer = time.AfterFunc(r.delay, r.ring)
 }
 
 // hedge reports whether the call, whose timer has fired at pool time now, gets

@@ -123,6 +123,7 @@ func TestHedge_thisProcesssOwnStallHedgesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t, Config{}, "a", "b")
 		r := s.core.begin(t.Context(), Call{}, &s.set.Load().members)
+		r.ring = func() {}
 		a := r.next(First)
 		if r.hedge(r.due + stall) {
 			t.Error("a timer that fired late hedged at once")

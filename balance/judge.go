@@ -57,15 +57,15 @@ func ownDefect(err error) bool {
 
 // judge enters the attempt's outcome into its member's health. Only the first
 // call has an effect.
-func (a *attempt) judge(err error, took time.Duration) {
+func (a *attempt) judge(e ending) {
 	if !a.judged.CompareAndSwap(false, true) {
 		return
 	}
-	o := a.verdict(err, took)
+	o := a.verdict(e.err, e.ran)
 	a.race.core.enter(a.entry.member, o, judgement{
-		now:     a.race.core.now(),
+		now:     e.at,
 		latency: a.entry.latency.typical(a.race.class),
-		wait:    min(fault.RetryAfter(err), maxThrottle),
+		wait:    min(fault.RetryAfter(e.err), maxThrottle),
 		probe:   a.probe,
 	})
 }

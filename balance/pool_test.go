@@ -85,12 +85,12 @@ func TestQuota_membersWithoutAreMPassedOverAndWaitedFor(t *testing.T) {
 		if err := s.Update(members); err != nil {
 			t.Fatal(err)
 		}
-		real := func(ctx context.Context, name string) (string, error) { // costs 100 less than estimated
+		settled := func(ctx context.Context, name string) (string, error) { // costs 100 less than estimated
 			Settle(ctx, 400)
 			return name, nil
 		}
 		for i, want := range []string{"a", "a", "b"} {
-			if got, err := Do(t.Context(), s.Pool, Call{Cost: 500}, real); got != want || err != nil {
+			if got, err := Do(t.Context(), s.Pool, Call{Cost: 500}, settled); got != want || err != nil {
 				t.Errorf("call %d: %q, %v; want %s", i, got, err, want)
 			}
 		}
@@ -103,11 +103,11 @@ func TestQuota_membersWithoutAreMPassedOverAndWaitedFor(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
-		_, err = Do(short, s.Pool, Call{Cost: 500}, real)
+		_, err = Do(short, s.Pool, Call{Cost: 500}, settled)
 		if wait := fault.RetryAfter(err); !errors.Is(err, fault.Overloaded) || wait != 3*time.Second || time.Since(start) != 0 {
 			t.Errorf("%v, retry after %v, said after %v; want at once that there is quota in 3s", err, wait, time.Since(start))
 		}
-		if got, err := Do(t.Context(), s.Pool, Call{Cost: 500}, real); got != "a" || err != nil || time.Since(start) != 3*time.Second {
+		if got, err := Do(t.Context(), s.Pool, Call{Cost: 500}, settled); got != "a" || err != nil || time.Since(start) != 3*time.Second {
 			t.Errorf("%q, %v after %v; want a after 3s", got, err, time.Since(start))
 		}
 		_ = s.Close()

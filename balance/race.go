@@ -42,7 +42,8 @@ type race struct {
 	allowance *atomic.Int64
 	decided   atomic.Bool // an attempt has won, or the caller has left
 
-	timer   *time.Timer // nil: no hedging
+	timer   *time.Timer // rings when the call is slow; nil: no hedging
+	ring    func()
 	delay   time.Duration
 	due     time.Duration // pool time at which the timer should fire
 	lateBy  atomic.Int64  // ns, that it fired late: this process stood still

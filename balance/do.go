@@ -88,7 +88,7 @@ func run[T, R any](ctx context.Context, p *Pool[T], c Call, t task[T, R]) (winne
 	defer func() { r.end(winner, err) }()
 	results := make(chan landing[R], len(set.entries)+1) // room for every loser and for the hedge timer
 	r.ring = func() { results <- landing[R]{} }
-	launch := func(why Reason) {                       //nolint:contextcheck // an attempt is its own context
+	launch := func(why Reason) { //nolint:contextcheck // an attempt is its own context
 		if a := r.next(why); a != nil {
 			go fly(a, set.targets[a.at].Target, t, results)
 		}

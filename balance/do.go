@@ -116,7 +116,7 @@ func run[T, R any](ctx context.Context, p *Pool[T], c Call, t task[T, R]) (winne
 				}
 				continue
 			}
-			if l.err == nil || ctx.Err() != nil {
+			if l.err == nil || over(ctx) {
 				continue // it came second, and the winner is on its way; or the time is up
 			}
 			if !r.failed(l.attempt, l.err) {

@@ -146,6 +146,31 @@ func TestHealth_badQueriesAndPanicsEjectNobody(t *testing.T) {
 	})
 }
 
+func TestHealth_theCallersDeadlineIsNobodysFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t, Config{}, "a", "b")
+		for range 50 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			_, err := Do(ctx, s.Pool, Call{NoHedge: true}, func(context.Context, string) (int, error) {
+				s.mu.Lock()
+				s.asked["any"]++
+				s.mu.Unlock()
+				time.Sleep(10 * time.Millisecond) // the upstream's own timer, for the same deadline
+				return 0, errors.New("i/o timeout")
+			})
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v, want the deadline's", err)
+			}
+			cancel()
+			synctest.Wait()
+		}
+		if m := s.Snapshot().Members[0]; m.Bad != 0 || m.State != Healthy || s.asks("any") != 50 {
+			t.Errorf("%+v after %d attempts, want no failure and no failover", m, s.asks("any"))
+		}
+		_ = s.Close()
+	})
+}
+
 func TestHealth_keepsTheLastMemberInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t, Config{FailoverShare: 1}, "a", "b", "c")

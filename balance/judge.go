@@ -25,7 +25,17 @@ const (
 const slowFactor = 3
 
 // cutOff reports whether the attempt was cancelled rather than answered.
-func (a *attempt) cutOff(err error) bool { return err != nil && a.Err() != nil }
+func (a *attempt) cutOff(err error) bool { return err != nil && over(a) }
+
+// over reports whether ctx has ended, or should have: an upstream's own timer for
+// the same deadline may be a little ahead.
+func over(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return true
+	}
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
+}
 
 // verdict sorts the end of an attempt into an outcome.
 func (a *attempt) verdict(err error, took time.Duration) outcome {

@@ -255,3 +255,33 @@ func TestTrace_seesEveryAttempt(t *testing.T) {
 		_ = p.Close()
 	})
 }
+
+func TestDo_twoAnswersAtTheSameInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{HedgeShare: 1, Lane: lane(t, LaneConfig{HedgeShare: 1})},
+			server{name: "a", after: defaultHedgeDelay + 5*time.Millisecond}, server{name: "b", after: 5 * time.Millisecond})
+		for range 150 { // below the 200 that change the delay
+			if got, err := Do(t.Context(), p, Call{}, ask); err != nil {
+				t.Fatalf("got %q, %v; want the answer of either", got, err)
+			}
+		}
+		_ = p.Close()
+		idle(t, p)
+	})
+}
+
+func TestDo_asksThePreferredMemberFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{}, server{name: "a"}, server{name: "b"})
+		for prefer, want := range map[string]string{"": "a", "b": "b", "gone": "a"} {
+			if got, err := Do(t.Context(), p, Call{Prefer: prefer}, ask); got != want || err != nil {
+				t.Errorf("prefer %q: got %q, %v; want %s", prefer, got, err, want)
+			}
+		}
+		p.core.eject(p.set.Load().entries[1].member, judgement{})
+		if got, err := Do(t.Context(), p, Call{Prefer: "b"}, ask); got != "a" || err != nil {
+			t.Errorf("got %q, %v; want a while b is ejected", got, err)
+		}
+		_ = p.Close()
+	})
+}

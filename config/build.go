@@ -14,6 +14,7 @@ import (
 	"github.com/lanewise/lanewise/adapters/local"
 	"github.com/lanewise/lanewise/adapters/remote"
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/balance/admit"
 	"github.com/lanewise/lanewise/httpapi"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
@@ -109,7 +110,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	s.Router, err = router.New(router.Config{ //nolint:contextcheck // it bounds its own first questions to the replicas
 		Shards: shards, MapPath: c.Map, Embedders: embedders, Generator: generator, Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
-		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), MaxInflight: c.Limits.Searches, Log: o.Log,
+		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Log: o.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("build the router: %w", err)

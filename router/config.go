@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/balance/admit"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/llm"
@@ -42,7 +43,10 @@ type Config struct {
 	AnswerTimeout time.Duration // of a whole answer; 0: 60 s
 	WriteTimeout  time.Duration // of a write, its embedding included; 0: 10 s
 	ExtraAttempts int           // hedges and failovers that one request may cost over all lanes; 0: 8, negative: none
-	MaxInflight   int           // searches at work at one time, beyond which more are shed; 0: 1,024
+
+	// Admission bounds the searches at work and those that wait. Most: 0 means
+	// 1,024 here, and Target a quarter of SearchTimeout.
+	Admission admit.Config
 
 	// CursorKey signs the cursors of pages. Routers with the same key read each
 	// other's; without one a key is drawn, and cursors end with the process.
@@ -75,7 +79,6 @@ func (c Config) withDefaults() Config {
 	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, time.Minute)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
 	c.ExtraAttempts = cmp.Or(c.ExtraAttempts, 8)
-	c.MaxInflight = cmp.Or(c.MaxInflight, 1024)
 	c.Lane.Name = cmp.Or(c.Lane.Name, "shards")
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

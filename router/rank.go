@@ -9,7 +9,7 @@ import (
 )
 
 // retrieve is Retrieve without the bookkeeping.
-func (r *Router) retrieve(ctx context.Context, q Request, rec *recorder) (Response, error) {
+func (r *Router) retrieve(ctx context.Context, q Request, rec *recorder) (res Response, err error) {
 	p, err := r.plan(q) // defaults, limits, validation
 	if err != nil {
 		return Response{}, err
@@ -17,11 +17,11 @@ func (r *Router) retrieve(ctx context.Context, q Request, rec *recorder) (Respon
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 
-	release, err := r.admit()
+	pass, err := r.admit(ctx, p)
 	if err != nil {
 		return Response{}, err
 	}
-	defer release()
+	defer func() { pass.Leave(err) }()
 
 	if p.page != nil {
 		return r.turn(ctx, p)
@@ -29,7 +29,7 @@ func (r *Router) retrieve(ctx context.Context, q Request, rec *recorder) (Respon
 	if err := r.vectorize(ctx, p, rec); err != nil {
 		return Response{}, err
 	}
-	res, err := r.rank(ctx, p) // route, scatter, gather, fuse: one snapshot for the whole query
+	res, err = r.rank(ctx, p) // route, scatter, gather, fuse: one snapshot for the whole query
 	rec.stage("search")
 	return res, p.tolerate(res.Report, err)
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/balance/admit"
 	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/shardmap"
@@ -32,7 +33,7 @@ type Router struct {
 	change   sync.Mutex     // held while the topology is replaced
 	file     *shardmap.File // nil: the map lives in memory
 	clock    clock
-	gate     gate
+	gate     *admit.Gate
 	counts   counts
 	quota    merge.Quota
 	payloads payloads
@@ -65,7 +66,11 @@ func New(c Config) (*Router, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	r := &Router{cfg: c, gate: newGate(c.MaxInflight), cursors: newCursors(c.CursorKey)}
+	gate, err := newGate(c)
+	if err != nil {
+		return nil, fmt.Errorf("admission: %w", err)
+	}
+	r := &Router{cfg: c, gate: gate, cursors: newCursors(c.CursorKey)}
 	m, err := r.openMap()
 	if err != nil {
 		return nil, err

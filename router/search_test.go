@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/balance/admit"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
@@ -257,13 +258,23 @@ func TestSearch_treatsAPartialReplicaAsDown(t *testing.T) {
 
 func TestRetrieve_shedsWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRouter(t, router.Config{MaxInflight: 1}, []search.Store{after(time.Second)})
+		asked := 0
+		busy := after(time.Second)
+		counted := &fake{search: func(ctx context.Context, q search.Query) (search.Result, error) {
+			asked++
+			return busy.Search(ctx, q)
+		}}
+		r := newRouter(t, router.Config{Admission: admit.Config{Most: 1}}, []search.Store{counted})
 		done := make(chan error)
 		go func() { _, err := r.Retrieve(t.Context(), byVector); done <- err }()
 		synctest.Wait()
+		start := time.Now()
 		_, err := r.Retrieve(t.Context(), byVector)
-		if fault.Of(err) != fault.Overloaded || fault.RetryAfter(err) == 0 {
-			t.Errorf("err %v", err)
+		if fault.Of(err) != fault.Overloaded || fault.RetryAfter(err) == 0 || time.Since(start) >= time.Second {
+			t.Errorf("err %v after %v", err, time.Since(start))
+		}
+		if asked != 1 {
+			t.Errorf("the shard was asked %d times: what is shed must cost nothing", asked)
 		}
 		if err := <-done; err != nil {
 			t.Errorf("the first search: %v", err)

@@ -26,7 +26,8 @@ func (p Policy) lane() balance.LaneConfig {
 type routed struct{ *router.Router }
 
 func (p *plaza) openRouter() (searcher, error) {
-	c := router.Config{SearchTimeout: p.model.Deadline, MaxInflight: 1 << 20, Lane: p.model.Policy.lane(), Picker: p.model.Policy.Picker}
+	everybody := admit.Config{Least: 1 << 20, Start: 1 << 20, Most: 1 << 20} // goal G8 has a gate of its own
+	c := router.Config{SearchTimeout: p.model.Deadline, Lane: p.model.Policy.lane(), Picker: p.model.Policy.Picker, Admission: everybody}
 	for i, servers := range p.servers {
 		shard := router.Shard{Name: fmt.Sprintf("s%d", i)}
 		for j := range servers {

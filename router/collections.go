@@ -37,6 +37,9 @@ func (r *Router) CreateCollection(ctx context.Context, c search.Collection) (sea
 	if err != nil {
 		return c, err
 	}
+	if m := r.topo.Load().move; m != nil {
+		return c, m.refuse("no collection can be created")
+	}
 	next, err := r.topo.Load().m.WithCollection(c) // the map's own checks, before any store is touched
 	if err != nil {
 		return c, err
@@ -120,6 +123,9 @@ func (r *Router) writeTo(ctx context.Context, s *shard, b search.Batch) error {
 func (r *Router) DropCollection(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
 	defer cancel()
+	if m := r.topo.Load().move; m != nil {
+		return m.refuse("no collection can be dropped")
+	}
 	c, err := r.Collection(name)
 	if err != nil {
 		return err
@@ -130,8 +136,9 @@ func (r *Router) DropCollection(ctx context.Context, name string) error {
 	if err := r.everywhere(ctx, search.Batch{Collection: name, Drop: true}); err != nil {
 		return err
 	}
-	r.counts.forget(name)
-	for _, s := range r.topo.Load().shards {
+	t := r.topo.Load()
+	t.counts.forget(name)
+	for _, s := range t.shards {
 		s.acked.forget(name)
 	}
 	return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithoutCollection(name) })
@@ -165,7 +172,7 @@ func (r *Router) Write(ctx context.Context, b search.Batch) (search.Written, err
 			return search.Written{}, err
 		}
 	}
-	written, err := r.writeAll(ctx, t, c, b)
+	written, err := r.writeAll(ctx, c, b)
 	written.Applied = len(b.Upserts) + len(b.Deletes)
 	return written, err
 }

@@ -25,12 +25,13 @@ type counts struct {
 	ctx     context.Context //nolint:containedctx // bounds the refreshes, which outlive the queries that start them
 }
 
-func (c *counts) init(shards []shardmap.Shard) {
-	c.known, c.asked = map[string][]float64{}, map[string]time.Time{}
+func newCounts(shards []shardmap.Shard) *counts {
+	c := &counts{known: map[string][]float64{}, asked: map[string]time.Time{}}
 	for _, s := range shards {
 		c.weights = append(c.weights, cmp.Or(s.Weight, 1))
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
+	return c
 }
 
 // wait ends the refreshes.
@@ -69,7 +70,7 @@ func (c *counts) forget(name string) {
 
 // documents returns how many documents each of some shards holds, as far as known.
 func (r *Router) documents(t *topology, c search.Collection, shards []int) []float64 {
-	all := r.counts.of(c.Name, func(ctx context.Context) []float64 { return r.countShards(ctx, t, c.Name) })
+	all := t.counts.of(c.Name, func(ctx context.Context) []float64 { return r.countShards(ctx, t, c.Name) })
 	docs := make([]float64, len(shards))
 	sum := 0.0
 	for at, shard := range shards {
@@ -106,9 +107,9 @@ func (r *Router) cover(g *gathering) {
 func (r *Router) countShards(ctx context.Context, t *topology, name string) []float64 {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.SearchTimeout)
 	defer cancel()
-	r.counts.mu.Lock()
-	before := r.counts.known[name]
-	r.counts.mu.Unlock()
+	t.counts.mu.Lock()
+	before := t.counts.known[name]
+	t.counts.mu.Unlock()
 	docs := make([]float64, len(t.shards))
 	var silent []int
 	var sum, heard float64
@@ -118,7 +119,7 @@ func (r *Router) countShards(ctx context.Context, t *topology, name string) []fl
 		case err == nil:
 			docs[i] = float64(stats.Points)
 			sum += docs[i]
-			heard += r.counts.weights[i]
+			heard += t.counts.weights[i]
 		case before != nil:
 			docs[i] = before[i]
 		default:
@@ -126,7 +127,7 @@ func (r *Router) countShards(ctx context.Context, t *topology, name string) []fl
 		}
 	}
 	for _, i := range silent {
-		docs[i] = r.counts.weights[i]
+		docs[i] = t.counts.weights[i]
 		if heard > 0 {
 			docs[i] *= sum / heard
 		}

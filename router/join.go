@@ -11,9 +11,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
-	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/sealed"
-	"github.com/lanewise/lanewise/search"
 )
 
 // A replica that joins, or lost data, must not answer: an empty one would
@@ -73,6 +71,15 @@ func (y *registry) of(shard, replica string) *ReplicaState {
 		y.states[name] = &ReplicaState{Shard: shard, Replica: replica, Reads: true, Since: time.Now()}
 	}
 	return y.states[name]
+}
+
+// reset forgets what was known of the replicas of a shard of that name.
+func (y *registry) reset(s Shard) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for _, replica := range s.Replicas {
+		delete(y.states, s.Name+"/"+replica.Name)
+	}
 }
 
 // hurry asks for a comparison soon.
@@ -203,6 +210,11 @@ func (r *Router) compareShard(ctx context.Context, t *topology, s *shard) error 
 		}
 		found = confirmed(found, judge(t.m.Collections(), told, s.acked.of), told)
 	}
+	for i := range found {
+		if found[i].loose && r.underWay.Load() {
+			told[i].err = errMoving
+		}
+	}
 	if err := r.conclude(s, told, found); err != nil {
 		return err
 	}
@@ -234,42 +246,6 @@ func confirmed(first, second []finding, told []holdings) []finding {
 }
 
 var errMoving = errors.New("its content is changing")
-
-// rollCall asks the replicas of a shard what they hold while no write of this router
-// is under way. It reports false where that moment does not come.
-func (r *Router) rollCall(ctx context.Context, s *shard) ([]holdings, bool) {
-	for range 3 {
-		before, quiet := s.writes.quiet()
-		if !quiet {
-			continue
-		}
-		told := r.askHoldings(ctx, s)
-		if after, quiet := s.writes.quiet(); quiet && after == before {
-			return told, true
-		}
-	}
-	patient, cancel := context.WithTimeout(ctx, comparePatient)
-	defer cancel()
-	open, err := s.writes.pause(patient)
-	if err != nil {
-		return nil, false
-	}
-	defer open()
-	return r.askHoldings(ctx, s), true
-}
-
-func (r *Router) askHoldings(ctx context.Context, s *shard) []holdings {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.SearchTimeout)
-	defer cancel()
-	return scatter(len(s.replicas), func(i int) holdings {
-		all, err := guarded(func() ([]search.Stats, error) { return s.replicas[i].Store.Stats(ctx, "") })
-		h := holdings{err: err, collections: make(map[string]search.Stats, len(all))}
-		for _, st := range all {
-			h.collections[st.Collection.Name] = st
-		}
-		return h
-	})
-}
 
 // conclude adapts the states of a shard's replicas to what was found.
 func (r *Router) conclude(s *shard, told []holdings, found []finding) error {
@@ -368,50 +344,4 @@ func (r *Router) admitReadersLocked(s *shard) error {
 		}
 	}
 	return s.pool.Update(members) //nolint:wrapcheck // the members were valid when the pool was made
-}
-
-// supply creates the collections that a replica lacks, empty, so that it can
-// take writes. It is not read before it is in step.
-func (r *Router) supply(ctx context.Context, t *topology, s *shard, found []finding) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
-	defer cancel()
-	for i, f := range found {
-		for _, c := range f.lacks {
-			_, err := guarded(func() (search.Written, error) {
-				return s.replicas[i].Store.Write(ctx, search.Batch{Collection: c.Name, Epoch: r.writeEpoch(t), Create: &c})
-			})
-			if err != nil && !errors.Is(err, fault.Conflict) {
-				r.cfg.Log.WarnContext(ctx, "collection not created on a replica that lacks it", "shard", s.name, "replica", s.replicas[i].Name, "collection", c.Name, "err", err)
-			}
-		}
-	}
-}
-
-// ledger knows the newest version of each collection that every replica of a shard has
-// confirmed to this router.
-type ledger struct {
-	mu     sync.Mutex
-	newest map[string]search.Version
-}
-
-func (l *ledger) of(collection string) search.Version {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.newest[collection]
-}
-
-func (l *ledger) add(collection string, v search.Version) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.newest == nil {
-		l.newest = map[string]search.Version{}
-	}
-	l.newest[collection] = max(l.newest[collection], v)
-}
-
-// forget is for a collection that is dropped: another one may get its name.
-func (l *ledger) forget(collection string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.newest, collection)
 }

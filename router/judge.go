@@ -26,6 +26,7 @@ func (h holdings) points() (n int) {
 type finding struct {
 	fault string // why it may not answer; empty: it is in step
 	lacks []search.Collection
+	loose bool // the fault is a difference that a move makes, too
 }
 
 // judge compares the replicas of a shard, collection by collection: those that differ from
@@ -54,6 +55,7 @@ func judge(collections []search.Collection, told []holdings, acked func(collecti
 			}
 			if why != "" && found[i].fault == "" {
 				found[i].fault = fmt.Sprintf("collection %s: %s", c.Name, why)
+				found[i].loose = held && !lost(have, acked(c.Name)) && have.Newest > 0
 			}
 		}
 	}

@@ -39,6 +39,11 @@ func readAll[R any](t *topology, shards []int, f func(i int, s *shard) (R, error
 // Get fetches points by key from the shards that own them. Points that are not
 // there are left out; the others come in the order of the keys.
 func (r *Router) Get(ctx context.Context, collection string, keys []search.Key, f search.Fields) ([]search.Point, error) {
+	crowd, err := r.reads.enter(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.reads.leave(crowd)
 	t := r.topo.Load()
 	c, ok := t.m.Collection(collection)
 	if !ok {
@@ -94,6 +99,11 @@ func inOrder(keys []search.Key, found [][]search.Point) []search.Point {
 
 // Scroll walks through a collection in key order, over all shards that hold it.
 func (r *Router) Scroll(ctx context.Context, s search.Scan) (search.Page, error) {
+	crowd, err := r.reads.enter(ctx, 1)
+	if err != nil {
+		return search.Page{}, err
+	}
+	defer r.reads.leave(crowd)
 	t := r.topo.Load()
 	c, ok := t.m.Collection(s.Collection)
 	switch {
@@ -109,6 +119,13 @@ func (r *Router) Scroll(ctx context.Context, s search.Scan) (search.Page, error)
 		return search.Page{}, err
 	}
 	s.Collection = c.Name
+	return r.scrollOn(ctx, t, c, s, shards)
+}
+
+// scrollOn reads one page of a collection from some shards.
+func (r *Router) scrollOn(ctx context.Context, t *topology, c search.Collection, s search.Scan, shards []int) (search.Page, error) {
+	bare := t.mixed && c.Placement.By == search.ByKey && !s.Fields.Meta // the owner shows in the metadata only
+	s.Fields.Meta = s.Fields.Meta || bare
 	for {
 		pages, err := readAll(t, shards, func(_ int, sh *shard) (search.Page, error) {
 			return read(ctx, sh, "scroll", func(ctx context.Context, store search.Store) (search.Page, error) {
@@ -121,6 +138,11 @@ func (r *Router) Scroll(ctx context.Context, s search.Scan) (search.Page, error)
 		page, next := t.mergePages(c, shards, pages)
 		if len(page.Points) > s.Limit {
 			page.Points, page.More = page.Points[:s.Limit], true
+		}
+		for i := range page.Points {
+			if bare {
+				page.Points[i].Meta = nil
+			}
 		}
 		if len(page.Points) > 0 || !page.More {
 			return page, nil
@@ -135,7 +157,7 @@ func (r *Router) Scroll(ctx context.Context, s search.Scan) (search.Page, error)
 func (t *topology) mergePages(c search.Collection, shards []int, pages []search.Page) (out search.Page, end search.Key) {
 	for i, page := range pages {
 		for _, p := range page.Points {
-			if slices.Contains(t.holders(c, p.Key), shards[i]) {
+			if t.mayHold(c, p, shards[i]) {
 				out.Points = append(out.Points, p)
 			}
 		}
@@ -156,6 +178,30 @@ func (t *topology) mergePages(c search.Collection, shards []int, pages []search.
 	return out, end
 }
 
+// mayHold reports whether a point that a shard returned is not a copy from a move.
+func (t *topology) mayHold(c search.Collection, p search.Point, shard int) bool {
+	if t.mixed && c.Placement.By == search.ByKey {
+		return t.m.Owner(c, p.Key, p.Meta) == shard
+	}
+	return slices.Contains(t.holders(c, p.Key), shard)
+}
+
+// countOwned counts by looking at every point, because shards hold copies that do not count.
+func (r *Router) countOwned(ctx context.Context, t *topology, c search.Collection, s search.Scan) (n int, err error) {
+	shards := t.m.Route(c, s.Tenant)
+	for s.Limit = MaxK; ; {
+		page, err := r.scrollOn(ctx, t, c, s, shards)
+		if err != nil {
+			return 0, err
+		}
+		n += len(page.Points)
+		if !page.More || len(page.Points) == 0 {
+			return n, nil
+		}
+		s.After = page.Points[len(page.Points)-1].Key
+	}
+}
+
 func (t *topology) all() []int {
 	all := make([]int, len(t.shards))
 	for i := range all {
@@ -167,6 +213,11 @@ func (t *topology) all() []int {
 // Count counts a tenant's points that match a filter, exactly; it needs every
 // shard that holds some.
 func (r *Router) Count(ctx context.Context, collection, tenant string, f search.Filter) (int, error) {
+	crowd, err := r.reads.enter(ctx, 1)
+	if err != nil {
+		return 0, err
+	}
+	defer r.reads.leave(crowd)
 	t := r.topo.Load()
 	c, ok := t.m.Collection(collection)
 	if !ok {
@@ -174,6 +225,9 @@ func (r *Router) Count(ctx context.Context, collection, tenant string, f search.
 	}
 	if err := checkTenant(c, tenant); err != nil {
 		return 0, err
+	}
+	if t.mixed {
+		return r.countOwned(ctx, t, c, search.Scan{Collection: c.Name, Tenant: tenant, Filter: f})
 	}
 	counts, err := readAll(t, t.m.Route(c, tenant), func(_ int, s *shard) (int, error) {
 		return read(ctx, s, "count", func(ctx context.Context, store search.Store) (int, error) {
@@ -190,6 +244,11 @@ func (r *Router) Count(ctx context.Context, collection, tenant string, f search.
 // Stats sums the shards' statistics of a collection, or of all collections
 // where none is named.
 func (r *Router) Stats(ctx context.Context, collection string) ([]search.Stats, error) {
+	crowd, err := r.reads.enter(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.reads.leave(crowd)
 	t := r.topo.Load()
 	collections := t.m.Collections()
 	if collection != "" {

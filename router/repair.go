@@ -49,6 +49,10 @@ const repairBatch = 500
 //
 // A replica that cannot be reached is fault.Unavailable, after the others were repaired.
 func (r *Router) Repair(ctx context.Context, how Repair) (Repaired, error) {
+	if !r.moving.TryLock() {
+		return Repaired{}, errBusy()
+	}
+	defer r.moving.Unlock()
 	t := r.topo.Load()
 	collections := t.m.Collections()
 	if len(how.Collections) > 0 {

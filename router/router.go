@@ -34,19 +34,26 @@ type Router struct {
 	file     *shardmap.File // nil: the map lives in memory
 	clock    clock
 	gate     *admit.Gate
-	counts   counts
 	quota    merge.Quota
 	payloads payloads
 	cursors  cursors
 	lane     *balance.Lane
 	writes   sync.WaitGroup // writes to replicas that are still under way
 	registry registry       // which replicas are in step
+	reads    turnstile      // questions that keep a topology
+	commits  turnstile      // writes that keep a topology
+	moving   sync.Mutex     // held by the one move or repair that is under way
+	underWay atomic.Bool    // a move is: replicas differ while copies are made and removed
+	retired  []*shard       // that have left the map
 }
 
 // topology is what a query sees of the world: immutable, replaced as a whole.
 type topology struct {
 	m      *shardmap.Map
 	shards []*shard // in the map's order
+	counts *counts
+	mixed  bool  // shards may hold copies of points that they do not own
+	move   *move // that is under way; nil: none
 }
 
 // shard is a disjoint part of every collection.
@@ -82,8 +89,11 @@ func New(c Config) (*Router, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.closeMap())
 	}
-	r.topo.Store(&topology{m: m, shards: shards})
-	r.counts.init(m.Shards())
+	mixed, err := r.unfinished()
+	if err != nil {
+		return nil, errors.Join(err, r.closeMap())
+	}
+	r.topo.Store(&topology{m: m, shards: shards, counts: newCounts(m.Shards()), mixed: mixed})
 	if err := r.adopt(); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -101,19 +111,27 @@ func (r *Router) buildShards(m *shardmap.Map) ([]*shard, error) {
 	}
 	var shards []*shard
 	for _, ms := range m.Shards() {
-		s := &shard{name: ms.Name, replicas: byName[ms.Name].Replicas, hurry: r.registry.hurry}
-		var members []balance.Member[Replica]
-		for _, replica := range s.replicas {
-			members = append(members, member(replica))
-		}
-		pool, err := balance.NewPool(balance.Config{Name: s.name, Lane: r.lane, Picker: r.cfg.Picker, Trace: r.cfg.Trace}, members...)
+		s, err := r.buildShard(byName[ms.Name])
 		if err != nil {
-			return nil, fmt.Errorf("shard %s: %w", s.name, err)
+			return nil, err
 		}
-		s.pool = pool
 		shards = append(shards, s)
 	}
 	return shards, nil
+}
+
+func (r *Router) buildShard(c Shard) (*shard, error) {
+	s := &shard{name: c.Name, replicas: c.Replicas, hurry: r.registry.hurry}
+	var members []balance.Member[Replica]
+	for _, replica := range s.replicas {
+		members = append(members, member(replica))
+	}
+	var err error
+	s.pool, err = balance.NewPool(balance.Config{Name: s.name, Lane: r.lane, Picker: r.cfg.Picker, Trace: r.cfg.Trace}, members...)
+	if err != nil {
+		return nil, fmt.Errorf("shard %s: %w", s.name, err)
+	}
+	return s, nil
 }
 
 // member is a replica's place in its shard's pool.
@@ -130,6 +148,11 @@ func member(r Replica) balance.Member[Replica] {
 func (r *Router) Retrieve(ctx context.Context, q Request) (Response, error) {
 	start := time.Now()
 	ctx, rec := record(ctx, r.cfg.ExtraAttempts)
+	crowd, err := r.reads.enter(ctx, 1)
+	if err != nil {
+		return Response{}, err
+	}
+	defer r.reads.leave(crowd)
 	res, err := r.retrieve(ctx, q, rec)
 	rec.report(&res, time.Since(start), q.Explain)
 	return res, err
@@ -143,10 +166,11 @@ func (r *Router) Close() error {
 		r.registry.loop.Wait()
 	}
 	var errs []error
-	for _, s := range r.topo.Load().shards {
+	t := r.topo.Load()
+	for _, s := range append(r.retired, t.shards...) {
 		errs = append(errs, s.pool.Close())
 	}
-	r.counts.wait()
+	t.counts.wait()
 	r.writes.Wait()
 	return errors.Join(append(errs, r.closeMap())...)
 }

@@ -15,8 +15,13 @@ import (
 // Where shards are missing it returns the lists of the others together with a
 // *PartialError; where no shard answered, the shards' joined errors.
 func (r *Router) Search(ctx context.Context, q search.Query) (search.Result, error) {
+	crowd, err := r.reads.enter(ctx, 1)
+	if err != nil {
+		return search.Result{}, err
+	}
+	defer r.reads.leave(crowd)
 	topo := r.topo.Load()
-	q, err := topo.checkQuery(q)
+	q, err = topo.checkQuery(q)
 	if err != nil {
 		return search.Result{}, err
 	}

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,43 +14,28 @@ import (
 // map whose shards differ from the configured ones is refused: placement never
 // changes by itself.
 func (r *Router) openMap() (*shardmap.Map, error) {
-	fresh, err := shardmap.New(r.cfg.mapShards())
-	if err != nil || r.cfg.MapPath == "" {
-		return fresh, err
+	if r.cfg.MapPath == "" {
+		return shardmap.New(r.cfg.mapShards())
 	}
+	var err error
 	if r.file, err = shardmap.OpenFile(r.cfg.MapPath); err != nil {
 		return nil, err
 	}
-	stored, err := r.file.Load()
+	m, err := r.file.Load()
 	switch {
 	case errors.Is(err, fault.NotFound):
-		err = r.file.Save(fresh)
-		stored = fresh
+		if m, err = shardmap.New(r.cfg.mapShards()); err == nil {
+			err = r.file.Save(m)
+		}
 	case err == nil:
-		err = sameShards(stored, fresh, r.cfg.MapPath)
+		if err = m.Fits(r.cfg.mapShards()); err != nil {
+			err = fmt.Errorf("shard map %s: %w", r.cfg.MapPath, err)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.closeMap())
 	}
-	return stored, nil
-}
-
-// sameShards compares the placement of two maps by the shards' names and weights.
-func sameShards(stored, configured *shardmap.Map, path string) error {
-	weights := map[string]float64{}
-	for _, s := range stored.Shards() {
-		weights[s.Name] = cmp.Or(s.Weight, 1)
-	}
-	same := len(stored.Shards()) == len(configured.Shards())
-	for _, s := range configured.Shards() {
-		same = same && weights[s.Name] == cmp.Or(s.Weight, 1)
-	}
-	if !same {
-		return fault.New(fault.Conflict,
-			"the configured shards differ from those of the shard map %s: points would be looked for where they are not; "+
-				"restore the shard list, or start with a new map file and ingest again", path)
-	}
-	return nil
+	return m, nil
 }
 
 func (r *Router) closeMap() error {
@@ -114,6 +98,9 @@ func (r *Router) edit(change func(*shardmap.Map) (*shardmap.Map, error)) error {
 	r.change.Lock()
 	defer r.change.Unlock()
 	old := r.topo.Load()
+	if old.move != nil {
+		return old.move.refuse("the shard map cannot be changed")
+	}
 	next, err := change(old.m)
 	if err != nil {
 		return err
@@ -123,6 +110,8 @@ func (r *Router) edit(change func(*shardmap.Map) (*shardmap.Map, error)) error {
 			return err
 		}
 	}
-	r.topo.Store(&topology{m: next, shards: old.shards})
+	now := *old
+	now.m = next
+	r.topo.Store(&now)
 	return nil
 }

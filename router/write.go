@@ -31,7 +31,7 @@ func (r *Router) Upsert(ctx context.Context, u Upsert) (Ack, error) {
 	if err != nil {
 		return Ack{}, err
 	}
-	return r.commit(ctx, t, c, search.Batch{Upserts: points})
+	return r.commit(ctx, c, search.Batch{Upserts: points})
 }
 
 // Delete removes points from every replica of the shards that own them. A
@@ -48,17 +48,17 @@ func (r *Router) Delete(ctx context.Context, d Delete) (Ack, error) {
 		if d.Filter.IsZero() {
 			return Ack{}, fault.BadField("/filter", "give ids or a filter; to delete everything, drop the collection")
 		}
-		return r.deleteMatching(ctx, t, c, d)
+		return r.deleteMatching(ctx, c, d)
 	}
 	var b search.Batch
 	for _, id := range d.IDs {
 		b.Deletes = append(b.Deletes, search.Tombstone{Key: search.Key{Tenant: d.Tenant, ID: id}})
 	}
-	return r.commit(ctx, t, c, b)
+	return r.commit(ctx, c, b)
 }
 
 // deleteMatching walks through the points that match and deletes them page by page.
-func (r *Router) deleteMatching(ctx context.Context, t *topology, c search.Collection, d Delete) (Ack, error) {
+func (r *Router) deleteMatching(ctx context.Context, c search.Collection, d Delete) (Ack, error) {
 	var total Ack
 	scan := search.Scan{Collection: c.Name, Tenant: d.Tenant, Filter: d.Filter, Limit: 1000}
 	for {
@@ -70,7 +70,7 @@ func (r *Router) deleteMatching(ctx context.Context, t *topology, c search.Colle
 		for _, p := range page.Points {
 			b.Deletes = append(b.Deletes, search.Tombstone{Key: p.Key})
 		}
-		ack, err := r.commit(ctx, t, c, b)
+		ack, err := r.commit(ctx, c, b)
 		total.Written += ack.Written
 		total.Version, total.Lag = max(total.Version, ack.Version), max(total.Lag, ack.Lag)
 		if err != nil || !page.More {
@@ -145,14 +145,15 @@ func checkPoint(path string, p search.Point, c search.Collection) error {
 // Where a replica turns out to hold a newer version, the clock moves past it and
 // the batch is stamped and written again, so that an acknowledged write is
 // really the newest.
-func (r *Router) commit(ctx context.Context, t *topology, c search.Collection, b search.Batch) (Ack, error) {
+func (r *Router) commit(ctx context.Context, c search.Collection, b search.Batch) (Ack, error) {
 	n := len(b.Upserts) + len(b.Deletes)
 	if n == 0 {
 		return Ack{}, nil
 	}
+	b.Upserts = lastOfEach(b.Upserts)
 	for {
 		last := r.stamp(&b)
-		written, err := r.writeAll(ctx, t, c, b)
+		written, err := r.writeAll(ctx, c, b)
 		if err != nil {
 			return Ack{}, err
 		}
@@ -161,6 +162,25 @@ func (r *Router) commit(ctx context.Context, t *topology, c search.Collection, b
 		}
 		r.clock.advance(written.Newer)
 	}
+}
+
+// lastOfEach keeps the last point of each id: a batch that writes an id twice would stop
+// its own first write, and never be the newest.
+func lastOfEach(points []search.Point) []search.Point {
+	last := make(map[search.Key]int, len(points))
+	for i := range points {
+		last[points[i].Key] = i
+	}
+	if len(last) == len(points) {
+		return points
+	}
+	kept := make([]search.Point, 0, len(last))
+	for i := range points {
+		if last[points[i].Key] == i {
+			kept = append(kept, points[i])
+		}
+	}
+	return kept
 }
 
 // stamp gives every write of the batch a fresh version and returns the last.
@@ -179,7 +199,24 @@ func (r *Router) stamp(b *search.Batch) search.Version {
 // writeAll splits a stamped batch by shard and writes each part to every
 // replica of its shard, side by side. It hears all of them out, also when one
 // fails, but not beyond the deadline: what is silent then counts as failed.
-func (r *Router) writeAll(ctx context.Context, t *topology, c search.Collection, b search.Batch) (search.Written, error) {
+//
+// It takes the topology of the moment, which is not that of a move until all writes that
+// took an older one have ended.
+func (r *Router) writeAll(ctx context.Context, c search.Collection, b search.Batch) (search.Written, error) {
+	crowd, err := r.commits.enter(ctx, 1)
+	if err != nil {
+		return search.Written{}, err
+	}
+	defer r.commits.leave(crowd)
+	t := r.topo.Load()
+	if now, ok := t.m.Collection(c.Name); !ok || now != c {
+		return search.Written{}, unknownCollection(c.Name)
+	}
+	if t.move != nil {
+		if err := t.move.check(c, b); err != nil {
+			return search.Written{}, err
+		}
+	}
 	jobs, err := r.enter(ctx, r.jobs(t, c, b))
 	if err != nil {
 		return search.Written{}, err

@@ -385,3 +385,22 @@ func TestRouter_standsBehindARouter(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Under placement by key the places of an id may differ within one batch.
+func TestUpsert_sameIDTwiceInABatch(t *testing.T) {
+	r := newRouter(t, router.Config{}, grid(t, 4, 1)...)
+	create(t, r, search.Collection{Name: "keyed", Dims: 1, Placement: search.Placement{By: search.ByKey, Key: "file"}})
+	var points []search.Point
+	for i := range 50 {
+		p := point(fmt.Sprint(i%5), float32(i))
+		p.Meta = json.RawMessage(fmt.Sprintf(`{"file": %d}`, i))
+		points = append(points, p)
+	}
+	if ack := upsert(t, r, "keyed", "", points...); ack.Written != 50 {
+		t.Errorf("ack %+v", ack)
+	}
+	page, err := r.Scroll(t.Context(), search.Scan{Collection: "keyed", Limit: 100, Fields: search.Fields{Vector: true}})
+	if err != nil || len(page.Points) != 5 || page.Points[0].Dense[0] != 45 {
+		t.Errorf("%+v %v: want the last of each id", page.Points, err)
+	}
+}

@@ -123,6 +123,16 @@ func ReadPlan(m *Map, data []byte) (*Plan, error) {
 	return p, nil
 }
 
+// Applied reports whether m is, in what decides on placement, the result of a plan in its JSON form:
+// then all that may be left of it is to remove points from where they were.
+func Applied(m *Map, data []byte) (bool, error) {
+	var stored Plan
+	if err := json.Unmarshal(data, &stored); err != nil {
+		return false, fault.Wrap(fault.Invalid, "read plan", err)
+	}
+	return stored.Result != "" && stored.Result == m.fingerprint(), nil
+}
+
 // Next returns the map that is in force once the plan is carried out. Its epoch is one above that
 // of the map the plan was made for.
 func (p *Plan) Next() *Map { return p.next }

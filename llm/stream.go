@@ -44,7 +44,7 @@ func follow(ctx context.Context, won *balance.Won[*opened], prompt int) *answer 
 	a := &answer{ctx: ctx, won: won, prompt: prompt, hooked: make(chan struct{})}
 	a.unhook = context.AfterFunc(ctx, func() {
 		<-a.hooked
-		a.settle(context.Cause(ctx))
+		a.settle(context.Cause(ctx)) //nolint:contextcheck // the context has ended; what it cost is settled all the same
 	})
 	close(a.hooked)
 	return a

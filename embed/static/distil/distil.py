@@ -31,6 +31,8 @@ import zlib
 import numpy as np
 
 import characters
+import fit
+import texts
 
 OUT = reference.PACKAGE / "model.bin"
 
@@ -46,7 +48,8 @@ def quantize(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def build() -> bytes:
-    model = reference.distilled()
+    model = fit.fitted(texts.sample())
+    model.save_pretrained(reference.FLOAT_MODEL)
     tokenizer = reference.plain(model.tokenizer)
     rows, weights = quantize(model.embedding)
     tokens = [token for token, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]

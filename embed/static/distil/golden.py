@@ -13,6 +13,7 @@ import random
 import zlib
 
 import numpy as np
+from model2vec import StaticModel
 
 SEED = 20240229
 WORDS = 1900  # texts made by chance, beside those written by hand
@@ -89,7 +90,7 @@ def digest(tokenizer, first: int) -> str:
 
 
 def main() -> None:
-    model = reference.distilled()
+    model = StaticModel.from_pretrained(reference.FLOAT_MODEL, force_download=False)  # distil.py made it
     tokenizer = reference.plain(model.tokenizer)
     tokens = list(model.tokens[2:])
     chance = random.Random(SEED)

@@ -13,10 +13,10 @@ os.environ.update(
     OMP_NUM_THREADS="1",
     MKL_NUM_THREADS="1",
     OPENBLAS_NUM_THREADS="1",
-    MKL_CBWR="COMPATIBLE",  # the same sums on every x86 processor
-    ONEDNN_MAX_CPU_ISA="SSE41",
-    ATEN_CPU_CAPABILITY="default",
-    OPENBLAS_CORETYPE="Nehalem",
+    MKL_CBWR="AVX2",  # the same sums on every x86 processor of the last ten years
+    ONEDNN_MAX_CPU_ISA="AVX2",
+    ATEN_CPU_CAPABILITY="avx2",
+    OPENBLAS_CORETYPE="Haswell",
 )
 
 from pathlib import Path  # noqa: E402
@@ -30,18 +30,24 @@ DIMS = 256
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent
 TESTDATA = PACKAGE / "testdata"
+FLOAT_MODEL = HERE / ".model"  # the static model before it is quantized
 
 torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)
 
 
-def distilled():
-    """The static model in float32, as model2vec makes it."""
+def transformer():
+    """The full model."""
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(get_model_path()), device="cpu")
+
+
+def pieces():
+    """The transformer's vector of every word piece, 384 numbers, as model2vec takes them."""
     from model2vec.distill import distill
 
-    model = distill(str(get_model_path()), pca_dims=DIMS, quantize_to="float32", device="cpu")
-    assert model.embedding.dtype == np.float32 and model.embedding.shape[1] == DIMS
-    return model
+    return distill(str(get_model_path()), pca_dims=None, sif_coefficient=None, quantize_to="float32", device="cpu")
 
 
 def plain(tokenizer: Tokenizer) -> Tokenizer:

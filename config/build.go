@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/lanewise/lanewise/adapters/local"
@@ -34,7 +35,8 @@ type System struct {
 
 	store    search.Store // of a bare replica, or of a router that is a shard
 	backups  map[string]httpapi.Backuper
-	stores   Stores // settings of the embedded ones
+	stores   Stores     // settings of the embedded ones
+	mu       sync.Mutex // guards closers
 	shutdown time.Duration
 	closers  []func() error // in the order of opening
 }
@@ -66,7 +68,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		keys[i] = string(key)
 	}
 	s.Handler, err = httpapi.New(httpapi.Config{
-		Router: s.Router, Store: s.store, Backups: s.backups, Keys: keys,
+		Router: s.Router, Store: s.store, Backups: s.backups, Shards: &joining{system: s}, Keys: keys,
 		MaxBody: int64(r.Limits.Body), Version: o.Version, Log: o.Log,
 	})
 	if err != nil {
@@ -79,15 +81,22 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 // should have ended.
 func (s *System) Close() error {
 	var errs []error
-	for _, closer := range slices.Backward(s.closers) {
+	s.mu.Lock()
+	closers := s.closers
+	s.closers = nil
+	s.mu.Unlock()
+	for _, closer := range slices.Backward(closers) {
 		errs = append(errs, closer())
 	}
-	s.closers = nil
 	return errors.Join(errs...)
 }
 
 // opened has something closed at the end.
-func (s *System) opened(closer func() error) { s.closers = append(s.closers, closer) }
+func (s *System) opened(closer func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closers = append(s.closers, closer)
+}
 
 func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	if c.Map != "" {

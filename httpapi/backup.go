@@ -45,8 +45,13 @@ func (s *server) backup(w *recorder, r *http.Request) error {
 	return err
 }
 
-// onThisMachine refuses clients elsewhere.
+// onThisMachine refuses clients elsewhere, also those for whom a proxy on this machine asks.
 func onThisMachine(r *http.Request) error {
+	for _, header := range [...]string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if r.Header.Get(header) != "" {
+			return fault.New(fault.Forbidden, "%s is for clients on this machine only, and not through a proxy", r.URL.Path)
+		}
+	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err == nil && peer.Addr().Unmap().IsLoopback() || r.RemoteAddr == "pipe" {
 		return nil

@@ -40,6 +40,9 @@ type Config struct {
 	// this machine may copy.
 	Backups map[string]Backuper
 
+	// Shards opens the shards that join with /v1/admin/apply. nil: there is no such endpoint.
+	Shards Shards
+
 	// Keys are the API keys that clients may use, in "Authorization: Bearer KEY"
 	// or "X-Api-Key: KEY". None: everybody may use everything. The health checks
 	// and the documentation are always open.
@@ -60,6 +63,7 @@ type server struct {
 	retrieve func(ctx context.Context, q router.Request) (router.Response, error)
 	store    search.Store
 	backups  map[string]Backuper
+	shards   Shards
 	keys     keyring
 	ready    func(ctx context.Context) error
 	maxBody  int64
@@ -83,7 +87,7 @@ func newServer(c Config) (*server, error) {
 		return nil, err
 	}
 	s := &server{
-		router: c.Router, store: c.Store, backups: c.Backups, keys: newKeyring(c.Keys), ready: c.Ready,
+		router: c.Router, store: c.Store, backups: c.Backups, shards: c.Shards, keys: newKeyring(c.Keys), ready: c.Ready,
 		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), log: c.Log, mux: http.NewServeMux(),
 	}
 	if s.log == nil {

@@ -170,6 +170,7 @@ func TestKeys_guardAllButHealthAndDocs(t *testing.T) {
 	s := mustServer(t, Config{Router: newRouter(t, nil), Store: newStore(t), Keys: []string{"first", "second"}})
 	send := func(method, path, name, value string) int {
 		r := newRequest(method, path, "")
+		r.RemoteAddr = "127.0.0.1:4000"
 		if name != "" {
 			r.Header.Set(name, value)
 		}

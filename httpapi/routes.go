@@ -55,6 +55,9 @@ func (s *server) routes() []route {
 	if s.store != nil {
 		routes = append(routes, s.replicaRoutes()...)
 	}
+	if s.router != nil {
+		routes = append(routes, s.adminRoutes()...)
+	}
 	if len(s.backups) > 0 {
 		routes = append(routes, s.backupRoutes()...)
 	}

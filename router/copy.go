@@ -46,15 +46,22 @@ func (j *journey) collection(ctx context.Context, c search.Collection) error {
 	return j.verify(ctx, c, sent)
 }
 
+// arrival is a replica of a shard that points move to.
+type arrival struct {
+	c     search.Collection
+	to    int
+	store search.Store
+}
+
 // arrivals calls f with the points of one page after another that a replica holds and that move
 // to its shard.
-func (j *journey) arrivals(ctx context.Context, c search.Collection, to int, store search.Store, f func(map[route][]search.Point) error) error {
-	return pages(ctx, store.Scroll, scanOf(c), func(points []search.Point) error {
+func (j *journey) arrivals(ctx context.Context, at arrival, f func(map[route][]search.Point) error) error {
+	return pages(ctx, at.store.Scroll, scanOf(at.c), func(points []search.Point) error {
 		found := map[route][]search.Point{}
 		for _, p := range points {
-			from, owner, moves := j.move.plan.Moves(c, p.Key, p.Meta)
-			if moves && owner == to {
-				found[route{from, to}] = append(found[route{from, to}], p)
+			from, owner, moves := j.move.plan.Moves(at.c, p.Key, p.Meta)
+			if moves && owner == at.to {
+				found[route{from, at.to}] = append(found[route{from, at.to}], p)
 			}
 		}
 		return f(found)
@@ -92,7 +99,7 @@ func pages(ctx context.Context, scroll func(context.Context, search.Scan) (searc
 func (j *journey) undo(ctx context.Context, c search.Collection, to int) error {
 	s := j.next[to]
 	for _, replica := range s.replicas {
-		err := j.arrivals(ctx, c, to, replica.Store, func(found map[route][]search.Point) error {
+		err := j.arrivals(ctx, arrival{c, to, replica.Store}, func(found map[route][]search.Point) error {
 			for way, points := range found {
 				stale, err := j.stale(ctx, c, way, points)
 				if err != nil {
@@ -256,7 +263,7 @@ func (j *journey) verify(ctx context.Context, c search.Collection, sent map[rout
 	for to, s := range j.next {
 		for _, replica := range s.replicas {
 			got := map[route]sum{}
-			err := j.arrivals(ctx, c, to, replica.Store, func(found map[route][]search.Point) error {
+			err := j.arrivals(ctx, arrival{c, to, replica.Store}, func(found map[route][]search.Point) error {
 				for way, points := range found {
 					there := got[way]
 					for _, p := range points {

@@ -29,16 +29,17 @@ const (
 
 // ReplicaState is what the router knows of a replica's content.
 type ReplicaState struct {
-	Shard, Replica string
+	Shard   string `json:"shard"`
+	Replica string `json:"replica"`
 	// Reads says that the replica may answer searches. It gets writes in any case.
-	Reads bool
+	Reads bool `json:"reads"`
 	// Why tells what is wrong with the replica's content; empty: it is in step with its shard.
 	// The last readable replica of a shard stays readable, whatever is wrong with it.
-	Why   string
-	Since time.Time // when the router came to this conclusion
+	Why   string    `json:"why,omitempty"`
+	Since time.Time `json:"since"` // when the router came to this conclusion
 	// Unreachable is why the replica could not be asked the last time; empty: it could.
-	Unreachable string
-	Points      int // that it said to hold, of all collections
+	Unreachable string `json:"unreachable,omitempty"`
+	Points      int    `json:"points"` // that it said to hold, of all collections
 }
 
 // registry is what the router knows of the replicas' content.

@@ -20,7 +20,6 @@ import (
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
-	"github.com/lanewise/lanewise/shardmap"
 )
 
 // town is a number of shards that can be served in different compositions, and what should be stored in them.
@@ -102,11 +101,7 @@ func (w *town) draw(rng *rand.Rand, name, tenant string) search.Point {
 
 func (w *town) plan(r *router.Router, names ...string) []byte {
 	w.t.Helper()
-	var list []shardmap.Shard
-	for _, name := range names {
-		list = append(list, shardmap.Shard{Name: name})
-	}
-	p, err := r.PlanMove(w.t.Context(), list)
+	p, err := r.PlanMove(w.t.Context(), w.shards(names...))
 	if err != nil {
 		w.t.Fatal(err)
 	}

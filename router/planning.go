@@ -8,16 +8,16 @@ import (
 	"github.com/lanewise/lanewise/shardmap"
 )
 
-// PlanMove computes what would move if shards became the list of the shard map, and counts the
-// points. It changes nothing. The bytes of a point are its collection's mean.
-func (r *Router) PlanMove(ctx context.Context, shards []shardmap.Shard) (*shardmap.Plan, error) {
+// PlanMove computes what would move if shards, whose stores may be missing, became the
+// list of the shard map, and counts the points. It changes nothing. The bytes of a point are its collection's mean.
+func (r *Router) PlanMove(ctx context.Context, shards []Shard) (*shardmap.Plan, error) {
 	crowd, err := r.reads.enter(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
 	defer r.reads.leave(crowd)
 	t := r.topo.Load()
-	p, err := shardmap.NewPlan(t.m, shards)
+	p, err := shardmap.NewPlan(t.m, Config{Shards: shards}.mapShards())
 	if err != nil {
 		return nil, err //nolint:wrapcheck // Invalid: it names the field
 	}
@@ -26,7 +26,7 @@ func (r *Router) PlanMove(ctx context.Context, shards []shardmap.Shard) (*shardm
 			continue
 		}
 		for i, s := range t.shards {
-			if err := countShard(ctx, p, c, t, i); err != nil {
+			if err := (counting{p, t, c}).shard(ctx, i); err != nil {
 				return nil, fmt.Errorf("count collection %s on shard %s: %w", c.Name, s.name, err)
 			}
 		}
@@ -34,10 +34,17 @@ func (r *Router) PlanMove(ctx context.Context, shards []shardmap.Shard) (*shardm
 	return p, nil
 }
 
-// countShard adds the points of one shard to a plan's figures.
-func countShard(ctx context.Context, p *shardmap.Plan, c search.Collection, t *topology, shard int) error {
-	s := t.shards[shard]
-	stats, err := statsOf(ctx, s, c.Name)
+// counting adds the points of a collection to a plan's figures.
+type counting struct {
+	plan *shardmap.Plan
+	topo *topology
+	c    search.Collection
+}
+
+// shard adds those of one shard.
+func (n counting) shard(ctx context.Context, shard int) error {
+	s := n.topo.shards[shard]
+	stats, err := statsOf(ctx, s, n.c.Name)
 	if err != nil {
 		return err
 	}
@@ -45,10 +52,10 @@ func countShard(ctx context.Context, p *shardmap.Plan, c search.Collection, t *t
 	scroll := func(ctx context.Context, scan search.Scan) (search.Page, error) {
 		return read(ctx, s, "scroll", func(ctx context.Context, store search.Store) (search.Page, error) { return store.Scroll(ctx, scan) })
 	}
-	return pages(ctx, scroll, scanOf(c), func(points []search.Point) error {
+	return pages(ctx, scroll, scanOf(n.c), func(points []search.Point) error {
 		for _, point := range points {
-			if t.m.Owner(c, point.Key, point.Meta) == shard {
-				p.Count(c, point.Key, point.Meta, mean)
+			if n.topo.m.Owner(n.c, point.Key, point.Meta) == shard {
+				n.plan.Count(n.c, point.Key, point.Meta, mean)
 			}
 		}
 		return nil

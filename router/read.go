@@ -112,18 +112,21 @@ func (r *Router) Scroll(ctx context.Context, s search.Scan) (search.Page, error)
 	case s.Limit < 1 || s.Limit > MaxK:
 		return search.Page{}, fault.BadField("/limit", "must be between 1 and %d, is %d", MaxK, s.Limit)
 	}
+	if !s.AllTenants {
+		if err := checkTenant(c, s.Tenant); err != nil {
+			return search.Page{}, err
+		}
+	}
+	s.Collection = c.Name
+	return scrollOn(ctx, t, c, s)
+}
+
+// scrollOn reads one page of a collection from the shards that hold its points.
+func scrollOn(ctx context.Context, t *topology, c search.Collection, s search.Scan) (search.Page, error) {
 	shards := t.m.Route(c, s.Tenant)
 	if s.AllTenants {
 		shards = t.all()
-	} else if err := checkTenant(c, s.Tenant); err != nil {
-		return search.Page{}, err
 	}
-	s.Collection = c.Name
-	return r.scrollOn(ctx, t, c, s, shards)
-}
-
-// scrollOn reads one page of a collection from some shards.
-func (r *Router) scrollOn(ctx context.Context, t *topology, c search.Collection, s search.Scan, shards []int) (search.Page, error) {
 	bare := t.mixed && c.Placement.By == search.ByKey && !s.Fields.Meta // the owner shows in the metadata only
 	s.Fields.Meta = s.Fields.Meta || bare
 	for {
@@ -187,10 +190,9 @@ func (t *topology) mayHold(c search.Collection, p search.Point, shard int) bool 
 }
 
 // countOwned counts by looking at every point, because shards hold copies that do not count.
-func (r *Router) countOwned(ctx context.Context, t *topology, c search.Collection, s search.Scan) (n int, err error) {
-	shards := t.m.Route(c, s.Tenant)
+func countOwned(ctx context.Context, t *topology, c search.Collection, s search.Scan) (n int, err error) {
 	for s.Limit = MaxK; ; {
-		page, err := r.scrollOn(ctx, t, c, s, shards)
+		page, err := scrollOn(ctx, t, c, s)
 		if err != nil {
 			return 0, err
 		}
@@ -227,7 +229,7 @@ func (r *Router) Count(ctx context.Context, collection, tenant string, f search.
 		return 0, err
 	}
 	if t.mixed {
-		return r.countOwned(ctx, t, c, search.Scan{Collection: c.Name, Tenant: tenant, Filter: f})
+		return countOwned(ctx, t, c, search.Scan{Collection: c.Name, Tenant: tenant, Filter: f})
 	}
 	counts, err := readAll(t, t.m.Route(c, tenant), func(_ int, s *shard) (int, error) {
 		return read(ctx, s, "count", func(ctx context.Context, store search.Store) (int, error) {

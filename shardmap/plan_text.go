@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 )
 
-// String returns the plan for people: totals, then a table of the shards, then the tenants that lose a
+// String returns the plan, also one that was only read from JSON, for people: totals, then a table of the shards, then the tenants that lose a
 // shard they were put on by name.
 func (p *Plan) String() string {
 	var b strings.Builder
@@ -23,7 +23,7 @@ func (p *Plan) writeTotals(b *strings.Builder) {
 		fmt.Fprintf(b, "nothing moves: the shards have the placement of epoch %d\n", p.Epoch)
 	} else {
 		fmt.Fprintf(b, "from epoch %d to %d: %d of %d partitions move (%.1f %%)",
-			p.Epoch, p.next.epoch, p.Partitions, partitions, 100*float64(p.Partitions)/partitions)
+			p.Epoch, p.Epoch+1, p.Partitions, partitions, 100*float64(p.Partitions)/partitions)
 		if p.counted() {
 			fmt.Fprintf(b, ", %d points, %s", p.Points, size(p.Bytes))
 		}

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/lanewise/lanewise/adapters/local"
+	"github.com/lanewise/lanewise/adapters/remote"
+	"github.com/lanewise/lanewise/router"
+	"github.com/lanewise/lanewise/search"
+)
+
+// joining opens the shards that join a running system.
+type joining struct {
+	system *System
+
+	mu   sync.Mutex
+	open map[string]search.Store // by shard, replica and where it is
+}
+
+// List returns the shards that a file describes, without their stores.
+func (j *joining) List(file string) ([]router.Shard, error) {
+	cfg, err := Load(file)
+	if err != nil {
+		return nil, err
+	}
+	var out []router.Shard
+	for _, s := range cfg.Resolved().Shards {
+		shard := router.Shard{Name: s.Name, Weight: s.Weight}
+		for _, r := range s.Replicas {
+			shard.Replicas = append(shard.Replicas, router.Replica{Name: r.Name, Weight: r.Weight})
+		}
+		out = append(out, shard)
+	}
+	return out, nil
+}
+
+// Open opens the shards of a file whose names are not known yet. What is open already, from
+// an attempt before, is used again: an embedded store can be opened only once.
+func (j *joining) Open(file string, known map[string]bool) ([]router.Shard, error) {
+	cfg, err := Load(file)
+	if err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var out []router.Shard
+	for i, s := range cfg.Resolved().Shards {
+		if known[s.Name] {
+			continue
+		}
+		shard := router.Shard{Name: s.Name, Weight: s.Weight}
+		for k, r := range s.Replicas {
+			store, err := j.store(fmt.Sprintf("%s/%s at %s%s", s.Name, r.Name, r.URL, r.Path), r)
+			if err != nil {
+				return nil, fmt.Errorf("%s: shards[%d].replicas[%d]: %w", file, i, k, err)
+			}
+			shard.Replicas = append(shard.Replicas, router.Replica{Name: r.Name, Weight: r.Weight, Store: store})
+		}
+		out = append(out, shard)
+	}
+	return out, nil
+}
+
+// store opens a replica, or returns the open one.
+func (j *joining) store(name string, r Replica) (search.Store, error) {
+	if s, ok := j.open[name]; ok {
+		return s, nil
+	}
+	var store interface {
+		search.Store
+		io.Closer
+	}
+	var err error
+	if r.Path != "" {
+		store, err = local.Open(local.Config{Path: r.Path, Index: j.system.stores.Index, MemoryLimit: int64(j.system.stores.Memory)})
+	} else {
+		store, err = remote.New(remote.Config{URL: r.URL, Key: string(r.Key)})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if j.open == nil {
+		j.open = map[string]search.Store{}
+	}
+	j.open[name] = store
+	j.system.mu.Lock()
+	defer j.system.mu.Unlock()
+	j.system.closers = slices.Insert(j.system.closers, 0, store.Close) // after the router, which uses it
+	return store, nil
+}

@@ -75,17 +75,24 @@ func TestRetrieve_asksForFewerRowsAndMissesNothing(t *testing.T) {
 	}
 }
 
-func TestRetrieve_refillsWhereOneShardHasItAll(t *testing.T) {
-	r := newRouter(t, router.Config{}, grid(t, 8, 1)...)
+// clustered makes a collection whose best 100 points are all on one shard, and
+// 300 others elsewhere: no list of the usual length certifies the best 80.
+func clustered(t *testing.T, replicas int) *router.Router {
+	t.Helper()
+	r := newRouter(t, router.Config{}, grid(t, 8, replicas)...)
 	create(t, r, search.Collection{Name: "keyed", Dims: 2, Placement: search.Placement{By: search.ByKey, Key: "file"}})
 	points := scattered(400, 2)
-	for i := range points { // the best 100 are all in one file, and so on one shard
+	for i := range points {
 		points[i].Dense = []float32{1, float32(i) / 100}
 		points[i].Meta = json.RawMessage(fmt.Sprintf(`{"file": "f%d"}`, i/100))
 	}
 	upsert(t, r, "keyed", "", points...)
-	res := retrieve(t, r, router.Request{Collection: "keyed", Vector: []float32{1, 0}, K: 80})
-	if want := idsOf80(); !slices.Equal(idsOf(res.Hits), want) {
+	return r
+}
+
+func TestRetrieve_refillsWhereOneShardHasItAll(t *testing.T) {
+	res := retrieve(t, clustered(t, 1), router.Request{Collection: "keyed", Vector: []float32{1, 0}, K: 80})
+	if !slices.Equal(idsOf(res.Hits), idsOf80()) {
 		t.Errorf("got %v", idsOf(res.Hits))
 	}
 	if res.Report.Refills == 0 {
@@ -94,13 +101,7 @@ func TestRetrieve_refillsWhereOneShardHasItAll(t *testing.T) {
 }
 
 func TestRetrieve_refillsFromTheReplicaThatAnswered(t *testing.T) {
-	r := newRouter(t, router.Config{}, grid(t, 8, 3)...)
-	create(t, r, search.Collection{Name: "keyed", Dims: 2, Placement: search.Placement{By: search.ByKey, Key: "file"}})
-	points := scattered(200, 2)
-	for i := range points { // all on one shard, so that its first list certifies nothing
-		points[i].Meta = json.RawMessage(`{"file": "one"}`)
-	}
-	upsert(t, r, "keyed", "", points...)
+	r := clustered(t, 3)
 	refills := 0
 	for range 20 {
 		res := retrieve(t, r, router.Request{Collection: "keyed", Vector: []float32{1, 0}, K: 80, Explain: true})

@@ -14,15 +14,15 @@ import (
 )
 
 // goDocs reads the doc comments of the Go installation.
-func goDocs(t *testing.T) (docs []corpus.Document) {
-	t.Helper()
+func goDocs(tb testing.TB) (docs []corpus.Document) {
+	tb.Helper()
 	root, err := corpus.GoRoot()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for d, err := range corpus.Godoc(root) {
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		docs = append(docs, d)
 	}

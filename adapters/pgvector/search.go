@@ -1,0 +1,298 @@
+package pgvector
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search"
+)
+
+// spare is how many rows more than asked a search reads: enough, nearly always, to
+// tell the order for certain, and one of them to tell whether there are more.
+const spare = 16
+
+// mostRounds is how often a search reads further rows to be certain, eight times as
+// many each time.
+const mostRounds = 3
+
+// ranking is one leg on its way through a search.
+type ranking struct {
+	t     *table
+	q     *search.Query
+	leg   *search.Leg
+	exact bool // scans the table
+	ask   int  // rows to read
+
+	rows      []row
+	exhausted bool
+	prefix    bool
+	done      bool
+}
+
+// Search ranks the points of exactly the query's tenant. Several legs see the same
+// state of the database. A leg with a sparse vector or a vector's name is fault.Invalid; so is a
+// vector with other dims than the collection's, or a number that is not finite. A
+// collection that is not there is fault.NotFound.
+func (s *Store) Search(ctx context.Context, q search.Query) (search.Result, error) {
+	var rankings []*ranking
+	err := s.do(ctx, "search", func(conn *pgxpool.Conn) (err error) {
+		if rankings, err = s.plan(ctx, conn, &q); err != nil {
+			return err
+		}
+		if len(rankings) == 1 {
+			return s.rank(ctx, conn, rankings)
+		}
+		snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+		return pgx.BeginTxFunc(ctx, conn, snapshot, func(tx pgx.Tx) error { return s.rank(ctx, tx, rankings) })
+	})
+	if err != nil {
+		return search.Result{}, err
+	}
+	res := search.Result{Lists: make([]search.List, len(rankings)), Report: search.Report{Complete: true, Coverage: 1}}
+	for i, r := range rankings {
+		res.Lists[i] = r.list()
+	}
+	return res, nil
+}
+
+// plan checks the legs and finds what they rank.
+func (s *Store) plan(ctx context.Context, q querier, query *search.Query) ([]*ranking, error) {
+	if len(query.Legs) == 0 {
+		return nil, fault.BadField("/legs", "is empty")
+	}
+	rankings := make([]*ranking, len(query.Legs))
+	for i := range query.Legs {
+		leg := &query.Legs[i]
+		t, err := s.table(ctx, q, cmp.Or(leg.Collection, query.Collection))
+		if err != nil {
+			return nil, err
+		}
+		if err := checkLeg(t, leg); err != nil {
+			return nil, within(fmt.Sprintf("/legs/%d", i), err)
+		}
+		rankings[i] = s.planLeg(t, query, leg)
+	}
+	return rankings, nil
+}
+
+func checkLeg(t *table, leg *search.Leg) error {
+	switch {
+	case len(leg.Sparse.Index) > 0:
+		return fault.BadField("/sparse", "PostgreSQL has no lexical leg here")
+	case leg.K < 1 || leg.K > math.MaxInt32:
+		return fault.BadField("/k", "is %d, it must be at least 1", leg.K)
+	case leg.Vector != "":
+		return fault.BadField("/vector", "is %q, but points have one vector without a name here", leg.Vector)
+	}
+	return checkDense("/dense", t.Dims, leg.Dense)
+}
+
+func (s *Store) planLeg(t *table, q *search.Query, leg *search.Leg) *ranking {
+	r := &ranking{t: t, q: q, leg: leg, ask: leg.K + spare}
+	r.exact = leg.Exact || leg.Only != nil || !t.hnsw || s.config.HNSW == nil
+	if !r.exact && leg.EF > widest {
+		r.ask = max(r.ask, min(leg.EF, math.MaxInt32)) // the scan goes on until it has visited as many
+	}
+	return r
+}
+
+// sender is a connection or a transaction.
+type sender interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+// rank runs the legs, all in one message, and those again that need more rows.
+func (s *Store) rank(ctx context.Context, db sender, rankings []*ranking) error {
+	for round := 1; ; round++ {
+		var open []*ranking
+		for _, r := range rankings {
+			if !r.done {
+				open = append(open, r)
+			}
+		}
+		if len(open) == 0 {
+			return nil
+		}
+		if err := s.round(ctx, db, open, round == mostRounds); err != nil {
+			return err
+		}
+	}
+}
+
+// round runs some legs once. A batch is a transaction, so that the settings end with it.
+func (s *Store) round(ctx context.Context, db sender, rankings []*ranking, last bool) error {
+	var batch pgx.Batch
+	s.queueSettings(ctx, &batch, rankings)
+	for _, r := range rankings {
+		st, err := r.statement()
+		if err != nil {
+			return err
+		}
+		batch.Queue(st.String(), st.args...)
+	}
+	results := db.SendBatch(ctx, &batch)
+	defer results.Close() //nolint:errcheck // an error came from one of the results before
+	if _, err := results.Exec(); err != nil {
+		return err
+	}
+	for _, r := range rankings {
+		if err := r.read(results); err != nil {
+			return err
+		}
+		r.judge(last)
+	}
+	return nil
+}
+
+// queueSettings sets the deadline, and what an approximate search needs. A plan
+// made for any parameters would not know how short the list is, so each call is planned.
+func (s *Store) queueSettings(ctx context.Context, batch *pgx.Batch, rankings []*ranking) {
+	left := strconv.FormatInt(millisecondsLeft(ctx), 10)
+	ef := 0
+	for _, r := range rankings {
+		if !r.exact {
+			ef = max(ef, s.config.HNSW.EF, min(max(r.leg.EF, r.leg.K), widest), 40)
+		}
+	}
+	if ef == 0 {
+		batch.Queue("select set_config('statement_timeout', $1, true)", left)
+		return
+	}
+	batch.Queue(`select set_config('statement_timeout', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true),
+		set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', $2, true)`, left, strconv.Itoa(ef))
+}
+
+// statement returns the SQL of a leg. The limit is written out, because it decides on
+// the plan; it is a number that this package computed.
+func (r *ranking) statement() (*statement, error) {
+	st := new(statement)
+	query := st.param(r.leg.Dense) + "::real[]::vector"
+	distance := distanceOf(r.t.Metric, query)
+	if !r.exact {
+		distance = operatorOf(r.t.Metric, query)
+	}
+	st.write("select id, version, vector_send(dense), ", distance, " as distance")
+	for _, column := range columnsOf(r.q.Fields) {
+		st.write(", ", column)
+	}
+	st.write(" from ", r.t.name, " where ")
+	st.tenant(r.q.Tenant)
+	st.write(" and dense is not null")
+	if !r.q.Filter.IsZero() {
+		st.write(" and ")
+		if err := st.filter(&r.q.Filter); err != nil {
+			return nil, err
+		}
+	}
+	if r.leg.Only != nil {
+		st.write(" and id = any(", st.param(idsOf(r.q.Tenant, r.leg.Only)), ")")
+	}
+	st.write(" order by distance")
+	if r.exact {
+		st.write(", id")
+	}
+	st.write(" limit ", strconv.Itoa(r.ask))
+	return st, nil
+}
+
+// columnsOf are the columns that a hit carries beside what is always read.
+func columnsOf(f search.Fields) []string {
+	var columns []string
+	if f.Text {
+		columns = append(columns, "text")
+	}
+	if f.Meta {
+		columns = append(columns, "meta")
+	}
+	if f.Vector {
+		columns = append(columns, "sparse")
+	}
+	return columns
+}
+
+// idsOf returns the ids of the keys of a tenant.
+func idsOf(tenant string, keys []search.Key) []string {
+	ids := make([]string, 0, len(keys))
+	for _, k := range keys {
+		if k.Tenant == tenant && storable(k.ID) {
+			ids = append(ids, k.ID)
+		}
+	}
+	return ids
+}
+
+// read takes the rows of a leg's statement.
+func (r *ranking) read(results pgx.BatchResults) error {
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	r.rows = r.rows[:0]
+	for rows.Next() {
+		x := row{Point: search.Point{Key: search.Key{Tenant: r.q.Tenant}}}
+		var version int64
+		var dense []byte
+		p := pocket{point: &x.Point}
+		if err := rows.Scan(append([]any{&x.ID, &version, &dense, &x.distance}, p.targets(r.q.Fields)...)...); err != nil {
+			return err
+		}
+		x.Version, x.Dense = search.Version(fromBigint(version)), decodeDense(dense)
+		p.fill()
+		r.rows = append(r.rows, x)
+	}
+	return rows.Err()
+}
+
+// judge ranks the rows and says whether they are an answer. A short list of an
+// approximate search may lack rows that the index did not reach: the table is scanned.
+func (r *ranking) judge(last bool) {
+	furthest := 0.0
+	if len(r.rows) > 0 {
+		furthest = r.rows[len(r.rows)-1].distance
+	}
+	rank(r.t.Metric, r.leg.Dense, r.rows)
+	full := len(r.rows) == r.ask
+	switch {
+	case !r.exact && full:
+		r.done = true
+	case !r.exact:
+		r.exact, r.ask = true, r.leg.K+spare
+	case !full:
+		r.done, r.prefix, r.exhausted = true, true, len(r.rows) <= r.leg.K
+	case r.certain(furthest):
+		r.done, r.prefix = true, true
+	case last:
+		r.done = true
+	default:
+		r.ask = min(8*r.ask, math.MaxInt32)
+	}
+	r.rows = r.rows[:min(len(r.rows), r.cut())]
+}
+
+// cut is how many rows are kept: all while the answer is not there.
+func (r *ranking) cut() int {
+	if r.done {
+		return r.leg.K
+	}
+	return 0
+}
+
+// list turns the rows into hits.
+func (r *ranking) list() search.List {
+	list := search.List{Hits: make([]search.Hit, len(r.rows)), Exhausted: r.exhausted, Prefix: r.prefix}
+	for i, x := range r.rows {
+		if !r.q.Fields.Vector {
+			x.Dense = nil
+		}
+		list.Hits[i] = search.Hit{Point: x.Point, Collection: r.t.Name, Score: x.score, Raw: raw(r.t.Metric, x.score)}
+	}
+	return list
+}

@@ -1,0 +1,307 @@
+package pgvector
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/lanewise/lanewise/search"
+)
+
+// remembered is how long the version of a deletion is kept.
+const remembered = 24 * time.Hour
+
+// Write applies a batch in one transaction. A lower epoch than the store has seen,
+// and a different Create of a collection that is there, are fault.Conflict; what
+// PostgreSQL cannot hold is fault.Invalid and names its field.
+func (s *Store) Write(ctx context.Context, b search.Batch) (search.Written, error) {
+	if err := checkBatch(&b); err != nil {
+		return search.Written{}, err
+	}
+	var out search.Written
+	err := s.do(ctx, "write", func(conn *pgxpool.Conn) (err error) {
+		switch {
+		case b.Create != nil:
+			err = s.create(ctx, conn, &b)
+		case b.Drop:
+			err = s.drop(ctx, conn, &b)
+		default:
+			out, err = s.change(ctx, conn, &b)
+		}
+		return err
+	})
+	if err != nil {
+		return search.Written{}, err
+	}
+	return out, nil
+}
+
+// change applies points and tombstones.
+func (s *Store) change(ctx context.Context, conn *pgxpool.Conn, b *search.Batch) (search.Written, error) {
+	t, err := s.table(ctx, conn, b.Collection)
+	if err != nil {
+		return search.Written{}, err
+	}
+	ops, err := operations(t, b)
+	if err != nil {
+		return search.Written{}, err
+	}
+	var out search.Written
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if err := s.fence(ctx, tx, b.Epoch); err != nil {
+			return err
+		}
+		if len(ops) == 0 {
+			return nil
+		}
+		e := edit{s: s, t: t, tx: tx}
+		if err := e.run(ctx, ops, len(b.Deletes) > 0); err != nil {
+			return err
+		}
+		out = e.out
+		return nil
+	})
+	return out, err
+}
+
+// operation is an upsert or, without a point, a deletion.
+type operation struct {
+	key     search.Key
+	version search.Version
+	point   *search.Point
+	fields  []byte // of the point, for the filters
+}
+
+// operations checks a batch and puts it into the order of the keys: two batches that
+// lock their rows in the same order cannot wait for each other. Of one key, upserts
+// come before deletions, as they do in the batch.
+func operations(t *table, b *search.Batch) ([]operation, error) {
+	ops := make([]operation, 0, len(b.Upserts)+len(b.Deletes))
+	for i := range b.Upserts {
+		p := &b.Upserts[i]
+		if err := checkPoint(t.Dims, p); err != nil {
+			return nil, within(fmt.Sprintf("/upserts/%d", i), err)
+		}
+		fields, err := fieldsOf(p.Meta)
+		if err != nil {
+			return nil, within(fmt.Sprintf("/upserts/%d", i), err)
+		}
+		ops = append(ops, operation{key: p.Key, version: p.Version, point: p, fields: fields})
+	}
+	for i := range b.Deletes {
+		if err := checkKey(b.Deletes[i].Key); err != nil {
+			return nil, within(fmt.Sprintf("/deletes/%d", i), err)
+		}
+		ops = append(ops, operation{key: b.Deletes[i].Key, version: b.Deletes[i].Version})
+	}
+	slices.SortStableFunc(ops, func(x, y operation) int { return x.key.Compare(y.key) })
+	return ops, nil
+}
+
+// edit is the part of a write transaction that changes points.
+type edit struct {
+	s      *Store
+	t      *table
+	tx     pgx.Tx
+	out    search.Written
+	points int64          // more than before
+	digest uint64         // wrapping sum
+	newest search.Version // of what was applied
+}
+
+func (e *edit) run(ctx context.Context, ops []operation, deletes bool) error {
+	stopped, err := e.apply(ctx, ops)
+	if err != nil {
+		return err
+	}
+	if err := e.readNewer(ctx, stopped); err != nil {
+		return err
+	}
+	if deletes {
+		if err := e.forget(ctx); err != nil {
+			return err
+		}
+	}
+	if e.out.Applied == 0 {
+		return nil
+	}
+	return e.sum(ctx)
+}
+
+// upsertInto is the one statement for points and marks. A row that is newer stays,
+// is locked all the same, and nothing is returned.
+func upsertInto(t *table) string {
+	return "insert into " + t.name + ` as old (tenant, id, version, dense, sparse, text, meta, fields, deleted)
+		values ($1, $2, $3, $4::real[]::vector, $5, $6, $7, $8::text::jsonb, case when $9 then now() end)
+		on conflict (tenant, id) do update set version = excluded.version, dense = excluded.dense, sparse = excluded.sparse,
+			text = excluded.text, meta = excluded.meta, fields = excluded.fields, deleted = excluded.deleted,
+			was = case when old.deleted is null then old.version end
+		where excluded.version >= old.version returning was`
+}
+
+// apply sends all operations at once and returns those that newer versions stopped.
+func (e *edit) apply(ctx context.Context, ops []operation) ([]operation, error) {
+	var batch pgx.Batch
+	statement := upsertInto(e.t)
+	for i := range ops {
+		batch.Queue(statement, ops[i].arguments()...)
+	}
+	results := e.tx.SendBatch(ctx, &batch)
+	var stopped []operation
+	for i := range ops {
+		var was *int64
+		err := results.QueryRow().Scan(&was)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			stopped = append(stopped, ops[i])
+		case err != nil:
+			return nil, errors.Join(err, results.Close())
+		default:
+			e.count(&ops[i], was)
+		}
+	}
+	return stopped, results.Close()
+}
+
+// arguments of upsertInto.
+func (o *operation) arguments() []any {
+	p := o.point
+	if p == nil {
+		return []any{o.key.Tenant, o.key.ID, toBigint(uint64(o.version)), nil, nil, nil, nil, nil, true}
+	}
+	var dense []float32
+	if len(p.Dense) > 0 {
+		dense = p.Dense
+	}
+	var meta *string
+	if len(p.Meta) > 0 {
+		text := string(p.Meta)
+		meta = &text
+	}
+	return []any{
+		o.key.Tenant, o.key.ID, toBigint(uint64(o.version)), dense, encodeSparse(p.Sparse), p.Text, meta, string(o.fields), false,
+	}
+}
+
+// count notes what an operation did to the sums.
+func (e *edit) count(o *operation, was *int64) {
+	e.out.Applied++
+	e.newest = max(e.newest, o.version)
+	if was != nil {
+		e.points--
+		e.digest -= search.Digest(o.key, search.Version(fromBigint(*was)))
+	}
+	if o.point != nil {
+		e.points++
+		e.digest += search.Digest(o.key, o.version)
+	}
+}
+
+// readNewer finds the newest version that stopped a write. The rows are locked since.
+func (e *edit) readNewer(ctx context.Context, stopped []operation) error {
+	if len(stopped) == 0 {
+		return nil
+	}
+	tenants, ids := make([]string, len(stopped)), make([]string, len(stopped))
+	for i := range stopped {
+		tenants[i], ids[i] = stopped[i].key.Tenant, stopped[i].key.ID
+	}
+	var newer *int64
+	err := e.tx.QueryRow(ctx, "select max(version) from "+e.t.name+
+		" where (tenant, id) in (select * from unnest($1::text[], $2::text[]))", tenants, ids).Scan(&newer)
+	if err == nil && newer != nil {
+		e.out.Newer = search.Version(fromBigint(*newer))
+	}
+	return err
+}
+
+// forget removes marks whose time is over, some with each deletion. It passes over
+// what another transaction has locked.
+func (e *edit) forget(ctx context.Context) error {
+	_, err := e.tx.Exec(ctx, "delete from "+e.t.name+" where (tenant, id) in (select tenant, id from "+e.t.name+
+		" where deleted < now() - $1::interval order by deleted limit 1000 for update skip locked)", remembered)
+	return err
+}
+
+// sum appends to the changes, where nobody waits for anybody, and now and then adds
+// them up.
+func (e *edit) sum(ctx context.Context) error {
+	const often = 256 // batches
+	_, err := e.tx.Exec(ctx, "insert into "+e.s.name("changes")+" values ($1, $2, $3, $4)",
+		e.t.number, e.points, int64(e.digest), toBigint(uint64(e.newest))) //nolint:gosec // the same bits
+	if err != nil || e.s.batches.Add(1)%often != 0 {
+		return err
+	}
+	return e.s.addUp(ctx, e.tx, e.t)
+}
+
+// addUp replaces the changes of a collection by their sum. Sums of digests wrap.
+func (s *Store) addUp(ctx context.Context, tx pgx.Tx, t *table) error {
+	_, err := tx.Exec(ctx, "with gone as (delete from "+s.name("changes")+" where ctid = any(array(select ctid from "+s.name("changes")+
+		" where collection = $1 for update skip locked)) returning *) insert into "+s.name("changes")+
+		" select $1, sum(points), "+wrappedSum+", max(newest) from gone having count(*) > 0", t.number)
+	return err
+}
+
+// wrappedSum adds bigints modulo 2^64.
+const wrappedSum = `(mod(sum(digest::numeric) + 9223372036854775808 + 18446744073709551616 * 1000000000000, 18446744073709551616)
+	- 9223372036854775808)::bigint`
+
+// encodeSparse packs a sparse vector, little-endian: the indices, then the values.
+func encodeSparse(v search.Sparse) []byte {
+	if len(v.Index) == 0 {
+		return nil
+	}
+	packed := make([]byte, 0, 8*len(v.Index))
+	for _, x := range v.Index {
+		packed = binary.LittleEndian.AppendUint32(packed, x)
+	}
+	for _, x := range v.Value {
+		packed = binary.LittleEndian.AppendUint32(packed, math.Float32bits(x))
+	}
+	return packed
+}
+
+func decodeSparse(packed []byte) search.Sparse {
+	n := len(packed) / 8
+	if n == 0 {
+		return search.Sparse{}
+	}
+	v := search.Sparse{Index: make([]uint32, n), Value: make([]float32, n)}
+	for i := range n {
+		v.Index[i] = binary.LittleEndian.Uint32(packed[4*i:])
+		v.Value[i] = math.Float32frombits(binary.LittleEndian.Uint32(packed[4*(n+i):]))
+	}
+	return v
+}
+
+// decodeDense reads what vector_send writes: the dims in two bytes, two that are not
+// used, then the numbers, big-endian.
+func decodeDense(sent []byte) []float32 {
+	if len(sent) < 4 {
+		return nil
+	}
+	v := make([]float32, (len(sent)-4)/4)
+	for i := range v {
+		v[i] = math.Float32frombits(binary.BigEndian.Uint32(sent[4+4*i:]))
+	}
+	return v
+}
+
+// millisecondsLeft is the time that a statement may take, a little more than the
+// caller has, so that it is the caller's context that ends first. 0: no end.
+func millisecondsLeft(ctx context.Context) int64 {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return cmp.Or(max(time.Until(deadline).Milliseconds(), 0)+100, 1)
+}

@@ -325,5 +325,6 @@ func (j *journey) clean(ctx context.Context) error {
 		return err
 	}
 	r.publish(func(t *topology) { t.mixed = false })
+	r.registry.hurry()
 	return nil
 }

@@ -20,13 +20,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// open returns a store on the real server that LANEWISE_REDIS names, with keys
+// open returns a store on the real server that LANEWISE_TEST_REDIS names, with keys
 // of its own.
 func open(t *testing.T) *redisquota.Store {
 	t.Helper()
-	address := os.Getenv("LANEWISE_REDIS")
+	address := os.Getenv("LANEWISE_TEST_REDIS")
 	if address == "" {
-		t.Skip("LANEWISE_REDIS is not set: host:port of a Redis server to test on")
+		t.Skip("LANEWISE_TEST_REDIS is not set: host:port of a Redis server to test on")
 	}
 	client := redis.NewClient(&redis.Options{Addr: address})
 	prefix := fmt.Sprintf("lanewise-test:%d:", time.Now().UnixNano())

@@ -256,14 +256,23 @@ func TestTrace_seesEveryAttempt(t *testing.T) {
 	})
 }
 
-func TestDo_twoAnswersAtTheSameInstant(t *testing.T) {
+// TestDo_anAnswerThatComesSecondIsNoFailure holds the winner back between its
+// victory and the word to its call, until the loser's answer is there.
+func TestDo_anAnswerThatComesSecondIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, Config{HedgeShare: 1, Lane: lane(t, LaneConfig{HedgeShare: 1})},
-			server{name: "a", after: defaultHedgeDelay + 5*time.Millisecond}, server{name: "b", after: 5 * time.Millisecond})
-		for range 150 { // below the 200 that change the delay
-			if got, err := Do(t.Context(), p, Call{}, ask); err != nil {
-				t.Fatalf("got %q, %v; want the answer of either", got, err)
+		late := &Trace{Ended: func(a Attempt) {
+			if a.Won {
+				time.Sleep(time.Second)
 			}
+		}}
+		p := newPool(t, Config{Trace: late}, server{name: "a", after: 50 * time.Millisecond}, server{name: "b", after: 5 * time.Millisecond})
+		start := time.Now()
+		got, err := Do(t.Context(), p, Call{}, ask)
+		if took := time.Since(start); got != "b" || err != nil || took != 1035*time.Millisecond {
+			t.Errorf("got %q, %v after %v; want the winner, b, after 1.035s", got, err, took)
+		}
+		if s := p.Snapshot(); s.Failovers != 0 {
+			t.Errorf("%d failovers, want none for an answer", s.Failovers)
 		}
 		_ = p.Close()
 		idle(t, p)

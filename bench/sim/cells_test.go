@@ -85,12 +85,13 @@ func (f figure) over(g figure) figure {
 	return out
 }
 
+// median is the middle one, or the mean of the two in the middle.
 func (f figure) median() float64 {
 	s := slices.Sorted(slices.Values(f))
 	if len(s) == 0 {
 		return math.NaN()
 	}
-	return s[len(s)/2]
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
 // spread is half the distance between the largest and the smallest.

@@ -105,3 +105,11 @@ func floor(m Model, q float64) time.Duration {
 	slices.Sort(slowest)
 	return slowest[int(q*n)]
 }
+
+func TestFigure_medianOfAnEvenNumber(t *testing.T) {
+	for want, f := range map[float64]figure{4: {4}, 2.5: {9, 1, 3, 2}, 3: {3, 9, 1}} {
+		if got := f.median(); got != want {
+			t.Errorf("median of %v is %v, want %v", f, got, want)
+		}
+	}
+}

@@ -139,6 +139,31 @@ func TestAnswer_withoutPassagesAsksNoModel(t *testing.T) {
 	}
 }
 
+// The passages of an answer are read on one topology, and a move must not take points away
+// from under it.
+func TestAnswer_isWaitedForByMoves(t *testing.T) {
+	var r *router.Router
+	reading := false
+	store := &fake{search: func(_ context.Context, q search.Query) (search.Result, error) {
+		reading = r.Reading()
+		return listsOf(q, hit("a", 1)), nil
+	}}
+	model := &scripted{chunks: []llm.Chunk{{Content: "yes [1]"}}}
+	r = newRouter(t, router.Config{Generator: model}, []search.Store{store})
+	stream, err := r.Answer(t.Context(), router.Question{
+		Request: router.Request{Collection: "docs", Vector: []float32{1, 0}}, Question: "Is it?",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !reading || r.Reading() {
+		t.Errorf("counted while it reads: %v, afterwards: %v", reading, r.Reading())
+	}
+}
+
 func TestAnswer_errors(t *testing.T) {
 	broken := errors.New("the model broke off")
 	model := &scripted{chunks: []llm.Chunk{{Content: "half"}}, err: broken}

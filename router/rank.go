@@ -10,6 +10,12 @@ import (
 
 // retrieve is Retrieve without the bookkeeping.
 func (r *Router) retrieve(ctx context.Context, q Request, rec *recorder) (res Response, err error) {
+	crowd, err := r.reads.enter(ctx, 1)
+	if err != nil {
+		return Response{}, err
+	}
+	defer r.reads.leave(crowd)
+
 	p, err := r.plan(q) // defaults, limits, validation
 	if err != nil {
 		return Response{}, err

@@ -148,11 +148,6 @@ func member(r Replica) balance.Member[Replica] {
 func (r *Router) Retrieve(ctx context.Context, q Request) (Response, error) {
 	start := time.Now()
 	ctx, rec := record(ctx, r.cfg.ExtraAttempts)
-	crowd, err := r.reads.enter(ctx, 1)
-	if err != nil {
-		return Response{}, err
-	}
-	defer r.reads.leave(crowd)
 	res, err := r.retrieve(ctx, q, rec)
 	rec.report(&res, time.Since(start), q.Explain)
 	return res, err

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/merge"
@@ -116,5 +117,21 @@ func (r *Router) complete(ctx context.Context, p *plan, f *found) error {
 		}
 	}
 	f.report.RowsAsked += report.RowsAsked
+	addMissing(&f.report, report)
 	return err
+}
+
+// addMissing takes into a request's report that shards, which may have answered before, did not
+// complete the scores.
+func addMissing(sum *search.Report, rep search.Report) {
+	if len(rep.Missing) == 0 {
+		return
+	}
+	sum.Complete, sum.Coverage = false, min(sum.Coverage, rep.Coverage)
+	for _, m := range rep.Missing {
+		if !slices.ContainsFunc(sum.Missing, func(known search.Missing) bool { return known.Shard == m.Shard }) {
+			sum.Missing = append(sum.Missing, m)
+			sum.ShardsAnswered--
+		}
+	}
 }

@@ -1,7 +1,9 @@
 package router_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -145,6 +147,44 @@ func TestRetrieve_fusesLegs(t *testing.T) {
 		if len(got.Hits[0].Legs) == 0 {
 			t.Errorf("%s: the hits do not tell their legs", method)
 		}
+	}
+}
+
+// A shard that ranks candidates and is gone when their scores are to be completed is missing from the answer.
+func TestRetrieve_saysThatScoresAreNotComplete(t *testing.T) {
+	ranking := func(down bool) *fake {
+		return &fake{search: func(_ context.Context, q search.Query) (search.Result, error) {
+			if q.Legs[0].Only != nil {
+				if down {
+					return search.Result{}, fault.New(fault.Unavailable, "gone")
+				}
+				return listsOf(q), nil
+			}
+			res := search.Result{}
+			for leg := range q.Legs {
+				list := search.List{Exhausted: true, Prefix: true}
+				for i := range 20 { // each shard owns some of them
+					list.Hits = append(list.Hits, hit(fmt.Sprintf("leg%d-%d", leg, i), 1))
+				}
+				res.Lists = append(res.Lists, list)
+			}
+			return res, nil
+		}}
+	}
+	r := newRouter(t, router.Config{}, []search.Store{ranking(false)}, []search.Store{ranking(true)})
+	q := router.Request{Collection: "docs", Legs: []router.Leg{{Vector: []float32{1, 0}}, {Vector: []float32{0, 1}}}}
+	var partial *router.PartialError
+	if _, err := r.Retrieve(t.Context(), q); !errors.As(err, &partial) {
+		t.Fatalf("got %v, want a PartialError", err)
+	}
+	q.OnPartial = router.ReturnPartial
+	rep := retrieve(t, r, q).Report
+	if rep.Complete || rep.Coverage >= 1 || rep.ShardsAnswered != 1 || len(rep.Missing) != 1 || rep.Missing[0].Shard != "s1" {
+		t.Errorf("the report does not name the shard that is missing: %+v", rep)
+	}
+	q.MinCoverage = 0.9
+	if _, err := r.Retrieve(t.Context(), q); !errors.As(err, &partial) {
+		t.Errorf("got %v for a coverage below the least acceptable", err)
 	}
 }
 

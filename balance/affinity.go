@@ -51,10 +51,16 @@ func (v *View) hasRoom(e *entry, fair float64) bool {
 // as often as its weight asks for (weighted rendezvous hashing, Schindelhauer
 // and Schomaker, SPAA 2005).
 func rendezvous(key, member uint64, weight float64) float64 {
-	x := key ^ member // mixed by the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	x ^= x >> 31
-	uniform := (float64(x>>11) + 0.5) / (1 << 53)
+	uniform := (float64(mix(key^member)>>11) + 0.5) / (1 << 53)
 	return -weight / math.Log(uniform)
 }
+
+// mix is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// golden is the step of SplitMix64's sequence.
+const golden = 0x9e3779b97f4a7c15

@@ -27,6 +27,9 @@ type LaneConfig struct {
 	HedgeShare float64
 	// Hedges is the most that one call may have. Default 2; below 0 none.
 	Hedges int
+	// Seed makes the pickers' chance repeatable, for simulations: the n-th pick of a
+	// pool of the same name throws the same numbers. 0: another chance every time.
+	Seed uint64
 }
 
 // Defaults of a lane, and the sizes of its bucket. A full bucket at the start

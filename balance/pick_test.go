@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -156,6 +157,37 @@ func worse(t *rapid.T, c Candidate) Candidate {
 		c.Weight /= 2
 	}
 	return c
+}
+
+func TestLane_seedRepeatsThePicks(t *testing.T) {
+	picks := func(seed uint64, pool string) string {
+		var out strings.Builder
+		p := newPool(t, Config{Name: pool, Picker: Random{}, Lane: lane(t, LaneConfig{Seed: seed})},
+			server{name: "a"}, server{name: "b"}, server{name: "c"})
+		for range 60 {
+			got, err := Do(t.Context(), p, Call{}, func(_ context.Context, s server) (string, error) { return s.name, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.WriteString(got)
+		}
+		_ = p.Close()
+		return out.String()
+	}
+	first := picks(7, "s0")
+	if again := picks(7, "s0"); again != first {
+		t.Errorf("picks %s and then %s at the same seed", first, again)
+	}
+	for _, other := range []string{picks(8, "s0"), picks(7, "s1"), picks(0, "s0")} {
+		if other == first {
+			t.Errorf("another seed, another pool or none picks the same %s", first)
+		}
+	}
+	for _, member := range []string{"a", "b", "c"} {
+		if n := strings.Count(first, member); n < 8 {
+			t.Errorf("%s is picked %d of 60 times", member, n)
+		}
+	}
 }
 
 // chance makes v throw the given numbers.

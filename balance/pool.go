@@ -54,6 +54,7 @@ type core struct {
 	hedges    *bucket
 	failovers *bucket
 	stripe    int
+	seed      uint64 // of the picks; 0: none
 	tasks     tasks
 	turn      atomic.Uint64
 	calls     atomic.Uint64
@@ -122,6 +123,9 @@ func newCore(c Config) *core {
 		born:      time.Now(),
 		stripe:    int(c.Lane.pools.Add(1) % stripes),
 		charges:   make(map[*attempt]*time.Timer),
+	}
+	if c.Lane.config.Seed != 0 {
+		p.seed = mix(c.Lane.config.Seed) ^ hash(c.Name)
 	}
 	if p.picker == nil {
 		p.picker = Fastest{}

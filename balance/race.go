@@ -103,6 +103,9 @@ func (r *race) next(why Reason) *attempt {
 func (r *race) pick(why Reason) int {
 	v := &r.view
 	v.now, v.turn = r.core.now(), r.core.turn.Add(1)
+	if r.core.seed != 0 {
+		v.seed = mix(r.core.seed + v.turn*golden)
+	}
 	for range v.Len() { // again only when another call has claimed the member
 		v.tier = r.set.tier(v, why)
 		at := r.choose()

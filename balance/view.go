@@ -2,6 +2,7 @@ package balance
 
 import (
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -29,7 +30,8 @@ type View struct {
 	cost      int64  // of the call
 	bound     float64
 	slowStart time.Duration
-	rand      func(n int) int // nil: math/rand
+	rand      func(n int) int // of tests; nil: by seed
+	seed      uint64          // of the next throw; 0: math/rand
 }
 
 // Candidate is a member as a picker sees it.
@@ -58,6 +60,11 @@ func (v *View) Turn() uint64 { return v.turn }
 func (v *View) Rand(n int) int {
 	if v.rand != nil {
 		return v.rand(n)
+	}
+	if v.seed != 0 {
+		v.seed += golden
+		at, _ := bits.Mul64(mix(v.seed), uint64(n)) //nolint:gosec // not negative
+		return int(at)                              //nolint:gosec // below n
 	}
 	return rand.IntN(n) //nolint:gosec // chance, not secrets
 }

@@ -6,7 +6,10 @@
 // Nothing here knows virtual time; the tests run the model in a bubble of
 // testing/synctest, where 100,000 attempts take about a second. The draws of
 // service times are keyed by seed, query, shard and attempt, so that different
-// policies meet the same work.
+// policies meet the same work, and the pickers' chance by seed, router and shard.
+// Two runs at one seed are alike, except where things that happen at the same
+// instant compete: hedges of one query for the last tokens of a budget, or the
+// router's count of its documents, every 30 s, with a query.
 //
 //	go test ./bench/sim -run Goals -v                                  # quick
 //	go test ./bench/sim -run Goals -v -timeout 0 -args -full -seed=3   # full size

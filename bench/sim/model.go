@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/fault"
 )
 
 // Model describes a run.
@@ -113,7 +114,10 @@ func newPlaza(m Model) (*plaza, error) {
 
 // serve is one attempt of the query in ctx, at one replica.
 func (p *plaza) serve(ctx context.Context, shard, replica int) error {
-	q := ctx.Value(queryKey{}).(*query) //nolint:forcetypeassert // always there
+	q, ok := ctx.Value(queryKey{}).(*query)
+	if !ok {
+		return fault.New(fault.Invalid, "not a query of the model")
+	}
 	nth := q.attempts[shard].Add(1)
 	s := draws(p.model.Seed, q.id, uint64(shard), uint64(nth)) //nolint:gosec // small
 	p.tally.add(time.Since(p.start), shard, nth > 1)

@@ -13,10 +13,11 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// lane returns the configuration of the policy's lane.
-func (p Policy) lane() balance.LaneConfig {
-	c := balance.LaneConfig{Name: "shards"}
-	if !p.Hedged {
+// lane returns the configuration of the next router's lane. Ties are broken by
+// the model's seed, for each router otherwise.
+func (p *plaza) lane() balance.LaneConfig {
+	c := balance.LaneConfig{Name: "shards", Seed: uint64(draws(p.model.Seed, 1<<42, uint64(len(p.routers))))}
+	if !p.model.Policy.Hedged {
 		c.HedgeDelay = -1
 	}
 	return c
@@ -27,7 +28,7 @@ type routed struct{ *router.Router }
 
 func (p *plaza) openRouter() (searcher, error) {
 	everybody := admit.Config{Least: 1 << 20, Start: 1 << 20, Most: 1 << 20} // goal G8 has a gate of its own
-	c := router.Config{SearchTimeout: p.model.Deadline, Lane: p.model.Policy.lane(), Picker: p.model.Policy.Picker, Admission: everybody}
+	c := router.Config{SearchTimeout: p.model.Deadline, Lane: p.lane(), Picker: p.model.Policy.Picker, Admission: everybody}
 	for i, servers := range p.servers {
 		shard := router.Shard{Name: fmt.Sprintf("s%d", i)}
 		for j := range servers {
@@ -44,6 +45,9 @@ func (p *plaza) openRouter() (searcher, error) {
 	if _, err := r.CreateCollection(context.Background(), search.Collection{Name: "docs", Dims: 1}); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	// The first search makes the router count its documents, beside that search and
+	// in no particular order: not beside one of the model's.
+	_ = routed{r}.search(context.Background())
 	return routed{r}, nil
 }
 
@@ -90,7 +94,7 @@ type pools struct {
 }
 
 func (p *plaza) openPools() (searcher, error) {
-	lane, err := balance.NewLane(p.model.Policy.lane())
+	lane, err := balance.NewLane(p.lane())
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ type tenantCall struct {
 }
 
 func (m Tenants) open() (*balance.Pool[int], error) {
-	lane, err := balance.NewLane(balance.LaneConfig{HedgeDelay: -1})
+	lane, err := balance.NewLane(balance.LaneConfig{HedgeDelay: -1, Seed: uint64(draws(m.Seed, 1<<43))})
 	if err != nil {
 		return nil, err
 	}

@@ -16,8 +16,10 @@ import (
 type LaneConfig struct {
 	Name string
 	// HedgeQuantile of the first attempts' latencies is the hedge delay. Default 0.98.
-	// One minus it should be at most half of HedgeShare, else ordinary requests
-	// use up the budget and real stalls go unhedged.
+	// One minus it is best at most half of HedgeShare, as with the defaults: where
+	// both are alike, ordinary requests use up the budget and some real stalls go
+	// unhedged. Lanes whose extra calls cost money (embeddings, models) accept
+	// that: they ask for 0.99 and 1 %, where the share is a bound on the bill.
 	HedgeQuantile float64
 	// HedgeDelay is used until a class of calls has 200 latencies. Default
 	// 30 ms; below 0 the lane never hedges.

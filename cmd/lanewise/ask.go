@@ -23,7 +23,7 @@ passages and says so.`,
 		Example: `  lanewise ask "How do I install it?"
   lanewise ask --collection go -k 12 "How do I read a file line by line?"
   lanewise ask --json "Who wrote it?" | jq -r .answer`,
-		Args: cobra.MinimumNArgs(1),
+		Args: needs("the question"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			find, err := o.request(cmd, strings.Join(args, " "))
 			if err != nil {
@@ -58,11 +58,17 @@ func ask(ctx context.Context, a *app, c *client.Client, r answerRequest) error {
 	// A piece of text may break a line, and nothing else, on the terminal.
 	text := strings.NewReplacer("\x1b", "", "\r", "", "\b", "")
 	var found wire.SearchResponse
+	said := false
 	answer, err := c.Stream(ctx, r.AnswerRequest, client.Listener{
 		Sources: func(f wire.SearchResponse) { found = f },
-		Text:    func(s string) { _, _ = fmt.Fprint(a.out, text.Replace(s)) },
+		Text: func(s string) {
+			said = true
+			_, _ = fmt.Fprint(a.out, text.Replace(s))
+		},
 	})
-	_, _ = fmt.Fprintln(a.out)
+	if said {
+		_, _ = fmt.Fprintln(a.out)
+	}
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ queries run, and shows what that did. Then it serves, until Ctrl-C, which remove
 the files.`,
 		Example: `  lanewise demo
   lanewise demo --once`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := runDemo(cmd.Context(), a, once, listen)
 			if !once && errors.Is(err, errInterrupted) {

@@ -41,7 +41,8 @@ ingest the same documents again changes nothing.
   --godoc      the doc comments of the Go standard library on this machine
 
 A line that is no document is reported by its number, skipped and counted; the
-exit code is then 1. With --strict the first one ends the run.`,
+exit code is then 1, as it is where there is nothing to store. With --strict the
+first one ends the run.`,
 		Example: `  lanewise ingest ./docs
   lanewise ingest --collection notes notes.jsonl
   lanewise ingest --collection go --godoc
@@ -97,6 +98,9 @@ func (o *ingestOptions) documents(a *app, args []string) (corpus.Documents, erro
 // errBad makes the exit code 1 where documents were passed over.
 var errBad = errors.New("some documents were not stored: see above")
 
+// errNothing makes it 1 where there was nothing to store, which is hardly what was meant.
+var errNothing = errors.New("no documents were found: a folder needs Markdown or text files (.md, .markdown, .mdx, .txt, .text, .rst, .adoc), a file one document a line")
+
 func (o *ingestOptions) run(ctx context.Context, a *app, c *client.Client, docs corpus.Documents) error {
 	m := newMeter(a, "stored")
 	kinds := map[string]int{} // of skipped files
@@ -116,10 +120,15 @@ func (o *ingestOptions) run(ctx context.Context, a *app, c *client.Client, docs 
 	if printErr := o.print(a, sum, kinds); err == nil {
 		err = printErr
 	}
-	if err == nil && sum.Bad > 0 {
-		err = errBad
+	switch {
+	case err != nil:
+		return err
+	case sum.Bad > 0:
+		return errBad
+	case sum.Stored == 0:
+		return errNothing
 	}
-	return err
+	return nil
 }
 
 // writer returns the function that stores a batch. Its first call makes sure

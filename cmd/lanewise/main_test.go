@@ -51,7 +51,13 @@ func (w world) run(t *testing.T, args ...string) outcome {
 // serving starts a server over a new local store, and a world that knows it.
 func serving(t *testing.T) world {
 	t.Helper()
-	sys, err := config.Local(t.TempDir()).Build(t.Context(), config.Options{})
+	return servingOf(t, config.Local(t.TempDir()))
+}
+
+// servingOf starts a server of a configuration, and a world that knows it.
+func servingOf(t *testing.T, cfg *config.Config) world {
+	t.Helper()
+	sys, err := cfg.Build(t.Context(), config.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,6 +218,33 @@ func TestCommands_withoutServer(t *testing.T) {
 	w.run(t, "search", "x").want(t, exitFailure, "no lanewise server answers at http://127.0.0.1:1", "start a server with: lanewise serve")
 	w.run(t, "ingest", folder(t, nil)+"/none").want(t, exitFailure, "none")
 	w.run(t, "search", "x", "--url", "localhost").want(t, exitFailure, "is not a URL")
+}
+
+// A server that answers, but cannot reach its shards, is not one that has to be started.
+func TestCommands_withoutShards(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"c.yaml": "map: map\nshards:\n  - name: s0\n    replicas:\n      - path: s0\n  - name: s1\n    replicas:\n      - url: http://127.0.0.1:1\n",
+	})
+	cfg, err := config.Load(dir + "/c.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := servingOf(t, cfg)
+	got := w.run(t, "ingest", folder(t, map[string]string{"a.md": "A cat sleeps on the sofa."}))
+	got.want(t, exitFailure, "connection refused")
+	if strings.Contains(got.errOut, "start a server") {
+		t.Errorf("advice for another problem: %s", got.errOut)
+	}
+}
+
+func TestIngest_ofNothing(t *testing.T) {
+	serving(t).run(t, "ingest", folder(t, map[string]string{"a.bin": "x"})).want(t, exitFailure, "no documents were found", "1 file")
+}
+
+func TestAsk_errorsPrintNoAnswer(t *testing.T) {
+	if got := serving(t).run(t, "ask", "--collection", "none", "why?"); got.out != "" || got.code != exitFailure {
+		t.Errorf("code %d, printed %q", got.code, got.out)
+	}
 }
 
 // With a configuration the commands need no server.

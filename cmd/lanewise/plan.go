@@ -60,7 +60,7 @@ changes nothing. The points are counted through the running server or, if
 there is none, in the stores. With -o the plan is kept for lanewise apply.`,
 		Example: `  lanewise plan -c lanewise.yaml -c new.yaml
   lanewise plan -c lanewise.yaml -c new.yaml -o plan.json`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(o.files) != 2 {
 				return misuse("name two configurations: lanewise plan -c OLD -c NEW")

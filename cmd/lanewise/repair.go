@@ -33,7 +33,7 @@ A deletion that a replica missed is made up for if it is less than 24 hours old;
 after that the point comes back.`,
 		Example: `  lanewise repair -c lanewise.yaml --dry-run
   lanewise repair -c lanewise.yaml --collection docs --rate 5000`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.file == "" {
 				return misuse("name the configuration: lanewise repair -c FILE")

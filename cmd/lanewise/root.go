@@ -103,6 +103,24 @@ Start here:
 	return root
 }
 
+// needs refuses a command line without what a command works on.
+func needs(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return errors.New("give " + what)
+		}
+		return nil
+	}
+}
+
+// nothing refuses arguments of a command that has none.
+func nothing(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes flags only, not %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
 // known refuses arguments that are no command, and names the one that is meant.
 func known(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

@@ -68,7 +68,7 @@ func newSearch(a *app) *cobra.Command {
 		Example: `  lanewise search "read a file line by line"
   lanewise search --collection go -k 3 --filter '{"kind": "func"}' parse a date
   lanewise search --json install | jq -r '.hits[].id'`,
-		Args: cobra.MinimumNArgs(1),
+		Args: needs("the text to search for"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req, err := o.request(cmd, strings.Join(args, " "))
 			if err != nil {

@@ -30,7 +30,7 @@ machine only.`,
 		Example: `  lanewise serve
   lanewise serve --data ./store --listen 127.0.0.1:9000
   lanewise serve -c lanewise.yaml`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := described(a, file, data)
 			if err != nil {

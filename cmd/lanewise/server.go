@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
 	"github.com/spf13/cobra"
 
@@ -81,7 +82,9 @@ func (t *target) advise(err error) error {
 	switch {
 	case errors.Is(err, fault.NotFound):
 		return fmt.Errorf("%w; create it with: lanewise ingest --collection %s FOLDER", err, t.collection)
-	case errors.Is(err, fault.Unavailable) && t.file == "" && fault.RetryAfter(err) == 0:
+	case errors.Is(err, fault.Partial):
+		return fmt.Errorf("%w; to take what the others have: --partial", err)
+	case errors.As(err, new(*net.OpError)) && t.file == "": // nothing listens; a server's own errors are words only
 		return fmt.Errorf("%w; start a server with: lanewise serve", err)
 	case errors.Is(err, fault.Unauthorized):
 		return fmt.Errorf("%w; put the key into LANEWISE_KEY", err)

@@ -26,7 +26,8 @@ type Suite struct {
 	Open func(t *testing.T) search.Store
 	// Tolerance is how far a score may be from the float64 brute force. 0 asks for
 	// equality bit for bit. Above 0, rows whose scores are that close to the last
-	// place may replace each other.
+	// place may replace each other, and the vectors of points may come back with
+	// that much of a difference, relative to their length.
 	Tolerance float64
 	// Unconditional is set for engines without conditional writes: older versions,
 	// epochs and the all-or-nothing of a batch are not asked for.

@@ -1,0 +1,43 @@
+// Package qdrant makes a Qdrant server, or a Qdrant cluster behind one address, a
+// [search.Store]: a replica of a shard. It speaks gRPC.
+//
+// # What lies in Qdrant
+//
+// A collection made by this package has a named vector, a sparse vector beside
+// it, a description in the collection's metadata, and points with this payload:
+//
+//	id, tenant      the key, as it was given
+//	ms, seq         the version: milliseconds, and the counter inside one
+//	text            the passage
+//	meta            the metadata, as the JSON text that was given
+//	terms, num, ord what filters look at, made from the metadata
+//	norm            length of the vector, where Qdrant stores it normalised
+//	deleted, at     on the mark that a deletion leaves, with its time
+//
+// The id of a point is its own id where that is a number or a UUID and the point
+// has no tenant, else the UUIDv5 of tenant and id. (UUIDs of version 5 are derived
+// too, so that no two points can meet in one id.) In a collection that is placed
+// by tenant all ids are derived.
+//
+// # Scores
+//
+// Qdrant computes in float32: scores are within 1e-5 of the exact ones for vectors
+// of usual lengths. Raw is Qdrant's figure; the Euclidean distance is its negated
+// canonical score. Cosine collections keep vectors at length 1; the length is kept
+// beside them, so a vector comes back equal to the one written up to rounding.
+//
+// # Writes
+//
+// An older version never overwrites a newer one, deletions included: the upsert
+// carries a condition that Qdrant checks in the shard itself, whoever else writes
+// and however late an earlier attempt arrives. This needs Qdrant 1.16; Create
+// refuses to work with an older one. A deletion leaves a mark without vectors for
+// 24 h. What Qdrant does not offer: a batch of several points is not applied as one,
+// and a reader may see half of it; epochs are only compared inside one Store.
+//
+// # Filters
+//
+// All of them are answered inside Qdrant and exactly as search.Filter.Match does,
+// with two limits that are fault.Invalid: an order on strings takes an operand of
+// at most 47 bytes, and conditions nest at most 30 deep.
+package qdrant

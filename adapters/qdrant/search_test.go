@@ -1,0 +1,253 @@
+package qdrant_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	sdk "github.com/qdrant/go-client/qdrant"
+
+	"github.com/lanewise/lanewise/adapters/qdrant"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search"
+)
+
+// find runs a query of one leg.
+func find(t *testing.T, s search.Searcher, q search.Query) search.List {
+	t.Helper()
+	res, err := s.Search(t.Context(), q)
+	if err != nil {
+		t.Fatalf("search: %v", err)
+	}
+	return res.Lists[0]
+}
+
+func ids(l search.List) []string {
+	out := make([]string, len(l.Hits))
+	for i, h := range l.Hits {
+		out[i] = h.ID
+	}
+	return out
+}
+
+// Qdrant cuts ties as it likes; here the ids decide, however many rows tie.
+func TestSearch_cutsTiesByID(t *testing.T) {
+	s, _ := start(t)
+	create(t, s)
+	var points []search.Point
+	var want []string
+	for i := range 100 {
+		points = append(points, search.Point{Key: search.Key{ID: fmt.Sprintf("t%02d", (i*37)%100)}, Version: 1, Dense: []float32{1, 0}})
+		want = append(want, fmt.Sprintf("t%02d", i))
+	}
+	put(t, s, append(points, search.Point{Key: search.Key{ID: "best"}, Version: 1, Dense: []float32{2, 0}})...)
+	for _, k := range []int{1, 2, 8, 100} {
+		l := find(t, s, nearest(k))
+		if diff := cmp.Diff(append([]string{"best"}, want[:k-1]...), ids(l)); diff != "" {
+			t.Errorf("k = %d: %s", k, diff)
+		}
+		if !l.Prefix || l.Exhausted {
+			t.Errorf("k = %d: prefix %v, exhausted %v", k, l.Prefix, l.Exhausted)
+		}
+	}
+	if l := find(t, s, nearest(101)); !l.Exhausted || len(l.Hits) != 101 {
+		t.Errorf("all of them: %d hits, exhausted %v", len(l.Hits), l.Exhausted)
+	}
+}
+
+// A tie that is larger than what is read is cut anyhow, and the list says that it
+// is no prefix.
+func TestSearch_saysWhereATieIsTooLarge(t *testing.T) {
+	s, _ := start(t)
+	create(t, s)
+	for from := 0; from < 5000; from += 1000 {
+		var points []search.Point
+		for i := range 1000 {
+			points = append(points, at(fmt.Sprint(from+i), 1))
+		}
+		put(t, s, points...)
+	}
+	if l := find(t, s, nearest(3)); len(l.Hits) != 3 || l.Prefix || l.Exhausted {
+		t.Errorf("%d hits, prefix %v, exhausted %v", len(l.Hits), l.Prefix, l.Exhausted)
+	}
+}
+
+func TestSearch_approximateListIsExhaustedOnlyWhereTheCountSaysSo(t *testing.T) {
+	s, engine := start(t)
+	create(t, s)
+	put(t, s, at("a", 1), at("b", 2), at("c", 3), search.Point{Key: search.Key{ID: "bare"}, Version: 1})
+	write(t, s, search.Batch{Collection: docs, Deletes: []search.Tombstone{grave("gone", 9)}})
+	q := nearest(10)
+	q.Legs[0].Exact = false
+	if l := find(t, s, q); !l.Exhausted || l.Prefix || len(l.Hits) != 3 {
+		t.Errorf("all rows: %d hits, exhausted %v, prefix %v", len(l.Hits), l.Exhausted, l.Prefix)
+	}
+	engine.missed = 1
+	if l := find(t, s, q); l.Exhausted || len(l.Hits) != 2 {
+		t.Errorf("a row missed: %d hits, exhausted %v", len(l.Hits), l.Exhausted)
+	}
+	q.Legs[0].Exact = true
+	if l := find(t, s, q); !l.Exhausted || len(l.Hits) != 3 {
+		t.Errorf("exact: %d hits, exhausted %v", len(l.Hits), l.Exhausted)
+	}
+}
+
+func TestSearch_sparse(t *testing.T) {
+	s, _ := start(t)
+	create(t, s)
+	sparse := func(id string, index []uint32, value ...float32) search.Point {
+		return search.Point{Key: search.Key{ID: id}, Version: 1, Sparse: search.Sparse{Index: index, Value: value}}
+	}
+	put(t, s, sparse("a", []uint32{1, 5}, 0.5, 2), sparse("b", []uint32{5}, 3), sparse("c", []uint32{7}, 9), at("dense", 1))
+	leg := search.Leg{Sparse: search.Sparse{Index: []uint32{1, 5}, Value: []float32{4, 1}}, K: 5}
+	q := search.Query{Collection: docs, Legs: []search.Leg{leg, {Dense: []float32{1, 1}, K: 5, Exact: true}}, Fields: everything}
+	res, err := s.Search(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a", "b"}, ids(res.Lists[0])); diff != "" {
+		t.Error(diff)
+	}
+	if h := res.Lists[0].Hits[0]; h.Score != 4 || h.Raw != 4 || !slices.Equal(h.Sparse.Index, []uint32{1, 5}) || !slices.Equal(h.Sparse.Value, []float32{0.5, 2}) {
+		t.Errorf("got %+v", h)
+	}
+	if diff := cmp.Diff([]string{"dense"}, ids(res.Lists[1])); diff != "" {
+		t.Error(diff)
+	}
+	q.Legs[0].Dense = []float32{1, 1}
+	if _, err := s.Search(t.Context(), q); !errors.Is(err, fault.Invalid) {
+		t.Errorf("both kinds in one leg: got %v", err)
+	}
+}
+
+func TestSearch_whatQdrantIsAsked(t *testing.T) {
+	engine := newServer()
+	s := open(t, qdrant.Config{
+		Address: engine.serve(t, "127.0.0.1:0", nil).address, Key: "k", Consistency: "quorum", ShardKey: "eu", Prefix: "x-", Vector: "passage",
+	})
+	create(t, s)
+	q := search.Query{Collection: docs, Legs: []search.Leg{
+		{Dense: []float32{1, 0}, K: 7}, {Dense: []float32{1, 0}, K: 7, EF: 300}, {Dense: []float32{1, 0}, K: 7, EF: 10}, {Dense: []float32{1, 0}, K: 7, Exact: true},
+	}}
+	if _, err := s.Search(qdrant.WithAffinity(t.Context(), "session-9"), q); err != nil {
+		t.Fatal(err)
+	}
+	got := engine.last(t, "QueryBatch")
+	if h := got.headers; !slices.Equal(h.Get("api-key"), []string{"k"}) || !slices.Equal(h.Get("x-qdrant-route-affinity"), []string{"session-9"}) {
+		t.Errorf("headers: %v", h)
+	}
+	batch := got.request.(*sdk.QueryBatchPoints)
+	if batch.GetCollectionName() != "x-docs" || batch.GetReadConsistency().GetType() != sdk.ReadConsistencyType_Quorum || len(batch.GetQueryPoints()) != 4 {
+		t.Errorf("got %v", batch)
+	}
+	for i, want := range []*sdk.SearchParams{
+		nil, {HnswEf: new(uint64(300))}, {HnswEf: new(uint64(100))}, {Exact: new(true)}, // 100: less would be below Qdrant's own
+	} {
+		one := batch.GetQueryPoints()[i]
+		if one.GetLimit() != 8 || one.GetUsing() != "passage" || one.GetShardKeySelector().GetShardKeys()[0].GetKeyword() != "eu" || one.GetParams().String() != want.String() {
+			t.Errorf("leg %d: %v", i, one)
+		}
+	}
+}
+
+// Numbers and UUIDs are their own ids, where no tenant has to be told apart.
+func TestWrite_idsInQdrant(t *testing.T) {
+	s, engine := start(t)
+	write(t, s, search.Batch{Create: &search.Collection{Name: docs, Dims: 2, Metric: search.Dot}})
+	write(t, s, search.Batch{Create: &search.Collection{
+		Name: "tenants", Dims: 2, Metric: search.Dot, Placement: search.Placement{By: search.ByTenant},
+	}})
+	const v4, v5 = "0a1b2c3d-0000-4000-8000-00000000000a", "0a1b2c3d-0000-5000-8000-00000000000a"
+	for id, kept := range map[string]bool{
+		"0": true, "18446744073709551615": true, v4: true, v5: false, "18446744073709551616": false, "007": false, "+1": false, "x": false,
+		"0A1B2C3D-0000-4000-8000-00000000000A": false, "0a1b2c3d000040008000000000000000": false,
+	} {
+		for collection, keeps := range map[string]bool{docs: kept, "tenants": false} {
+			p := at(id, 1)
+			write(t, s, search.Batch{Collection: collection, Upserts: []search.Point{p}})
+			sent := engine.last(t, "Upsert").request.(*sdk.UpsertPoints).GetPoints()[0].GetId()
+			if got := sent.GetUuid() == id || sent.GetUuid() == "" && fmt.Sprint(sent.GetNum()) == id; got != keeps {
+				t.Errorf("%s in %s: sent as %v", id, collection, sent)
+			}
+			points, err := s.Get(t.Context(), collection, []search.Key{p.Key}, everything)
+			if err != nil || len(points) != 1 || points[0].ID != id {
+				t.Errorf("%s in %s: got %+v, %v", id, collection, points, err)
+			}
+		}
+	}
+}
+
+func TestCreate_refusesWhatIsNotItsOwn(t *testing.T) {
+	s, engine := start(t)
+	engine.shelf["foreign"] = &shelf{config: &sdk.CollectionConfig{}}
+	c := search.Collection{Name: "foreign", Dims: 2, Metric: search.Dot}
+	if _, err := s.Write(t.Context(), search.Batch{Create: &c}); !errors.Is(err, fault.Conflict) {
+		t.Errorf("a foreign collection: got %v, want a conflict", err)
+	}
+	engine.old = true
+	c.Name = docs
+	if _, err := s.Write(t.Context(), search.Batch{Create: &c}); !errors.Is(err, fault.Conflict) {
+		t.Errorf("an old server: got %v, want a conflict", err)
+	}
+	if all, err := s.Stats(t.Context(), ""); err != nil || len(all) != 0 || len(engine.shelf) != 1 {
+		t.Errorf("got %+v, %v, and %d collections", all, err, len(engine.shelf))
+	}
+}
+
+// Another program drops a collection and makes it again with other dims.
+func TestSearch_seesThatACollectionWasMadeAgain(t *testing.T) {
+	s, engine := start(t)
+	create(t, s)
+	other := open(t, qdrant.Config{Address: engine.address})
+	write(t, other, search.Batch{Collection: docs, Drop: true})
+	refused(t, s, fault.NotFound)
+	write(t, other, search.Batch{Create: &search.Collection{Name: docs, Dims: 3, Metric: search.Dot}})
+	q := search.Query{Collection: docs, Legs: []search.Leg{{Dense: []float32{1, 2, 3}, K: 1}}}
+	if _, err := s.Search(t.Context(), q); err != nil {
+		t.Errorf("three dims: %v", err)
+	}
+}
+
+// The length of a vector comes back although Qdrant stores it at length 1.
+func TestGet_vectorsOfACosineCollection(t *testing.T) {
+	s, _ := start(t)
+	write(t, s, search.Batch{Create: &search.Collection{Name: docs, Dims: 2, Metric: search.Cosine}})
+	for id, v := range map[string][]float32{"long": {300, 400}, "short": {3e-6, 4e-6}, "zero": {0, 0}} {
+		put(t, s, search.Point{Key: search.Key{ID: id}, Version: 1, Dense: slices.Clone(v)})
+		points, err := s.Get(t.Context(), docs, []search.Key{{ID: id}}, everything)
+		if err != nil || len(points) != 1 {
+			t.Fatalf("%s: got %+v, %v", id, points, err)
+		}
+		for i, x := range points[0].Dense {
+			if math.Abs(float64(x-v[i])) > 1e-6*math.Abs(float64(v[i])) {
+				t.Errorf("%s: got %v, want %v", id, points[0].Dense, v)
+			}
+		}
+	}
+}
+
+func TestScroll_seesWhatWasWrittenMeanwhile(t *testing.T) {
+	s, _ := start(t)
+	create(t, s)
+	put(t, s, at("a", 1), at("b", 1), at("c", 1), at("d", 1))
+	page := func(after string) search.Page {
+		t.Helper()
+		p, err := s.Scroll(t.Context(), search.Scan{Collection: docs, Limit: 2, After: search.Key{ID: after}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := page(""); len(p.Points) != 2 || !p.More {
+		t.Fatalf("got %+v", p)
+	}
+	put(t, s, at("bb", 1))
+	write(t, s, search.Batch{Collection: docs, Deletes: []search.Tombstone{grave("c", 2)}})
+	p := page("b")
+	if len(p.Points) != 2 || p.Points[0].ID != "bb" || p.Points[1].ID != "d" || p.More {
+		t.Errorf("got %+v, want bb and d and no more", p)
+	}
+}

@@ -72,8 +72,8 @@ func split(magnitude uint64, negative bool) numeric {
 }
 
 // chunked writes the first bytes of a string as numbers of 51 bits each: six
-// bytes, and how many of them there are. A full chunk is followed by another one;
-// 7 in the last that is kept says that the string goes on.
+// bytes, and how many of them there are. A full chunk is followed by another one,
+// save for the last that is kept; no operand is as long as that.
 func chunked(s string) []float64 {
 	var out []float64
 	for {
@@ -85,12 +85,8 @@ func chunked(s string) []float64 {
 				x |= uint64(s[i])
 			}
 		}
-		last := len(out) == chunks-1
-		if last && len(s) > n {
-			return append(out, float64(x<<3|7))
-		}
 		out = append(out, float64(x<<3|uint64(n)))
-		if last || n < chunkBytes {
+		if n < chunkBytes || len(out) == chunks {
 			return out
 		}
 		s = s[n:]

@@ -27,7 +27,7 @@ type liar struct {
 
 func newLiar(seed uint64) *liar {
 	l := &liar{rng: rand.New(rand.NewPCG(seed, 1))}
-	l.fake.search = func(_ context.Context, q search.Query) (search.Result, error) {
+	l.search = func(_ context.Context, q search.Query) (search.Result, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return l.lie(q), nil

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
@@ -45,10 +46,14 @@ func (r *Router) askHoldings(ctx context.Context, s *shard) []holdings {
 }
 
 // supply creates the collections that a replica lacks, empty, so that it can
-// take writes. It is not read before it is in step.
+// take writes. It is not read before it is in step: also the questions end first that were on their
+// way to it when it was put aside, or an empty collection would answer them.
 func (r *Router) supply(ctx context.Context, t *topology, s *shard, found []finding) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
 	defer cancel()
+	if !slices.ContainsFunc(found, func(f finding) bool { return len(f.lacks) > 0 }) || r.reads.drain(ctx) != nil {
+		return
+	}
 	for i, f := range found {
 		for _, c := range f.lacks {
 			_, err := guarded(func() (search.Written, error) {

@@ -3,7 +3,6 @@ package pgvector
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -70,7 +69,7 @@ func points(ctx context.Context, conn *pgxpool.Conn, st *statement, f search.Fie
 // scan on each row.
 func timed(ctx context.Context, conn *pgxpool.Conn, st *statement, scan func(pgx.Rows) error) error {
 	var batch pgx.Batch
-	batch.Queue("select set_config('statement_timeout', $1, true)", strconv.FormatInt(millisecondsLeft(ctx), 10))
+	queueSettings(ctx, &batch, 0)
 	batch.Queue(st.String(), st.args...)
 	results := conn.SendBatch(ctx, &batch)
 	defer results.Close() //nolint:errcheck // an error came from one of the results before

@@ -88,7 +88,7 @@ func rank(m search.Metric, query []float32, rows []row) {
 // ranked; furthest is the largest distance of any of them.
 func (r *ranking) certain(furthest float64) bool {
 	k := r.leg.K
-	if k >= len(r.rows) {
+	if k >= len(r.rows) || math.IsInf(furthest, 0) { // infinite where float32 overflowed
 		return false
 	}
 	last := canonical(r.t.Metric, furthest)

@@ -129,7 +129,7 @@ func (s *Store) rank(ctx context.Context, db sender, rankings []*ranking) error 
 // round runs some legs once. A batch is a transaction, so that the settings end with it.
 func (s *Store) round(ctx context.Context, db sender, rankings []*ranking, last bool) error {
 	var batch pgx.Batch
-	s.queueSettings(ctx, &batch, rankings)
+	queueSettings(ctx, &batch, s.breadth(rankings))
 	for _, r := range rankings {
 		st, err := r.statement()
 		if err != nil {
@@ -151,22 +151,16 @@ func (s *Store) round(ctx context.Context, db sender, rankings []*ranking, last 
 	return nil
 }
 
-// queueSettings sets the deadline, and what an approximate search needs. A plan
-// made for any parameters would not know how short the list is, so each call is planned.
-func (s *Store) queueSettings(ctx context.Context, batch *pgx.Batch, rankings []*ranking) {
-	left := strconv.FormatInt(millisecondsLeft(ctx), 10)
+// breadth is hnsw.ef_search for some legs; 0: none of them uses an index.
+func (s *Store) breadth(rankings []*ranking) int {
+	const usual = 40 // pgvector's own
 	ef := 0
 	for _, r := range rankings {
 		if !r.exact {
-			ef = max(ef, s.config.HNSW.EF, min(max(r.leg.EF, r.leg.K), widest), 40)
+			ef = max(ef, cmp.Or(s.config.HNSW.EF, usual), min(max(r.leg.EF, r.leg.K), widest))
 		}
 	}
-	if ef == 0 {
-		batch.Queue("select set_config('statement_timeout', $1, true)", left)
-		return
-	}
-	batch.Queue(`select set_config('statement_timeout', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true),
-		set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', $2, true)`, left, strconv.Itoa(ef))
+	return ef
 }
 
 // statement returns the SQL of a leg. The limit is written out, because it decides on

@@ -58,15 +58,34 @@ func freshSchema(tb testing.TB) string {
 }
 
 // execute runs SQL on a connection of its own.
-func execute(tb testing.TB, sql string, args ...any) {
+func execute(tb testing.TB, sql string) {
 	tb.Helper()
-	ctx := context.Background() //nolint:usetesting // also runs in cleanups
+	ctx := context.Background() // also runs in cleanups
 	conn, err := pgx.Connect(ctx, dsn(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer conn.Close(ctx) //nolint:errcheck // it is done
-	if _, err := conn.Exec(ctx, sql, args...); err != nil {
+	if _, err := conn.Exec(ctx, sql); err != nil {
 		tb.Errorf("%s: %v", sql, err)
+	}
+}
+
+// connect opens a connection that lasts as long as the test.
+func connect(tb testing.TB) *pgx.Conn {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), dsn(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// exec runs SQL on a connection.
+func exec(tb testing.TB, conn *pgx.Conn, sql string) {
+	tb.Helper()
+	if _, err := conn.Exec(tb.Context(), sql); err != nil {
+		tb.Fatalf("%s: %v", sql, err)
 	}
 }

@@ -1,7 +1,6 @@
 package pgvector
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -150,11 +149,15 @@ func upsertInto(t *table) string {
 // apply sends all operations at once and returns those that newer versions stopped.
 func (e *edit) apply(ctx context.Context, ops []operation) ([]operation, error) {
 	var batch pgx.Batch
+	queueSettings(ctx, &batch, 0)
 	statement := upsertInto(e.t)
 	for i := range ops {
 		batch.Queue(statement, ops[i].arguments()...)
 	}
 	results := e.tx.SendBatch(ctx, &batch)
+	if _, err := results.Exec(); err != nil {
+		return nil, errors.Join(err, results.Close())
+	}
 	var stopped []operation
 	for i := range ops {
 		var was *int64
@@ -294,14 +297,4 @@ func decodeDense(sent []byte) []float32 {
 		v[i] = math.Float32frombits(binary.BigEndian.Uint32(sent[4+4*i:]))
 	}
 	return v
-}
-
-// millisecondsLeft is the time that a statement may take, a little more than the
-// caller has, so that it is the caller's context that ends first. 0: no end.
-func millisecondsLeft(ctx context.Context) int64 {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return 0
-	}
-	return cmp.Or(max(time.Until(deadline).Milliseconds(), 0)+100, 1)
 }

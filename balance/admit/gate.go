@@ -151,6 +151,10 @@ func (g *Gate) join(tenant string, bytes int64) (*waiter, error) {
 		g.rate.note(now)
 		return nil, nil //nolint:nilnil // documented
 	}
+	if bytes > g.config.QueueBytes { // it would push everybody out and not fit all the same
+		g.shed++
+		return nil, g.refusal()
+	}
 	w := &waiter{tenant: tenant, bytes: bytes, since: now, done: make(chan struct{})}
 	for g.queue.calls >= g.config.Queue || g.queue.bytes+bytes > g.config.QueueBytes {
 		last := g.queue.heavier(tenant)

@@ -130,6 +130,26 @@ func TestGate_aFullQueueTakesFromTheHeaviestTenant(t *testing.T) {
 	})
 }
 
+func TestGate_aCallThatNeverFitsPushesNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := one(t, Config{QueueBytes: 350})
+		large := make(chan error, 1)
+		time.AfterFunc(2500*time.Microsecond, func() { // all of a wait
+			_, err := g.Enter(context.Background(), "b", 351)
+			large <- err
+		})
+		_, errs := line(t, g, time.Millisecond, "a", "a", "a")
+		if err := <-large; !errors.Is(err, fault.Overloaded) {
+			t.Errorf("a call of more than the queue holds: %v, want overloaded", err)
+		}
+		for i, err := range errs {
+			if err != nil {
+				t.Errorf("call %d was pushed out: %v", i, err)
+			}
+		}
+	})
+}
+
 func TestGate_saysTruthfullyWhenToRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := one(t, Config{Queue: 5, Patience: time.Hour, Urgent: time.Hour})

@@ -294,3 +294,29 @@ func put(t *testing.T, s search.Store, b search.Batch) {
 		t.Fatal(err)
 	}
 }
+
+// What a router before this one still has on its way is refused once this one has written.
+func TestNew_raisesTheEpoch(t *testing.T) {
+	stores, file := locals(t, 1), filepath.Join(t.TempDir(), "map")
+	epoch := func(r *router.Router) uint64 {
+		res, err := r.Search(t.Context(), search.Query{Collection: "docs", Legs: []search.Leg{{Dense: []float32{1, 0}, K: 1}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Report.Epoch
+	}
+	r := over(t, router.Config{MapPath: file}, stores...)
+	create(t, r, search.Collection{Name: "docs", Dims: 2, Metric: search.Dot})
+	before := epoch(r)
+	shut(t, r)
+	r = over(t, router.Config{MapPath: file}, stores...)
+	defer shut(t, r)
+	if after := epoch(r); after <= before {
+		t.Errorf("epoch %d after %d", after, before)
+	}
+	upsert(t, r, "docs", "", point("a", 1, 1))
+	late := search.Batch{Collection: "docs", Epoch: before, Upserts: []search.Point{{Key: search.Key{ID: "a"}, Version: 1 << 62, Dense: []float32{0, 0}}}}
+	if _, err := stores[0].Write(t.Context(), late); !errors.Is(err, fault.Conflict) {
+		t.Errorf("a late write of epoch %d: %v", before, err)
+	}
+}

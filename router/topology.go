@@ -12,7 +12,7 @@ import (
 
 // openMap loads the stored map, or makes one for the configured shards. A stored
 // map whose shards differ from the configured ones is refused: placement never
-// changes by itself.
+// changes by itself. Taking a stored map raises its epoch.
 func (r *Router) openMap() (*shardmap.Map, error) {
 	if r.cfg.MapPath == "" {
 		return shardmap.New(r.cfg.mapShards())
@@ -30,7 +30,10 @@ func (r *Router) openMap() (*shardmap.Map, error) {
 	case err == nil:
 		if err = m.Fits(r.cfg.mapShards()); err != nil {
 			err = fmt.Errorf("shard map %s: %w", r.cfg.MapPath, err)
+			break
 		}
+		m = m.Raised() // stores refuse what a router before this one still has on its way
+		err = r.file.Save(m)
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.closeMap())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -52,9 +53,24 @@ func onThisMachine(r *http.Request) error {
 			return fault.New(fault.Forbidden, "%s is for clients on this machine only, and not through a proxy", r.URL.Path)
 		}
 	}
+	if !ownName(r.Host) {
+		return fault.New(fault.Forbidden, "%s is for clients that call this machine by its address or localhost, not %q", r.URL.Path, r.Host)
+	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err == nil && peer.Addr().Unmap().IsLoopback() || r.RemoteAddr == "pipe" {
 		return nil
 	}
 	return errors.Join(err, fault.New(fault.Forbidden, "%s is for clients on this machine only", r.URL.Path))
+}
+
+// ownName reports whether a Host header is one that a page of a foreign site cannot bring about: a browser on
+// this machine sends that site's name, also where the site has it resolved to this machine.
+func ownName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	return !strings.Contains(host, ".") || strings.HasSuffix(strings.ToLower(host), ".localhost")
 }

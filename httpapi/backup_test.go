@@ -38,6 +38,22 @@ func TestBackup_isForClientsOnThisMachine(t *testing.T) {
 	}
 }
 
+// A page that has its own name resolved to this machine gets nothing through the user's browser.
+func TestBackup_isNotForForeignPages(t *testing.T) {
+	s := mustServer(t, Config{Router: newRouter(t, nil), Backups: map[string]Backuper{"x": copier{}}})
+	for host, want := range map[string]int{
+		"127.0.0.1:8080": http.StatusOK, "127.0.0.1": http.StatusOK, "[::1]:8080": http.StatusOK, "[::1]": http.StatusOK,
+		"localhost:8080": http.StatusOK, "x.localhost": http.StatusOK, "bench7:8080": http.StatusOK,
+		"evil.example:8080": http.StatusForbidden, "127.0.0.1.evil.example": http.StatusForbidden, "localhost.": http.StatusForbidden,
+	} {
+		r := newRequest("GET", "/v1/admin/backup?store=x", "")
+		r.RemoteAddr, r.Host = "127.0.0.1:4000", host
+		if w := do(s, r); w.Code != want {
+			t.Errorf("%s: status %d, want %d: %s", host, w.Code, want, w.Body)
+		}
+	}
+}
+
 func TestBackup_breaksOffWhereItFails(t *testing.T) {
 	s := mustServer(t, Config{Router: newRouter(t, nil), Backups: map[string]Backuper{"x": copier{errors.New("disk")}}})
 	server := httptest.NewServer(s)

@@ -141,6 +141,7 @@ func failing(t *testing.T, err error) *server {
 // newRequest makes a request with a JSON body, or none.
 func newRequest(method, path, body string) *http.Request {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Host = "127.0.0.1:8080"
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}

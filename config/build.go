@@ -41,9 +41,9 @@ type System struct {
 	closers  []func() error // in the order of opening
 }
 
-// Build opens the stores and wires everything. It makes no call to replicas or
-// upstreams, except that the router asks its replicas for their collections if
-// the configuration names no map.
+// Build opens the stores and wires everything. It asks no upstream anything. The
+// router asks its replicas what they hold, within the search timeout; those that
+// do not answer are passed over.
 func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err

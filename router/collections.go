@@ -152,8 +152,8 @@ func (r *Router) SetAlias(alias, collection string) error {
 // Aliases returns the aliases and what they stand for.
 func (r *Router) Aliases() map[string]string { return r.topo.Load().m.Aliases() }
 
-// Write applies a batch of already stamped points, as a router above this one
-// sends it. Points without a version are stamped here.
+// Write applies a batch that a router above this one has stamped. It stamps
+// nothing itself: the versions are what the replicas of both agree on.
 func (r *Router) Write(ctx context.Context, b search.Batch) (search.Written, error) {
 	switch {
 	case b.Create != nil:

@@ -51,6 +51,9 @@ func (r *Router) Get(ctx context.Context, collection string, keys []search.Key, 
 	}
 	wanted := map[int][]search.Key{} // by shard
 	for _, k := range keys {
+		if err := checkTenant(c, k.Tenant); err != nil {
+			return nil, err
+		}
 		for _, shard := range t.holders(c, k) {
 			wanted[shard] = append(wanted[shard], k)
 		}

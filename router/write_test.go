@@ -277,6 +277,9 @@ func TestTenants_seeOnlyTheirOwn(t *testing.T) {
 	if _, err := r.Delete(t.Context(), router.Delete{Collection: "tenants", IDs: []string{"same"}}); fault.Field(err) != "/tenant" {
 		t.Errorf("delete without a tenant: err %v", err)
 	}
+	if _, err := r.Get(t.Context(), "tenants", []search.Key{{ID: "same"}}, search.Fields{}); fault.Field(err) != "/tenant" {
+		t.Errorf("get without a tenant: err %v", err)
+	}
 }
 
 func TestNew_refusesAnotherShardListThanTheMaps(t *testing.T) {

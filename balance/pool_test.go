@@ -110,6 +110,15 @@ func TestQuota_membersWithoutAreMPassedOverAndWaitedFor(t *testing.T) {
 		if got, err := Do(t.Context(), s.Pool, Call{Cost: 500}, settled); got != "a" || err != nil || time.Since(start) != 3*time.Second {
 			t.Errorf("%q, %v after %v; want a after 3s", got, err, time.Since(start))
 		}
+		time.Sleep(time.Minute) // the quota is full again
+		member := s.set.Load().entries[0].member
+		member.health.back.Store(int64(time.Hour))
+		member.health.state.Store(ejected)
+		short, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err = Do(short, s.Pool, Call{Cost: 500}, settled); fault.Of(err) != fault.Unavailable {
+			t.Errorf("%v, want unavailable where the member is ejected and its quota is not used up", err)
+		}
 		_ = s.Close()
 		idle(t, s.Pool)
 	})

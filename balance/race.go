@@ -216,7 +216,7 @@ func (r *race) wait() error {
 	}
 	wait := r.core.untilReady(r.view.entries, r.call.Cost)
 	if deadline, ok := r.ctx.Deadline(); ok && time.Until(deadline) <= wait {
-		return r.core.nobody(r.view.entries, wait)
+		return r.core.nobody(r.view.entries, r.call.Cost, wait)
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -245,7 +245,7 @@ func (r *race) failed(a *attempt, err error) (again bool) {
 func (r *race) failure() error {
 	switch len(r.errs) {
 	case 0:
-		return r.core.nobody(r.view.entries, 0)
+		return r.core.nobody(r.view.entries, r.call.Cost, 0)
 	case 1:
 		return r.errs[0]
 	default:

@@ -31,8 +31,9 @@ func (c *core) untilReady(entries []entry, cost int64) time.Duration {
 	return wait
 }
 
-// nobody says why no member could be picked, and after which wait one may be.
-func (c *core) nobody(entries []entry, wait time.Duration) error {
+// nobody says why no member could be picked for a call of a cost, and after which
+// wait one may be.
+func (c *core) nobody(entries []entry, cost int64, wait time.Duration) error {
 	if len(entries) == 0 {
 		return fault.New(fault.Unavailable, "pool %q has no members", c.name)
 	}
@@ -40,7 +41,8 @@ func (c *core) nobody(entries []entry, wait time.Duration) error {
 	err.Message = fmt.Sprintf("pool %q: no member is healthy and within its quota, the first may be in %v", c.name, wait.Round(time.Millisecond))
 	now := c.now()
 	for i := range entries {
-		if entries[i].quota != nil || int64(now) < entries[i].health.throttled.Load() {
+		used := entries[i].quota != nil && entries[i].quota.Wait(cost) > 0
+		if used || int64(now) < entries[i].health.throttled.Load() {
 			err.Class = fault.Overloaded
 		}
 	}

@@ -47,7 +47,7 @@ func adopt(e *fault.Error, p wire.Problem) {
 		e.Class = class
 	}
 	e.Message, e.Field = p.Text(), p.Field
-	e.RetryAfter = time.Duration(p.RetryAfterMS) * time.Millisecond
+	e.RetryAfter = p.Wait()
 }
 
 // classOf is for servers that are not lanewise: a proxy on the way, or a wrong
@@ -77,13 +77,16 @@ func foreign(status string, body []byte) string {
 	return fmt.Sprintf("%s: %q", status, body[:min(len(body), maxDetail)])
 }
 
+// longestWait bounds what a server may ask for, so that no number overflows.
+const longestWait = 24 * time.Hour
+
 // retryAfter reads a Retry-After header: seconds or a date.
 func retryAfter(header string) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
-		return time.Duration(max(seconds, 0)) * time.Second
+		return time.Duration(min(max(seconds, 0), int(longestWait/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(header); err == nil {
-		return max(time.Until(at), 0)
+		return min(max(time.Until(at), 0), longestWait)
 	}
 	return 0
 }

@@ -86,7 +86,7 @@ func TestStore_serverTimeoutIsNotTheCallers(t *testing.T) {
 }
 
 func TestStore_readsRetryAfter(t *testing.T) {
-	for header, want := range map[string]time.Duration{"7": 7 * time.Second, "": 0, "soon": 0, "-3": 0, "Mon, 02 Jan 2006 15:04:05 GMT": 0} {
+	for header, want := range map[string]time.Duration{"7": 7 * time.Second, "": 0, "soon": 0, "-3": 0, "20000000000": 24 * time.Hour, "Mon, 02 Jan 2006 15:04:05 GMT": 0} {
 		err := ask(t, remote.Config{}, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", header)
 			w.WriteHeader(http.StatusTooManyRequests)

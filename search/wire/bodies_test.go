@@ -107,6 +107,14 @@ func TestProblem_keepsTheClass(t *testing.T) {
 	}
 }
 
+func TestProblem_waitIsBounded(t *testing.T) {
+	for ms, want := range map[int64]time.Duration{math.MaxInt64: 24 * time.Hour, math.MinInt64: 0, 1500: 1500 * time.Millisecond} {
+		if got := fault.RetryAfter(wire.Problem{Class: "overloaded", RetryAfterMS: ms}.Err()); got != want {
+			t.Errorf("retry_after_ms %d is %v, want %v", ms, got, want)
+		}
+	}
+}
+
 func TestProblem_withoutAClass(t *testing.T) {
 	p := wire.NewProblem(errors.New("open /secret/path: denied"), 500)
 	if strings.Contains(p.Detail, "secret") || p.Class != "" || p.Title != "Internal Server Error" {

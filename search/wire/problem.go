@@ -79,12 +79,21 @@ func (p Problem) Text() string {
 	return strings.Replace(text, p.Field+": ", "", 1)
 }
 
+// longestWait bounds what a server may ask for, so that no number overflows.
+const longestWait = 24 * time.Hour
+
+// Wait returns the time after which a new attempt makes sense: 0 where it is not
+// known, and a day at most.
+func (p Problem) Wait() time.Duration {
+	return time.Duration(min(max(p.RetryAfterMS, 0), longestWait.Milliseconds())) * time.Millisecond
+}
+
 // Err returns the error that the problem describes, with its class, field and
 // wait. A class that this program does not know is no class.
 func (p Problem) Err() error {
 	e := &fault.Error{
 		Class: fault.Class(p.Class), Field: p.Field, Message: p.Text(),
-		RetryAfter: time.Duration(p.RetryAfterMS) * time.Millisecond,
+		RetryAfter: p.Wait(),
 	}
 	if fault.Of(e) == "" {
 		return errors.New(e.Message)

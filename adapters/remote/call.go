@@ -31,6 +31,9 @@ func call[Q request, R response](ctx context.Context, s *Store, op string, body 
 	}
 	s.open.RLock()
 	defer s.open.RUnlock()
+	if s.closed.Load() { // since the look above, which does not wait for Close
+		return answer, s.unavailable(op, "the store is closed")
+	}
 	if err := ctx.Err(); err != nil {
 		return answer, s.ended(op, err)
 	}

@@ -455,3 +455,39 @@ func (h *held) Write(ctx context.Context, b search.Batch) (search.Written, error
 	}
 	return h.Store.Write(ctx, b)
 }
+
+// forgetful acknowledges upserts and forgets the last point of each.
+type forgetful struct{ search.Store }
+
+func (f forgetful) Write(ctx context.Context, b search.Batch) (search.Written, error) {
+	if n := len(b.Upserts); n > 0 {
+		b.Upserts = b.Upserts[:n-1]
+	}
+	return f.Store.Write(ctx, b)
+}
+
+// A copy that does not verify never comes into force.
+func TestApply_verifiesEveryReplica(t *testing.T) {
+	w := newTown(t, 2, "a", "b", "c")
+	honest := w.stores["c"][1]
+	w.stores["c"][1] = forgetful{honest}
+	r := w.open("a", "b")
+	defer func() { shut(t, r) }()
+	w.settle(r, 100)
+	plan := w.plan(r, "a", "b", "c")
+	_, err := r.Apply(t.Context(), router.Move{Plan: plan, Shards: w.shards("c")})
+	if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "replica c/r1 does not verify") {
+		t.Errorf("%v", err)
+	}
+	if err := w.check(r); err != nil {
+		t.Error(err)
+	}
+	w.stores["c"][1] = honest
+	if _, err := r.Apply(t.Context(), router.Move{Plan: plan, Shards: w.shards("c")}); err != nil {
+		t.Error(err)
+	}
+	if err := w.check(r); err != nil {
+		t.Error(err)
+	}
+	w.clean(r, "a", "b", "c")
+}

@@ -1,6 +1,7 @@
 package qdrant_test
 
 import (
+	"context"
 	"crypto/rand"
 	"os"
 	"testing"
@@ -49,30 +50,37 @@ func TestConformance(t *testing.T) {
 
 const realServer = "LANEWISE_TEST_QDRANT" // host:port of a Qdrant, 1.16 or newer
 
-// TestConformance_realServer runs the suite on a Qdrant, in collections with a
-// prefix of their own, which are dropped at the end.
+// TestConformance_realServer runs the suite on a Qdrant, and what the suite leaves
+// to this package, in collections with a prefix of their own, which are dropped at
+// the end.
 func TestConformance_realServer(t *testing.T) {
 	address := os.Getenv(realServer)
 	if address == "" {
-		t.Skipf("no Qdrant: set %s to host:port of one", realServer)
+		t.Skipf("no Qdrant: set %s to host:port of one, and %s_KEY if it wants a key", realServer, realServer)
 	}
+	open := func(t *testing.T) *adapter.Store { t.Helper(); return openReal(t, address) }
 	adaptertest.Suite{
-		Open:      func(t *testing.T) search.Store { t.Helper(); return openReal(t, address) },
+		Open:      func(t *testing.T) search.Store { t.Helper(); return open(t) },
 		Tolerance: 1e-5, Unconditional: true,
 	}.Run(t)
-
+	t.Run("versions", func(t *testing.T) { versions(t, open) })
+	t.Run("filters", func(t *testing.T) { filtersAgree(t, open(t)) })
+	t.Run("ties", func(t *testing.T) { tiesAreCut(t, open(t)) })
 }
 
 func openReal(t *testing.T, address string) *adapter.Store {
 	t.Helper()
 	s := open(t, adapter.Config{Address: address, Key: os.Getenv(realServer + "_KEY"), Prefix: "test-" + rand.Text() + "-"})
 	t.Cleanup(func() {
-		all, err := s.Stats(t.Context(), "")
+		ctx := context.Background() // the test's own has ended
+		all, err := s.Stats(ctx, "")
 		if err != nil {
-			all = nil // the test's context has ended
+			t.Errorf("list what the test made: %v", err)
 		}
 		for _, one := range all {
-			_, _ = s.Write(t.Context(), search.Batch{Collection: one.Collection.Name, Drop: true})
+			if _, err := s.Write(ctx, search.Batch{Collection: one.Collection.Name, Drop: true}); err != nil {
+				t.Errorf("drop what the test made: %v", err)
+			}
 		}
 	})
 	return s

@@ -89,8 +89,13 @@ func condition(r *rand.Rand, depth int) string {
 // Whatever is stored and whatever is asked, Qdrant is sent a filter that holds for
 // the same points as search.Filter.Match.
 func TestFilter_holdsWhereMatchDoes(t *testing.T) {
-	r := rand.New(rand.NewPCG(7, 7))
 	s, _ := start(t)
+	filtersAgree(t, s)
+}
+
+func filtersAgree(t *testing.T, s search.Store) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(7, 7))
 	create(t, s)
 	var points []search.Point
 	for _, v := range stored() {

@@ -36,6 +36,11 @@ func ids(l search.List) []string {
 // Qdrant cuts ties as it likes; here the ids decide, however many rows tie.
 func TestSearch_cutsTiesByID(t *testing.T) {
 	s, _ := start(t)
+	tiesAreCut(t, s)
+}
+
+func tiesAreCut(t *testing.T, s search.Store) {
+	t.Helper()
 	create(t, s)
 	var points []search.Point
 	var want []string

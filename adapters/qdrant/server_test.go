@@ -34,12 +34,11 @@ type server struct {
 	before  func(ctx context.Context) error // runs before every call, outside the lock
 	old     bool                            // as before 1.16: metadata is not kept
 	missed  int                             // rows that an approximate search does not find
-	seen    []call                          // the calls so far
+	seen    map[string]call                 // the last call of each method
 }
 
 // call is what arrived.
 type call struct {
-	method  string
 	headers metadata.MD
 	request any
 }
@@ -47,15 +46,17 @@ type call struct {
 // last returns the last call of a method.
 func (s *server) last(t *testing.T, method string) call {
 	t.Helper()
+	c := s.recent(method)
+	if c.request == nil {
+		t.Fatalf("no call of %s", method)
+	}
+	return c
+}
+
+func (s *server) recent(method string) call {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, c := range slices.Backward(s.seen) {
-		if c.method == method {
-			return c
-		}
-	}
-	t.Fatalf("no call of %s", method)
-	return call{}
+	return s.seen[method]
 }
 
 // hook sets what runs before every call.
@@ -65,7 +66,7 @@ func (s *server) hook(f func(context.Context) error) {
 	s.before = f
 }
 
-func newServer() *server { return &server{shelf: map[string]*shelf{}} }
+func newServer() *server { return &server{shelf: map[string]*shelf{}, seen: map[string]call{}} }
 
 // points and collections are its two services.
 type pointService struct {
@@ -132,7 +133,7 @@ func (s *server) guard(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 		return nil, status.Error(codes.Unauthenticated, "Must provide an API key or an Authorization bearer token")
 	}
 	s.mu.Lock()
-	s.seen = append(s.seen, call{info.FullMethod[strings.LastIndexByte(info.FullMethod, '/')+1:], md, req})
+	s.seen[info.FullMethod[strings.LastIndexByte(info.FullMethod, '/')+1:]] = call{md, req}
 	before := s.before
 	s.mu.Unlock()
 	if before != nil {

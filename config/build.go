@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/adapters/local"
-	"github.com/lanewise/lanewise/adapters/remote"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/admit"
 	"github.com/lanewise/lanewise/httpapi"
@@ -157,7 +156,7 @@ func (s *System) openReplica(name string, r Replica) (search.Store, error) {
 	if r.Path != "" {
 		return s.openLocal(name, r.Path)
 	}
-	store, err := remote.New(remote.Config{URL: r.URL, Key: string(r.Key)})
+	store, err := openServer(r)
 	if err != nil {
 		return nil, err
 	}

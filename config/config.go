@@ -61,7 +61,8 @@ type Shard struct {
 	Replicas []Replica `yaml:"replicas"`
 }
 
-// Replica is a full copy of a shard: another lanewise server, or a folder.
+// Replica is a full copy of a shard: another lanewise server, a folder, or a server
+// of another engine.
 type Replica struct {
 	// Name tells the replicas of a shard apart. Default r0, r1, … by position.
 	Name string `yaml:"name,omitempty"`
@@ -73,6 +74,8 @@ type Replica struct {
 	Key Secret `yaml:"key,omitempty"`
 	// Path is the folder of a local store, instead of a URL.
 	Path string `yaml:"path,omitempty"`
+	// Qdrant is a Qdrant server, instead of a URL.
+	Qdrant Qdrant `yaml:"qdrant,omitempty"`
 }
 
 // Stores tunes the embedded stores of this server, each of them alike.

@@ -2,12 +2,10 @@ package config
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 
 	"github.com/lanewise/lanewise/adapters/local"
-	"github.com/lanewise/lanewise/adapters/remote"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -53,7 +51,7 @@ func (j *joining) Open(file string, known map[string]bool) ([]router.Shard, erro
 		}
 		shard := router.Shard{Name: s.Name, Weight: s.Weight}
 		for k, r := range s.Replicas {
-			store, err := j.store(fmt.Sprintf("%s/%s at %s%s", s.Name, r.Name, r.URL, r.Path), r)
+			store, err := j.store(fmt.Sprintf("%s/%s at %s", s.Name, r.Name, r.where()), r)
 			if err != nil {
 				return nil, fmt.Errorf("%s: shards[%d].replicas[%d]: %w", file, i, k, err)
 			}
@@ -69,15 +67,12 @@ func (j *joining) store(name string, r Replica) (search.Store, error) {
 	if s, ok := j.open[name]; ok {
 		return s, nil
 	}
-	var store interface {
-		search.Store
-		io.Closer
-	}
+	var store server
 	var err error
 	if r.Path != "" {
 		store, err = local.Open(local.Config{Path: r.Path, Index: j.system.stores.Index, MemoryLimit: int64(j.system.stores.Memory)})
 	} else {
-		store, err = remote.New(remote.Config{URL: r.URL, Key: string(r.Key)})
+		store, err = openServer(r)
 	}
 	if err != nil {
 		return nil, err

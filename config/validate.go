@@ -93,16 +93,20 @@ func (v *validator) shards(shards []Shard) {
 
 func (v *validator) replica(path string, r Replica) {
 	v.weight(path, r.Weight)
+	remote, folder, engine := r.URL != "", r.Path != "", !r.Qdrant.isZero()
 	switch {
-	case r.URL == "" && r.Path == "":
-		v.at(path, "missing url or path: a replica is a lanewise server or a local folder")
-	case r.URL != "" && r.Path != "":
+	case !remote && !folder && !engine:
+		v.at(path, "missing url, path or qdrant: a replica is a lanewise server, a local folder or a Qdrant")
+	case remote && folder:
 		v.at(path+".path", "cannot stand beside url: a replica is either a server or a folder")
-	case r.Path != "":
+	case engine && (remote || folder):
+		v.at(path+".qdrant", "cannot stand beside url or path: a replica is one of them")
+	case engine:
+		v.qdrant(path+".qdrant", r.Qdrant)
+		v.check(r.Key == "", path+".key", "is that of a lanewise server: a Qdrant's stands under qdrant")
+	case folder:
 		v.own(path+".path", r.Path)
-		if r.Key != "" {
-			v.at(path+".key", "a local folder needs no key")
-		}
+		v.check(r.Key == "", path+".key", "a local folder needs no key")
 	default:
 		v.unique(v.urls, v.url(path+".url", r.URL), path+".url")
 	}

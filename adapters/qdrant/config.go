@@ -63,6 +63,9 @@ var _ search.Store = (*Store)(nil)
 // New returns a store for the server at c.Address, with connections of its own.
 // It does not connect yet.
 func New(c Config) (*Store, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
 	host, port, err := c.address()
 	if err != nil {
 		return nil, err
@@ -70,9 +73,6 @@ func New(c Config) (*Store, error) {
 	consistency, err := readConsistency(c.Consistency)
 	if err != nil {
 		return nil, err
-	}
-	if c.Shards < 0 || c.Copies < 0 || c.Connections < 0 || c.MaxMessage < 0 || c.DialTimeout < 0 || c.Remember < 0 {
-		return nil, fault.New(fault.Invalid, "qdrant: no figure of the configuration may be negative")
 	}
 	c.Vector = cmp.Or(c.Vector, "dense")
 	c.Remember = cmp.Or(c.Remember, 24*time.Hour)
@@ -90,6 +90,29 @@ func New(c Config) (*Store, error) {
 		s.shard = &qdrant.ShardKeySelector{ShardKeys: []*qdrant.ShardKey{qdrant.NewShardKey(c.ShardKey)}}
 	}
 	return s, nil
+}
+
+// Validate reports the first setting that cannot be, as fault.Invalid with its
+// field. It contacts nobody.
+func (c Config) Validate() error {
+	if _, _, err := c.address(); err != nil {
+		return err
+	}
+	if _, err := readConsistency(c.Consistency); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		field string
+		value int64
+	}{
+		{"/shards", int64(c.Shards)}, {"/copies", int64(c.Copies)}, {"/connections", int64(c.Connections)},
+		{"/max_message", int64(c.MaxMessage)}, {"/dial_timeout", int64(c.DialTimeout)}, {"/remember", int64(c.Remember)},
+	} {
+		if f.value < 0 {
+			return fault.BadField(f.field, "must not be negative")
+		}
+	}
+	return nil
 }
 
 func (c Config) address() (host string, port int, err error) {

@@ -5,11 +5,13 @@
 // # Strictness
 //
 // [Decode] and [UnmarshalReplica] read exactly one JSON value and refuse what
-// RFC 8259 leaves ambiguous: unknown fields, names that repeat within an object
-// (inside metadata too), names that differ in case, data behind the value,
-// invalid UTF-8 and unpaired surrogates, integers with a fraction, numbers that
-// their field cannot hold. null stands for an absent field. Errors are
-// fault.Invalid and carry the JSON pointer of the field.
+// RFC 8259 leaves ambiguous: unknown fields, names that repeat within an object,
+// names that differ in case, data behind the value, invalid UTF-8 and unpaired
+// surrogates, integers with a fraction, numbers that their field cannot hold. Decode
+// looks for repeated names and unpaired surrogates inside metadata too; the replica
+// protocol passes metadata on as the store has it, where the last of a name counts.
+// null stands for an absent field. Errors are fault.Invalid and carry the JSON pointer
+// of the field.
 //
 // # Public API
 //

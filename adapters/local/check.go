@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
@@ -70,10 +71,16 @@ func checkKey(k search.Key) error {
 		return fault.BadField("/id", "has %d bytes, it needs 1 to %d", len(k.ID), longestID)
 	case len(k.Tenant) > longestID:
 		return fault.BadField("/tenant", "has %d bytes, at most %d", len(k.Tenant), longestID)
+	case !utf8.ValidString(k.ID):
+		return fault.BadField("/id", "is not valid UTF-8")
+	case !utf8.ValidString(k.Tenant):
+		return fault.BadField("/tenant", "is not valid UTF-8")
 	}
 	return nil
 }
 
+// checkPoint refuses, among others, what JSON cannot carry: one such hit would take
+// every answer with it that goes over HTTP.
 func checkPoint(c *search.Collection, p *search.Point) error {
 	if err := checkKey(p.Key); err != nil {
 		return err
@@ -85,6 +92,9 @@ func checkPoint(c *search.Collection, p *search.Point) error {
 	}
 	if len(p.Meta) > 0 && !isObject(p.Meta) {
 		return fault.BadField("/meta", "is not a JSON object")
+	}
+	if !utf8.ValidString(p.Text) {
+		return fault.BadField("/text", "is not valid UTF-8")
 	}
 	return checkSparse("/sparse", p.Sparse)
 }
@@ -120,7 +130,7 @@ func checkSparse(at string, v search.Sparse) error {
 func isObject(meta json.RawMessage) bool {
 	for _, c := range meta {
 		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
-			return c == '{' && json.Valid(meta)
+			return c == '{' && json.Valid(meta) && utf8.Valid(meta)
 		}
 	}
 	return false

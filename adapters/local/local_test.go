@@ -1,11 +1,13 @@
 package local_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lanewise/lanewise/adapters/local"
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -65,5 +67,21 @@ func TestOpen_findsWhatWasWritten(t *testing.T) {
 	out := write(t, s, search.Batch{Collection: "docs", Upserts: []search.Point{late}})
 	if out.Newer != 6 || out.Applied != 0 {
 		t.Errorf("a write that is older than the deletion: got %+v", out)
+	}
+}
+
+func TestWrite_refusesWhatJSONCannotCarry(t *testing.T) {
+	s := open(t, t.TempDir())
+	write(t, s, search.Batch{Create: &search.Collection{Name: "docs", Dims: 2, Metric: search.Cosine}})
+	for field, p := range map[string]search.Point{
+		"/upserts/0/id":     {Key: search.Key{ID: "\xff"}},
+		"/upserts/0/tenant": {Key: search.Key{ID: "a", Tenant: "\xff"}},
+		"/upserts/0/text":   {Key: search.Key{ID: "a"}, Text: "caf\xe9"},
+		"/upserts/0/meta":   {Key: search.Key{ID: "a"}, Meta: []byte("{\"name\":\"caf\xe9\"}")},
+	} {
+		_, err := s.Write(t.Context(), search.Batch{Collection: "docs", Upserts: []search.Point{p}})
+		if !errors.Is(err, fault.Invalid) || fault.Field(err) != field {
+			t.Errorf("%s is not UTF-8: %v", field, err)
+		}
 	}
 }

@@ -32,6 +32,9 @@ type Suite struct {
 	// Unconditional is set for engines without conditional writes: older versions,
 	// epochs and the all-or-nothing of a batch are not asked for.
 	Unconditional bool
+	// MaxMeta is how many bytes of metadata the engine takes; 0: more than the suite
+	// writes.
+	MaxMeta int
 }
 
 // Run is Suite.Run for a store that is exact and keeps versions and epochs.

@@ -162,6 +162,10 @@ func readStats(b *bench) {
 }
 
 func readPayloads(b *bench) {
+	long := 100_000
+	if b.MaxMeta > 0 {
+		long = min(long, b.MaxMeta-len(`{"long":""}`))
+	}
 	b.create(docs, 2, search.Dot)
 	for i, meta := range []string{
 		``, `{}`, `{"s":"text","empty":""}`, `{"t":true,"f":false,"n":null}`, `{"int":42,"neg":-7,"zero":0}`,
@@ -169,7 +173,7 @@ func readPayloads(b *bench) {
 		`{"pi":3.141592653589793,"small":1e-7,"large":1.5e300}`, `{"list":[1,"two",3.5,true,null,[],{}],"none":[]}`,
 		`{"deep":{"a":{"b":{"c":[{"d":1}]}}},"o":{}}`, `{"":"empty name","a.b":1,"$op":2,"with space":3,"é":4,"日本":5}`,
 		`{"esc":"\"\\\/\b\f\n\r\t\u0001","quote":"it's; DROP TABLE docs; --"}`, `{"date":"2024-02-29T12:00:00Z"}`,
-		`{"long":"` + strings.Repeat("0123456789", 10_000) + `"}`,
+		`{"long":"` + strings.Repeat("0123456789", long/10+1)[:long] + `"}`,
 	} {
 		p := at(fmt.Sprint(i), 1, 1)
 		p.Meta = json.RawMessage(meta)

@@ -1,0 +1,220 @@
+package milvus
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/milvus-io/milvus-proto/go-api/v2/commonpb"
+	"github.com/milvus-io/milvus-proto/go-api/v2/milvuspb"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search"
+)
+
+// pageRows is how many rows with texts, metadata and vectors the server is asked for
+// at once: the largest of them stay below the 100 MB that it sends.
+const pageRows = 256
+
+// level is the consistency of reads, as the server takes it: a level, and the time
+// on the server's clock up to which everything must be seen.
+func (s *Store) level() (commonpb.ConsistencyLevel, uint64) {
+	switch s.cfg.Consistency {
+	case Strong:
+		return strongly()
+	case Session:
+		return s.session.level(s.cfg.Lag)
+	case Eventually:
+		return commonpb.ConsistencyLevel_Eventually, 1
+	default:
+		return boundedly()
+	}
+}
+
+func strongly() (commonpb.ConsistencyLevel, uint64)  { return commonpb.ConsistencyLevel_Strong, 0 }
+func boundedly() (commonpb.ConsistencyLevel, uint64) { return commonpb.ConsistencyLevel_Bounded, 2 }
+
+// query is the server's query: rows that meet a condition, the first ones by primary
+// key where there is a limit.
+func (s *Store) query(ctx context.Context, c schema, req *milvuspb.QueryRequest, limit int) (*milvuspb.QueryResults, error) {
+	req.CollectionName = c.engine
+	if limit > 0 {
+		req.QueryParams = pairs("limit", strconv.Itoa(limit))
+	}
+	out, err := s.rpc.Query(ctx, req)
+	if err := s.judge(ctx, "query "+c.Name, out.GetStatus(), err); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// points fetches the points that meet a condition, in key order.
+func (s *Store) points(ctx context.Context, c schema, condition string, f search.Fields, limit int) ([]search.Point, error) {
+	level, since := s.level()
+	out, err := s.query(ctx, c, &milvuspb.QueryRequest{
+		Expr: condition, OutputFields: columns(f), ConsistencyLevel: level, GuaranteeTimestamp: since,
+	}, limit)
+	if err != nil {
+		return nil, err
+	}
+	found := newRows(out.GetFieldsData(), nil, c)
+	if err := found.check(f); err != nil {
+		return nil, err
+	}
+	points := make([]search.Point, found.n)
+	for i := range points {
+		if points[i], err = found.point(i, f); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(points, func(a, b search.Point) int { return a.Compare(b.Key) })
+	return points, nil
+}
+
+// Get fetches points by key, in the order of the keys.
+func (s *Store) Get(ctx context.Context, collection string, keys []search.Key, f search.Fields) ([]search.Point, error) {
+	if err := s.enter(ctx, "get"); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	points := make([]search.Point, 0, len(keys))
+	err := s.withSchema(ctx, collection, func(c schema) error {
+		points = points[:0]
+		for part := range slices.Chunk(keys, pageRows) {
+			found, err := s.points(ctx, c, among(part), f, 0)
+			if err != nil {
+				return err
+			}
+			points = inOrder(points, part, found)
+		}
+		return nil
+	})
+	return points, err
+}
+
+// inOrder appends what was found in the order of the keys.
+func inOrder(points []search.Point, keys []search.Key, found []search.Point) []search.Point {
+	byKey := make(map[search.Key]int, len(found))
+	for i, p := range found {
+		byKey[p.Key] = i
+	}
+	for _, k := range keys {
+		if i, ok := byKey[k]; ok {
+			points = append(points, found[i])
+		}
+	}
+	return points
+}
+
+// Scroll fetches one page in key order. A page may be shorter than asked for where
+// there is more: the server's answers are bounded.
+func (s *Store) Scroll(ctx context.Context, scan search.Scan) (page search.Page, err error) {
+	if err := s.enter(ctx, "scroll"); err != nil {
+		return page, err
+	}
+	defer s.leave()
+	if scan.Limit < 1 {
+		return page, fault.BadField("/limit", "is %d, it must be at least 1", scan.Limit)
+	}
+	condition, err := scanned(scan)
+	if err != nil {
+		return page, err
+	}
+	limit := min(scan.Limit, maxRows-1)
+	if scan.Fields != (search.Fields{}) {
+		limit = min(limit, pageRows)
+	}
+	err = s.withSchema(ctx, scan.Collection, func(c schema) error {
+		points, err := s.points(ctx, c, condition, scan.Fields, limit+1)
+		page = search.Page{Points: points[:min(len(points), limit)], More: len(points) > limit}
+		return err
+	})
+	return page, err
+}
+
+func scanned(scan search.Scan) (string, error) {
+	filter, err := filterOf(scan.Filter)
+	if err != nil {
+		return "", err
+	}
+	tenant, after := "", ""
+	if !scan.AllTenants {
+		tenant = ofTenant(scan.Tenant)
+	}
+	if scan.After != (search.Key{}) {
+		if pk := primary(scan.After); utf8.ValidString(pk) {
+			after = "pk > " + literal(pk)
+		} else {
+			return "", fault.BadField("/after", "is not UTF-8")
+		}
+	}
+	return both(after, tenant, filter), nil
+}
+
+// Count counts a tenant's points that match a filter.
+func (s *Store) Count(ctx context.Context, collection, tenant string, f search.Filter) (n int, err error) {
+	if err := s.enter(ctx, "count"); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	filter, err := filterOf(f)
+	if err != nil {
+		return 0, err
+	}
+	err = s.withSchema(ctx, collection, func(c schema) error {
+		n, err = s.count(ctx, c, both(ofTenant(tenant), filter))
+		return err
+	})
+	return n, err
+}
+
+func (s *Store) count(ctx context.Context, c schema, condition string) (int, error) {
+	level, since := s.level()
+	out, err := s.query(ctx, c, &milvuspb.QueryRequest{
+		Expr: condition, OutputFields: []string{"count(*)"}, ConsistencyLevel: level, GuaranteeTimestamp: since,
+	}, 0)
+	if err != nil {
+		return 0, err
+	}
+	if fields := out.GetFieldsData(); len(fields) == 1 {
+		if data := fields[0].GetScalars().GetLongData().GetData(); len(data) == 1 {
+			return int(data[0]), nil
+		}
+	}
+	return 0, s.unavailable("count "+c.Name, "the answer is not a number")
+}
+
+// Stats describes a collection, or all that this program made. Points is a count by
+// the server; Bytes is that of the vectors; Newest is the newest version that this
+// Store has written or met, 0 where it has none; there is no Digest.
+func (s *Store) Stats(ctx context.Context, collection string) ([]search.Stats, error) {
+	if err := s.enter(ctx, "stats"); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	list, err := s.described(ctx, collection)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]search.Stats, len(list))
+	for i, c := range list {
+		n, err := s.count(ctx, c, "")
+		if err != nil {
+			return nil, err
+		}
+		all[i] = search.Stats{Collection: c.Collection, Points: n, Bytes: int64(4 * n * c.Dims), Newest: s.guard.newest(c.Name)}
+	}
+	slices.SortFunc(all, func(a, b search.Stats) int {
+		return search.Key{ID: a.Collection.Name}.Compare(search.Key{ID: b.Collection.Name})
+	})
+	return all, nil
+}
+
+func (s *Store) described(ctx context.Context, collection string) ([]schema, error) {
+	if collection == "" {
+		return s.list(ctx)
+	}
+	c, err := s.describe(ctx, collection)
+	return []schema{c}, err
+}

@@ -34,8 +34,13 @@ type Config struct {
 	Hedge bool
 }
 
-// expectedTokens is the length of an answer whose prompt sets no limit.
-const expectedTokens = 256
+// expectedTokens is the length of an answer whose prompt sets no limit, and
+// mostTokens what a limit counts for at most: a client that asks for a trillion
+// must not make every other call look like nothing.
+const (
+	expectedTokens = 256
+	mostTokens     = 1 << 17
+)
 
 // Generator is a [Provider] over interchangeable upstreams. Load is counted in
 // tokens: the prompt's estimate and the answer's limit, settled with the usage
@@ -107,7 +112,7 @@ func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
 	cost := promptTokens(p)
 	call := balance.Call{
 		Class:    class(cost),
-		Cost:     int64(cost + cmp.Or(max(p.MaxTokens, 0), expectedTokens)),
+		Cost:     int64(cost + min(cmp.Or(max(p.MaxTokens, 0), expectedTokens), mostTokens)),
 		Affinity: p.Session,
 		NoHedge:  !g.hedge,
 	}

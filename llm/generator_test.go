@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -239,6 +240,23 @@ func TestGenerate_model(t *testing.T) {
 	if p.asked[0].Model != "own" || p.asked[1].Model != "asked" {
 		t.Errorf("models %q, %q", p.asked[0].Model, p.asked[1].Model)
 	}
+	finish(t, g, p)
+}
+
+// TestGenerate_aLimitBeyondReasonIsNoLoad asks for more tokens than an int64 adds up.
+func TestGenerate_aLimitBeyondReasonIsNoLoad(t *testing.T) {
+	p := &script{chunks: []llm.Chunk{hello, stop}}
+	g := lane(t, p)
+	asked := prompt
+	asked.MaxTokens = math.MaxInt
+	s, err := g.Generate(t.Context(), asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if snapshot := g.Snapshot(); snapshot.Members[0].Load != 131_077 || snapshot.MeanCost != 131_077 {
+		t.Errorf("load %d, mean cost %v, want 131,077", snapshot.Members[0].Load, snapshot.MeanCost)
+	}
+	_ = s.Close()
 	finish(t, g, p)
 }
 

@@ -83,6 +83,9 @@ type task[T, R any] struct {
 
 // run is the loop that owns a call: attempts only send to it.
 func run[T, R any](ctx context.Context, p *Pool[T], c Call, t task[T, R]) (winner *attempt, value R, err error) {
+	if ctx.Err() != nil { // an attempt would only leave load behind
+		return nil, value, context.Cause(ctx)
+	}
 	set := p.set.Load()
 	r := p.core.begin(ctx, c, &set.members)
 	defer func() { r.end(winner, err) }()

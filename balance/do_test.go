@@ -131,6 +131,24 @@ func TestDo_returnsOnTimeFromADeafMember(t *testing.T) {
 	})
 }
 
+func TestDo_makesNoAttemptForACallerWhoHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone := errors.New("the client left")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(gone)
+		p := newPool(t, Config{}, server{name: "a"})
+		_, err := Do(ctx, p, Call{}, func(context.Context, server) (string, error) {
+			t.Error("a member was asked")
+			return "", nil
+		})
+		if !errors.Is(err, gone) {
+			t.Errorf("%v, want the context's cause", err)
+		}
+		idle(t, p) // no load is left, not even for a while
+		_ = p.Close()
+	})
+}
+
 func TestDo_aPanicIsTheAttemptsError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{}, server{name: "a"}, server{name: "b"})

@@ -99,6 +99,7 @@ func New(c Config) (*Store, error) {
 	if conn.RuntimeParams["application_name"] == "" {
 		conn.RuntimeParams["application_name"] = "lanewise"
 	}
+	settings.AfterConnect = registerFloats
 	pool, err := pgxpool.NewWithConfig(context.Background(), settings)
 	if err != nil {
 		return nil, fault.BadField("/dsn", "does not make a pool of connections")

@@ -69,7 +69,7 @@ func points(ctx context.Context, conn *pgxpool.Conn, st *statement, f search.Fie
 // scan on each row.
 func timed(ctx context.Context, conn *pgxpool.Conn, st *statement, scan func(pgx.Rows) error) error {
 	var batch pgx.Batch
-	queueSettings(ctx, &batch, 0)
+	queueSettings(ctx, &batch, 0, false)
 	batch.Queue(st.String(), st.args...)
 	results := conn.SendBatch(ctx, &batch)
 	defer results.Close() //nolint:errcheck // an error came from one of the results before

@@ -97,8 +97,11 @@ func checkLeg(t *table, leg *search.Leg) error {
 func (s *Store) planLeg(t *table, q *search.Query, leg *search.Leg) *ranking {
 	r := &ranking{t: t, q: q, leg: leg, ask: leg.K + spare}
 	r.exact = leg.Exact || leg.Only != nil || !t.hnsw || s.config.HNSW == nil
-	if !r.exact && leg.EF > widest {
-		r.ask = max(r.ask, min(leg.EF, math.MaxInt32)) // the scan goes on until it has visited as many
+	if !r.exact {
+		r.ask = leg.K
+		if leg.EF > widest {
+			r.ask = max(r.ask, min(leg.EF, math.MaxInt32)) // the scan goes on until it has visited as many
+		}
 	}
 	return r
 }
@@ -129,7 +132,7 @@ func (s *Store) rank(ctx context.Context, db sender, rankings []*ranking) error 
 // round runs some legs once. A batch is a transaction, so that the settings end with it.
 func (s *Store) round(ctx context.Context, db sender, rankings []*ranking, last bool) error {
 	var batch pgx.Batch
-	queueSettings(ctx, &batch, s.breadth(rankings))
+	queueSettings(ctx, &batch, s.breadth(rankings), isSelective(rankings[0].q))
 	for _, r := range rankings {
 		st, err := r.statement()
 		if err != nil {
@@ -151,6 +154,9 @@ func (s *Store) round(ctx context.Context, db sender, rankings []*ranking, last 
 	return nil
 }
 
+// isSelective reports whether the best way to answer depends on the query's values.
+func isSelective(q *search.Query) bool { return q.Tenant != "" || !q.Filter.IsZero() }
+
 // breadth is hnsw.ef_search for some legs; 0: none of them uses an index.
 func (s *Store) breadth(rankings []*ranking) int {
 	const usual = 40 // pgvector's own
@@ -164,19 +170,20 @@ func (s *Store) breadth(rankings []*ranking) int {
 }
 
 // statement returns the SQL of a leg. The limit is written out, because it decides on
-// the plan; it is a number that this package computed.
+// the plan; it is a number that this package computed. Vectors are only sent for the rows that
+// are left, and the query is converted once and not for every row.
 func (r *ranking) statement() (*statement, error) {
 	st := new(statement)
-	query := st.param(r.leg.Dense) + "::real[]::vector"
-	distance := distanceOf(r.t.Metric, query)
+	query := "(select " + st.param(r.leg.Dense) + "::real[]::vector)"
+	distance, order := distanceOf(r.t.Metric, query), "distance, id"
 	if !r.exact {
-		distance = operatorOf(r.t.Metric, query)
+		distance, order = operatorOf(r.t.Metric, query), "distance"
 	}
-	st.write("select id, version, vector_send(dense), ", distance, " as distance")
+	st.write("select id, version, vector_send(dense), distance")
 	for _, column := range columnsOf(r.q.Fields) {
 		st.write(", ", column)
 	}
-	st.write(" from ", r.t.name, " where ")
+	st.write(" from (select *, ", distance, " as distance from ", r.t.name, " where ")
 	st.tenant(r.q.Tenant)
 	st.write(" and dense is not null")
 	if !r.q.Filter.IsZero() {
@@ -188,11 +195,7 @@ func (r *ranking) statement() (*statement, error) {
 	if r.leg.Only != nil {
 		st.write(" and id = any(", st.param(idsOf(r.q.Tenant, r.leg.Only)), ")")
 	}
-	st.write(" order by distance")
-	if r.exact {
-		st.write(", id")
-	}
-	st.write(" limit ", strconv.Itoa(r.ask))
+	st.write(" order by ", order, " limit ", strconv.Itoa(r.ask), ") as best")
 	return st, nil
 }
 
@@ -248,9 +251,9 @@ func (r *ranking) read(results pgx.BatchResults) error {
 // judge ranks the rows and says whether they are an answer. A short list of an
 // approximate search may lack rows that the index did not reach: the table is scanned.
 func (r *ranking) judge(last bool) {
-	furthest := 0.0
-	if len(r.rows) > 0 {
-		furthest = r.rows[len(r.rows)-1].distance
+	furthest := math.Inf(-1)
+	for i := range r.rows {
+		furthest = max(furthest, r.rows[i].distance) // NaN if one is
 	}
 	rank(r.t.Metric, r.leg.Dense, r.rows)
 	full := len(r.rows) == r.ask

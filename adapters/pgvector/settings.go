@@ -13,9 +13,10 @@ import (
 const grace = 100 * time.Millisecond
 
 // queueSettings puts settings before the statements of a batch. A batch is a transaction,
-// and they end with it. A breadth above 0 is for an approximate search: the plan
-// must know how short the list is, so that no plan for any parameters will do.
-func queueSettings(ctx context.Context, batch *pgx.Batch, breadth int) {
+// and they end with it. A breadth above 0 is for an approximate search. With replan each
+// statement is planned for its own values: a plan for any values does not know whether the tenant, or
+// what passes the filter, is better found by the index or by a scan.
+func queueSettings(ctx context.Context, batch *pgx.Batch, breadth int, replan bool) {
 	limit := "0" // none
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = strconv.FormatInt((max(time.Until(deadline), 0) + grace).Milliseconds(), 10)
@@ -24,7 +25,11 @@ func queueSettings(ctx context.Context, batch *pgx.Batch, breadth int) {
 		batch.Queue("select set_config('statement_timeout', $1, true)", limit)
 		return
 	}
-	batch.Queue(`select set_config('statement_timeout', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true),
-		set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', $2, true)`,
-		limit, strconv.Itoa(breadth))
+	mode := "auto"
+	if replan {
+		mode = "force_custom_plan"
+	}
+	batch.Queue(`select set_config('statement_timeout', $1, true), set_config('plan_cache_mode', $2, true),
+		set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', $3, true)`,
+		limit, mode, strconv.Itoa(breadth))
 }

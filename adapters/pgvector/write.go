@@ -149,7 +149,7 @@ func upsertInto(t *table) string {
 // apply sends all operations at once and returns those that newer versions stopped.
 func (e *edit) apply(ctx context.Context, ops []operation) ([]operation, error) {
 	var batch pgx.Batch
-	queueSettings(ctx, &batch, 0)
+	queueSettings(ctx, &batch, 0, false)
 	statement := upsertInto(e.t)
 	for i := range ops {
 		batch.Queue(statement, ops[i].arguments()...)

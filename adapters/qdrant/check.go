@@ -46,7 +46,7 @@ func checkBatch(c *collection, b *search.Batch) error {
 
 // within puts the place of a point before the field that err blames.
 func within(at string, err error) error {
-	if e, ok := errors.AsType[*fault.Error](err); ok {
+	if e, ok := errors.AsType[*fault.Error](err); ok && e.Class == fault.Invalid {
 		e.Field = at + e.Field // err was made for this call alone
 	}
 	return err

@@ -86,6 +86,20 @@ func (s *Store) lookup(ctx context.Context, name string) (*collection, error) {
 	return c, err
 }
 
+// fitting returns a collection for which check is content. What is known of a
+// collection may be old, so it is asked for again before anything is refused.
+func (s *Store) fitting(ctx context.Context, name string, check func(*collection) error) (*collection, error) {
+	c, err := s.lookup(ctx, name)
+	if err != nil || check(c) == nil {
+		return c, err
+	}
+	s.known.Delete(name)
+	if c, err = s.lookup(ctx, name); err != nil {
+		return nil, err
+	}
+	return c, check(c)
+}
+
 // forget drops what is known of a collection whose use went wrong in a way that
 // tells of a change behind this store's back.
 func (s *Store) forget(name string, err error) {

@@ -268,3 +268,22 @@ func TestNew_badConfig(t *testing.T) {
 		}
 	}
 }
+
+func TestWrite_pointOverTheServersLimit(t *testing.T) {
+	s, _ := start(t)
+	create(t, s)
+	p := at("a", 1)
+	p.Text = strings.Repeat("0123456789", 4_000_000) // 40 MB, and a server takes 32 MiB
+	if _, err := s.Write(t.Context(), search.Batch{Collection: docs, Upserts: []search.Point{p}}); !errors.Is(err, fault.Invalid) {
+		t.Errorf("got %v, want invalid", err)
+	}
+	var many []search.Point
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
+		p := at(id, 1)
+		p.Text = strings.Repeat("0123456789", 900_000) // together 45 MB: sent in parts
+		many = append(many, p)
+	}
+	if out := put(t, s, many...); out.Applied != 5 {
+		t.Errorf("got %+v, want five applied", out)
+	}
+}

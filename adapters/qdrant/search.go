@@ -68,11 +68,8 @@ func (s *Store) plan(ctx context.Context, q *search.Query) ([]*ask, error) {
 	asks := make([]*ask, len(q.Legs))
 	for i := range q.Legs {
 		leg := &q.Legs[i]
-		c, err := s.lookup(ctx, cmp.Or(leg.Collection, q.Collection))
+		c, err := s.fitting(ctx, cmp.Or(leg.Collection, q.Collection), func(c *collection) error { return checkLeg(c, leg) })
 		if err != nil {
-			return nil, err
-		}
-		if err := checkLeg(c, leg); err != nil {
 			return nil, within("/legs/"+strconv.Itoa(i), err)
 		}
 		asks[i] = &ask{leg: leg, at: i, c: c, query: s.query(ctx, c, leg, filter)}

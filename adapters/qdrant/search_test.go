@@ -207,12 +207,21 @@ func TestSearch_seesThatACollectionWasMadeAgain(t *testing.T) {
 	s, engine := start(t)
 	create(t, s)
 	other := open(t, qdrant.Config{Address: engine.address})
-	write(t, other, search.Batch{Collection: docs, Drop: true})
-	refused(t, s, fault.NotFound)
-	write(t, other, search.Batch{Create: &search.Collection{Name: docs, Dims: 3, Metric: search.Dot}})
-	q := search.Query{Collection: docs, Legs: []search.Leg{{Dense: []float32{1, 2, 3}, K: 1}}}
-	if _, err := s.Search(t.Context(), q); err != nil {
-		t.Errorf("three dims: %v", err)
+	for _, dims := range []int{3, 4} {
+		write(t, other, search.Batch{Collection: docs, Drop: true})
+		if dims == 4 {
+			refused(t, s, fault.NotFound)
+		}
+		write(t, other, search.Batch{Create: &search.Collection{Name: docs, Dims: dims, Metric: search.Dot}})
+		q := search.Query{Collection: docs, Legs: []search.Leg{{Dense: make([]float32, dims), K: 1}}}
+		if _, err := s.Search(t.Context(), q); err != nil {
+			t.Errorf("%d dims: %v", dims, err)
+		}
+		put(t, s, search.Point{Key: search.Key{ID: "a"}, Version: 1, Dense: make([]float32, dims)})
+		q.Legs[0].Dense = []float32{1, 2}
+		if _, err := s.Search(t.Context(), q); !errors.Is(err, fault.Invalid) || fault.Field(err) != "/legs/0/dense" {
+			t.Errorf("two dims in a collection of %d: got %v", dims, err)
+		}
 	}
 }
 

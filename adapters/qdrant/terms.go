@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"math/bits"
 	"slices"
@@ -130,14 +131,25 @@ func shortened(term string) string {
 	return "#" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
-// numName is the name under num of a field's numbers. A quote could not stand in
-// a path of Qdrant.
+// numName is the name under num of a field's numbers: letters and digits, and
+// every other byte as _ and two hexadecimal digits, so that it needs no quotes in
+// Qdrant's paths and has no dots.
 func numName(field string) string {
-	return strings.NewReplacer("%", "%25", `"`, "%22").Replace(field)
+	b := make([]byte, 0, len(field)+8)
+	for i := range len(field) {
+		switch c := field[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+			b = append(b, c)
+		default:
+			b = append(b, '_')
+			b = hex.AppendEncode(b, []byte{c})
+		}
+	}
+	return string(b)
 }
 
 // numPath is the path of a field's numbers.
-func numPath(field string) string { return fieldNum + `."` + numName(field) + `"` }
+func numPath(field string) string { return fieldNum + "." + numName(field) }
 
 // index collects what filters look at in one point.
 type index struct {

@@ -30,16 +30,13 @@ func (s *Store) Write(ctx context.Context, b search.Batch) (search.Written, erro
 	if b.Create != nil {
 		return search.Written{}, s.create(ctx, &b)
 	}
-	c, err := s.lookup(ctx, b.Collection)
+	c, err := s.fitting(ctx, b.Collection, func(c *collection) error { return checkBatch(c, &b) })
 	if err != nil {
 		return search.Written{}, err
 	}
 	s.windows.close(c.Name)
 	if b.Drop {
 		return search.Written{}, s.drop(ctx, c)
-	}
-	if err := checkBatch(c, &b); err != nil {
-		return search.Written{}, err
 	}
 	changes, err := c.changes(&b)
 	if err != nil {

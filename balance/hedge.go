@@ -29,7 +29,7 @@ func (r *race) arm() {
 // as long again, and the lost time is taken off the attempts' latencies.
 func (r *race) hedge(now time.Duration) bool {
 	late := now - r.due
-	if r.hedges >= r.core.lane.config.Hedges || r.tooLate() {
+	if r.hedges >= r.core.lane.config.Hedges || r.allTried() || r.tooLate() {
 		r.timer = nil
 		return false
 	}
@@ -41,6 +41,9 @@ func (r *race) hedge(now time.Duration) bool {
 	}
 	return true
 }
+
+// allTried reports whether no member is left for another attempt.
+func (r *race) allTried() bool { return len(r.view.tried) >= r.view.Len() }
 
 // tooLate reports whether a new attempt could hardly answer in time.
 func (r *race) tooLate() bool {

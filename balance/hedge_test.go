@@ -222,3 +222,30 @@ func TestHedge_delayLearnsFromFirstAttemptsOnly(t *testing.T) {
 		_ = s.Close()
 	})
 }
+
+func TestHedge_theTimerStopsWhenEverybodyIsTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{}, server{name: "a"}, server{name: "b"})
+		set := p.set.Load()
+		r := p.core.begin(t.Context(), Call{}, &set.members)
+		rings := 0
+		r.ring = func() { rings++ }
+		for _, why := range []Reason{First, Hedge} {
+			a := r.next(why)
+			if a == nil {
+				t.Fatalf("no %s attempt", why)
+			}
+			defer p.core.tasks.leave()
+			defer a.release()
+		}
+		time.Sleep(r.delay)
+		synctest.Wait()
+		if r.hedge(p.core.now()) {
+			t.Error("a hedge without a member that is left")
+		}
+		time.Sleep(time.Minute)
+		if r.end(nil, nil); rings != 1 {
+			t.Errorf("the timer rang %d times, want once", rings)
+		}
+	})
+}

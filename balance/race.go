@@ -165,7 +165,7 @@ func (r *race) launch(at int, why Reason) *attempt {
 
 // afford pays for an extra attempt from every budget that bounds it, or from none.
 func (r *race) afford(why Reason) bool {
-	if len(r.view.tried) >= r.view.Len() || !spend(r.allowance) {
+	if r.allTried() || !spend(r.allowance) {
 		return false
 	}
 	if r.core.afford(why) {

@@ -7,12 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/sealed"
 )
 
 // File is a stored map that this process alone may write. It is safe for concurrent use.
@@ -93,7 +93,7 @@ func (f *File) Save(m *Map) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(f.path, data); err != nil {
+	if err := sealed.Replace(f.path, data); err != nil {
 		return fmt.Errorf("save shard map %s: %w", f.path, err)
 	}
 	return nil
@@ -126,36 +126,4 @@ func Read(path string) (*Map, error) {
 		return nil, fmt.Errorf("shard map %s: %w", path, err)
 	}
 	return m, nil
-}
-
-// replace writes data beside path, makes it durable and renames it into place.
-func replace(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename durable. Windows has no such call and needs none.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir) //nolint:gosec // the folder of the operator's file
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

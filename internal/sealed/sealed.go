@@ -28,7 +28,7 @@ func Write(path string, v any) error {
 	body = append(body, '\n')
 	sum := sha256.Sum256(body)
 	data := append([]byte(magic+hex.EncodeToString(sum[:])+"\n"), body...)
-	if err := replace(path, data); err != nil {
+	if err := Replace(path, data); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
@@ -52,8 +52,9 @@ func Read(path string, v any) error {
 	return nil
 }
 
-// replace writes data beside path, makes it durable and renames it into place.
-func replace(path string, data []byte) error {
+// Replace writes data beside path, makes it durable and renames it into place: after a
+// crash the file is the old one or the new one, whole.
+func Replace(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".new-*")
 	if err != nil {

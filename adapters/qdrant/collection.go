@@ -34,6 +34,7 @@ type collection struct {
 // description is what is stored of a search.Collection in Qdrant.
 type description struct {
 	Format      int    `json:"format"`
+	Prefix      string `json:"prefix,omitempty"` // of the store that made it
 	Vector      string `json:"vector"`
 	Dims        int    `json:"dims"`
 	Metric      string `json:"metric"`
@@ -45,10 +46,10 @@ type description struct {
 	Language    string `json:"language,omitempty"`
 }
 
-func describe(c *search.Collection, vector string) description {
+func (c Config) describe(want *search.Collection) description {
 	return description{
-		Format: 1, Vector: vector, Dims: c.Dims, Metric: string(c.Metric), Space: c.Space, StrictSpace: c.StrictSpace,
-		By: string(c.Placement.By), Spread: c.Placement.Spread, Key: c.Placement.Key, Language: c.Language,
+		Format: 1, Prefix: c.Prefix, Vector: c.Vector, Dims: want.Dims, Metric: string(want.Metric), Space: want.Space, StrictSpace: want.StrictSpace,
+		By: string(want.Placement.By), Spread: want.Placement.Spread, Key: want.Placement.Key, Language: want.Language,
 	}
 }
 
@@ -124,14 +125,14 @@ func (s *Store) load(ctx context.Context, name string) (*collection, error) {
 	return s.read(name, resp.GetResult().GetConfig())
 }
 
-// errForeign is a collection that lanewise did not make: its points cannot be told
-// from their payload.
-var errForeign = errors.New("the collection in Qdrant was not made by lanewise, or by a Qdrant older than 1.16")
+// errForeign is a collection whose points cannot be read from their payload, or one
+// that a store with another prefix made.
+var errForeign = errors.New("the collection in Qdrant was not made by lanewise under this prefix, or Qdrant is older than 1.16")
 
 func (s *Store) read(name string, config *qdrant.CollectionConfig) (*collection, error) {
 	var d description
 	text := config.GetMetadata()[descriptor].GetStringValue()
-	if text == "" || json.Unmarshal([]byte(text), &d) != nil || d.Format != 1 {
+	if text == "" || json.Unmarshal([]byte(text), &d) != nil || d.Format != 1 || d.Prefix != s.config.Prefix {
 		return nil, fault.Wrap(fault.Conflict, s.config.Prefix+name, errForeign)
 	}
 	vector := config.GetParams().GetVectorsConfig().GetParamsMap().GetMap()[d.Vector]
@@ -190,7 +191,7 @@ func (s *Store) make(ctx context.Context, want *search.Collection) (*collection,
 }
 
 func (s *Store) request(ctx context.Context, want *search.Collection) error {
-	text, err := json.Marshal(describe(want, s.config.Vector))
+	text, err := json.Marshal(s.config.describe(want))
 	if err != nil {
 		return fault.Wrap(fault.Invalid, "describe the collection", err)
 	}

@@ -159,6 +159,7 @@ func (c Config) dialOptions() []grpc.DialOption {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(most), grpc.MaxCallSendMsgSize(most)),
 		grpc.WithDisableRetry(), // attempts are the balancer's business
 		grpc.WithDisableServiceConfig(),
+		grpc.WithNoProxy(), // what the environment says is for the world outside
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: timeout,

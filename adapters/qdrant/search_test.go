@@ -202,6 +202,30 @@ func TestCreate_refusesWhatIsNotItsOwn(t *testing.T) {
 	}
 }
 
+// Stores with prefixes of their own share a server and do not see each other's
+// collections, even where one prefix starts with the other.
+func TestStats_ofStoresThatShareAServer(t *testing.T) {
+	plain, engine := start(t)
+	for _, prefix := range []string{"s", "s0", "s0-"} {
+		s := open(t, qdrant.Config{Address: engine.address, Prefix: prefix})
+		create(t, s)
+		put(t, s, at(prefix, 1))
+	}
+	for prefix, want := range map[string]int{"": 0, "s": 1, "s0": 1, "s0-": 1, "s1": 0} {
+		s := plain
+		if prefix != "" {
+			s = open(t, qdrant.Config{Address: engine.address, Prefix: prefix})
+		}
+		all, err := s.Stats(t.Context(), "")
+		if err != nil || len(all) != want {
+			t.Errorf("prefix %q: got %+v, %v, want %d collections", prefix, all, err, want)
+		}
+		if want == 1 && (text(t, s, prefix) != "1" || all[0].Collection.Name != docs) {
+			t.Errorf("prefix %q: got %+v", prefix, all)
+		}
+	}
+}
+
 // Another program drops a collection and makes it again with other dims.
 func TestSearch_seesThatACollectionWasMadeAgain(t *testing.T) {
 	s, engine := start(t)

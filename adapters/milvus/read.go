@@ -49,12 +49,21 @@ func (s *Store) query(ctx context.Context, c schema, req *milvuspb.QueryRequest,
 	return out, nil
 }
 
-// points fetches the points that meet a condition, in key order.
-func (s *Store) points(ctx context.Context, c schema, condition string, f search.Fields, limit int) ([]search.Point, error) {
+// page is a part of a collection: the points that meet a condition, the first ones
+// in key order where there is a limit.
+type page struct {
+	condition string
+	fields    search.Fields
+	limit     int
+}
+
+// points fetches a page, in key order.
+func (s *Store) points(ctx context.Context, c schema, want page) ([]search.Point, error) {
 	level, since := s.level()
+	f := want.fields
 	out, err := s.query(ctx, c, &milvuspb.QueryRequest{
-		Expr: condition, OutputFields: columns(f), ConsistencyLevel: level, GuaranteeTimestamp: since,
-	}, limit)
+		Expr: want.condition, OutputFields: columns(f), ConsistencyLevel: level, GuaranteeTimestamp: since,
+	}, want.limit)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +91,7 @@ func (s *Store) Get(ctx context.Context, collection string, keys []search.Key, f
 	err := s.withSchema(ctx, collection, func(c schema) error {
 		points = points[:0]
 		for part := range slices.Chunk(keys, pageRows) {
-			found, err := s.points(ctx, c, among(part), f, 0)
+			found, err := s.points(ctx, c, page{among(part), f, 0})
 			if err != nil {
 				return err
 			}
@@ -109,28 +118,28 @@ func inOrder(points []search.Point, keys []search.Key, found []search.Point) []s
 
 // Scroll fetches one page in key order. A page may be shorter than asked for where
 // there is more: the server's answers are bounded.
-func (s *Store) Scroll(ctx context.Context, scan search.Scan) (page search.Page, err error) {
+func (s *Store) Scroll(ctx context.Context, scan search.Scan) (out search.Page, err error) {
 	if err := s.enter(ctx, "scroll"); err != nil {
-		return page, err
+		return out, err
 	}
 	defer s.leave()
 	if scan.Limit < 1 {
-		return page, fault.BadField("/limit", "is %d, it must be at least 1", scan.Limit)
+		return out, fault.BadField("/limit", "is %d, it must be at least 1", scan.Limit)
 	}
 	condition, err := scanned(scan)
 	if err != nil {
-		return page, err
+		return out, err
 	}
 	limit := min(scan.Limit, maxRows-1)
 	if scan.Fields != (search.Fields{}) {
 		limit = min(limit, pageRows)
 	}
 	err = s.withSchema(ctx, scan.Collection, func(c schema) error {
-		points, err := s.points(ctx, c, condition, scan.Fields, limit+1)
-		page = search.Page{Points: points[:min(len(points), limit)], More: len(points) > limit}
+		points, err := s.points(ctx, c, page{condition, scan.Fields, limit + 1})
+		out = search.Page{Points: points[:min(len(points), limit)], More: len(points) > limit}
 		return err
 	})
-	return page, err
+	return out, err
 }
 
 func scanned(scan search.Scan) (string, error) {

@@ -19,6 +19,8 @@ func (s *Store) judge(ctx context.Context, op string, st *commonpb.Status, err e
 		return s.ended(op, ctx.Err())
 	case err != nil:
 		return s.broken(op, err)
+	case st == nil:
+		return s.unavailable(op, "the answer has no status")
 	case st.GetErrorCode() == commonpb.ErrorCode_Success && st.GetCode() == 0: //nolint:staticcheck // servers before 2.3 know this one only
 		return nil
 	}

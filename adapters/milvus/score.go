@@ -66,13 +66,13 @@ func sparseDot(a, b search.Sparse) float64 {
 
 // tied answers a query by the zero vector on cosine: every score is 0, and the keys
 // decide. Milvus would divide by the length of the query.
-func (s *Store) tied(ctx context.Context, c schema, q search.Query, leg search.Leg, condition string) (search.List, error) {
-	points, err := s.points(ctx, c, both(condition, hasVector), q.Fields, min(leg.K+1, maxRows))
+func (s *Store) tied(ctx context.Context, c schema, a ask) (search.List, error) {
+	points, err := s.points(ctx, c, page{both(a.condition, hasVector), a.fields, min(a.leg.K+1, maxRows)})
 	if err != nil {
 		return search.List{}, err
 	}
-	list := search.List{Exhausted: len(points) <= leg.K && len(points) < maxRows, Prefix: true}
-	for _, p := range points[:min(len(points), leg.K)] {
+	list := search.List{Exhausted: len(points) <= a.leg.K && len(points) < maxRows, Prefix: true}
+	for _, p := range points[:min(len(points), a.leg.K)] {
 		list.Hits = append(list.Hits, search.Hit{Point: p})
 	}
 	return list, nil
@@ -80,11 +80,12 @@ func (s *Store) tied(ctx context.Context, c schema, q search.Query, leg search.L
 
 // addZeroed adds the points whose vector is zero to a list on cosine that reaches
 // down to their score, which is 0. Milvus cannot rank them.
-func (s *Store) addZeroed(ctx context.Context, c schema, q search.Query, condition string, want int, hits []search.Hit) ([]search.Hit, error) {
+func (s *Store) addZeroed(ctx context.Context, c schema, a ask, hits []search.Hit) ([]search.Hit, error) {
+	want := a.rows()
 	if c.Metric != search.Cosine || len(hits) >= want && hits[len(hits)-1].Score > 0 {
 		return hits, nil
 	}
-	points, err := s.points(ctx, c, both(condition, isZeroed), q.Fields, want)
+	points, err := s.points(ctx, c, page{both(a.condition, isZeroed), a.fields, want})
 	for _, p := range points {
 		hits = append(hits, search.Hit{Point: p})
 	}

@@ -74,10 +74,11 @@ func (s *Store) leg(ctx context.Context, q search.Query, i int, condition string
 		if err := checkLeg(c, leg, fmt.Sprintf("/legs/%d", i)); err != nil {
 			return err
 		}
+		a := ask{leg, q.Fields, condition}
 		if leg.Only != nil {
-			list, err = s.only(ctx, c, q, leg, condition)
+			list, err = s.only(ctx, c, a)
 		} else {
-			list, err = s.nearest(ctx, c, q, leg, condition)
+			list, err = s.nearest(ctx, c, a)
 		}
 		return err
 	})
@@ -86,6 +87,16 @@ func (s *Store) leg(ctx context.Context, q search.Query, i int, condition string
 	}
 	return list, err
 }
+
+// ask is a leg with what it shares with the query's other legs.
+type ask struct {
+	leg       search.Leg
+	fields    search.Fields
+	condition string // of tenant and filter
+}
+
+// rows is how many rows the index is asked for: one more than is wanted.
+func (a ask) rows() int { return min(a.leg.K+1, maxRows) }
 
 func checkLeg(c schema, leg search.Leg, at string) error {
 	switch {
@@ -110,30 +121,29 @@ func checkLeg(c schema, leg search.Leg, at string) error {
 // nearest asks the server's index. It asks for one row more than is wanted: that
 // there is none shows that the list is exhausted, and that its score is lower shows
 // that no tie was cut, so that a longer list would begin with this one.
-func (s *Store) nearest(ctx context.Context, c schema, q search.Query, leg search.Leg, condition string) (search.List, error) {
-	if c.Metric == search.Cosine && isZero(leg.Dense) {
-		return s.tied(ctx, c, q, leg, condition)
+func (s *Store) nearest(ctx context.Context, c schema, a ask) (search.List, error) {
+	if c.Metric == search.Cosine && isZero(a.leg.Dense) {
+		return s.tied(ctx, c, a)
 	}
-	want := min(leg.K+1, maxRows)
-	out, err := s.rpc.Search(ctx, s.request(c, leg, want, both(condition, isRanked), columns(q.Fields)))
+	k := a.leg.K
+	out, err := s.rpc.Search(ctx, s.request(c, a))
 	if err := s.judge(ctx, "search "+c.Name, out.GetStatus(), err); err != nil {
 		return search.List{}, err
 	}
-	found, err := s.answered(out, c, q.Fields)
+	found, err := s.answered(out, c, a.fields)
 	if err != nil {
 		return search.List{}, err
 	}
-	list, err := found.list(c.Metric, q.Fields)
+	list, err := found.list(c.Metric, a.fields)
 	if err != nil {
 		return search.List{}, err
 	}
-	all := len(found.scores) < want // the index has no more
-	list.Hits, err = s.addZeroed(ctx, c, q, condition, want, list.Hits)
+	list.Hits, err = s.addZeroed(ctx, c, a, list.Hits)
 	slices.SortFunc(list.Hits, better)
-	list.Exhausted = c.index == Flat && all && len(list.Hits) <= leg.K
+	list.Exhausted = c.index == Flat && len(found.scores) < a.rows() && len(list.Hits) <= k
 	list.Prefix = c.index == Flat && list.Dropped == 0 &&
-		(list.Exhausted || len(list.Hits) > leg.K && list.Hits[leg.K].Score < list.Hits[leg.K-1].Score)
-	list.Hits = list.Hits[:min(len(list.Hits), leg.K)]
+		(list.Exhausted || len(list.Hits) > k && list.Hits[k].Score < list.Hits[k-1].Score)
+	list.Hits = list.Hits[:min(len(list.Hits), k)]
 	return list, err
 }
 
@@ -175,16 +185,16 @@ func canonical(m search.Metric, figure float64) (score, raw float64) {
 }
 
 // request makes the server's search.
-func (s *Store) request(c schema, leg search.Leg, k int, condition string, out []string) *milvuspb.SearchRequest {
+func (s *Store) request(c schema, a ask) *milvuspb.SearchRequest {
 	params := "{}"
 	if c.index == HNSW {
-		params = fmt.Sprintf(`{"ef":%d}`, min(max(leg.EF, k, 64), 32768))
+		params = fmt.Sprintf(`{"ef":%d}`, min(max(a.leg.EF, a.rows(), 64), 32768))
 	}
 	level, since := s.level()
 	return &milvuspb.SearchRequest{
-		CollectionName: c.engine, Dsl: condition, DslType: commonpb.DslType_BoolExprV1, Nq: 1, OutputFields: out,
-		PlaceholderGroup: placeholder(leg.Dense), ConsistencyLevel: level, GuaranteeTimestamp: since,
-		SearchParams: pairs("anns_field", "vector", "topk", strconv.Itoa(k), "params", params,
+		CollectionName: c.engine, Dsl: both(a.condition, isRanked), DslType: commonpb.DslType_BoolExprV1, Nq: 1, OutputFields: columns(a.fields),
+		PlaceholderGroup: placeholder(a.leg.Dense), ConsistencyLevel: level, GuaranteeTimestamp: since,
+		SearchParams: pairs("anns_field", "vector", "topk", strconv.Itoa(a.rows()), "params", params,
 			"metric_type", string(metricOf(c.Metric)), "round_decimal", "-1", "ignore_growing", "false", "offset", "0"),
 	}
 }
@@ -209,41 +219,39 @@ type scored struct {
 // answered checks that the answer is one list, and that every column of it is whole.
 func (s *Store) answered(out *milvuspb.SearchResults, c schema, f search.Fields) (scored, error) {
 	found := out.GetResults()
-	if len(found.GetScores()) == 0 && len(found.GetIds().GetStrId().GetData()) == 0 {
-		return scored{}, nil
-	}
 	a := scored{newRows(found.GetFieldsData(), found.GetIds().GetStrId().GetData(), c), found.GetScores()}
 	switch {
 	case found.GetNumQueries() != 1 || len(found.GetTopks()) != 1:
 		return a, s.unavailable("search "+c.Name, fmt.Sprintf("asked one query, got answers to %d", found.GetNumQueries()))
 	case int(found.GetTopks()[0]) != len(a.scores) || a.n != len(a.scores):
 		return a, s.unavailable("search "+c.Name, fmt.Sprintf("got %d ids and %d scores", a.n, len(a.scores)))
+	case a.n == 0: // then the columns may be missing
+		return a, nil
 	}
 	return a, a.check(f)
 }
 
 // only scores the named points here: an approximate index would not find them all.
-func (s *Store) only(ctx context.Context, c schema, q search.Query, leg search.Leg, condition string) (search.List, error) {
-	list := search.List{Exhausted: true, Prefix: true}
-	for part := range slices.Chunk(leg.Only, pageRows) {
-		need := q.Fields
-		need.Vector = true
-		points, err := s.points(ctx, c, both(among(part), condition), need, 0)
+func (s *Store) only(ctx context.Context, c schema, a ask) (search.List, error) {
+	var hits []search.Hit
+	need := a.fields
+	need.Vector = true
+	for part := range slices.Chunk(a.leg.Only, pageRows) {
+		points, err := s.points(ctx, c, page{both(among(part), a.condition), need, 0})
 		if err != nil {
 			return search.List{}, err
 		}
 		for _, p := range points {
-			if h, ok := scoredHere(c.Metric, leg, p); ok {
-				list.Hits = append(list.Hits, h)
+			if h, ok := scoredHere(c.Metric, a.leg, p); ok {
+				hits = append(hits, h)
 			}
 		}
 	}
-	slices.SortFunc(list.Hits, better)
-	list.Hits = slices.CompactFunc(list.Hits, func(a, b search.Hit) bool { return a.Key == b.Key })
-	list.Exhausted = len(list.Hits) <= leg.K
-	list.Hits = list.Hits[:min(len(list.Hits), leg.K)]
+	slices.SortFunc(hits, better)
+	hits = slices.CompactFunc(hits, func(a, b search.Hit) bool { return a.Key == b.Key })
+	list := search.List{Hits: hits[:min(len(hits), a.leg.K)], Exhausted: len(hits) <= a.leg.K, Prefix: true}
 	for i := range list.Hits {
-		if !q.Fields.Vector {
+		if !a.fields.Vector {
 			list.Hits[i].Dense, list.Hits[i].Sparse = nil, search.Sparse{}
 		}
 	}

@@ -6,8 +6,10 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search/wire"
@@ -28,16 +30,22 @@ func (s *server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	size := min(max(r.ContentLength, 0), firstRead) + bytes.MinRead // room for the read that finds the end
 	buf := bytes.NewBuffer(make([]byte, 0, size))
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(s.bodyTime)) // in-memory connections have none
 	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, s.maxBody))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		return nil, s.tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close") // the rest of it may still come
+		return nil, refuse(http.StatusRequestTimeout, "the body did not arrive within %s", s.bodyTime)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, fault.New(fault.Invalid, "the body ends before its announced length")
 	case err != nil:
 		return nil, fault.Wrap(fault.Invalid, "read the body", err)
 	}
+	_ = conn.SetReadDeadline(time.Time{}) // the connection's end is still listened for
 	return buf.Bytes(), nil
 }
 

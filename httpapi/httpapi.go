@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
@@ -24,6 +25,10 @@ import (
 
 // DefaultMaxBody is the largest request body that is read, in bytes.
 const DefaultMaxBody = 32 << 20
+
+// bodyTime is how long a body may take to arrive, so that a client which stops half-way
+// does not hold memory and a connection for ever.
+const bodyTime = 2 * time.Minute
 
 // Config says what a server serves. At least one of Router and Store is needed.
 type Config struct {
@@ -67,6 +72,7 @@ type server struct {
 	keys     keyring
 	ready    func(ctx context.Context) error
 	maxBody  int64
+	bodyTime time.Duration // in which a body has to arrive
 	log      *slog.Logger
 	mux      *http.ServeMux
 	contract *contract
@@ -88,7 +94,7 @@ func newServer(c Config) (*server, error) {
 	}
 	s := &server{
 		router: c.Router, store: c.Store, backups: c.Backups, shards: c.Shards, keys: newKeyring(c.Keys), ready: c.Ready,
-		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), log: c.Log, mux: http.NewServeMux(),
+		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), bodyTime: bodyTime, log: c.Log, mux: http.NewServeMux(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -48,6 +49,27 @@ func TestBody_cutShort(t *testing.T) {
 	r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"coll`), errReader{io.ErrUnexpectedEOF}))
 	if w := do(s, r); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "announced length") {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// A client that stops half-way through its body gets an answer, and the connection ends.
+func TestBody_hasToArrive(t *testing.T) {
+	s := mustServer(t, Config{Router: newRouter(t, nil)})
+	s.bodyTime = 10 * time.Millisecond
+	server := httptest.NewServer(s)
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(conn) // the server ends it, not this client
+	if err != nil || !strings.HasPrefix(string(data), "HTTP/1.1 408") {
+		t.Errorf("got %v, %.300s", err, data)
 	}
 }
 

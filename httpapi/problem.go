@@ -85,7 +85,8 @@ func problem(err error) wire.Problem {
 // fail answers with an error.
 func (s *server) fail(w *recorder, r *http.Request, err error) {
 	w.err = err
-	if clientGone(r) {
+	own, refused := errors.AsType[*httpError](err) // a body that is late ends the context, too
+	if clientGone(r) && !refused {
 		w.status = statusClientGone
 		return
 	}
@@ -96,7 +97,7 @@ func (s *server) fail(w *recorder, r *http.Request, err error) {
 	if p.Status >= http.StatusInternalServerError {
 		s.log.LogAttrs(r.Context(), slog.LevelWarn, "request failed", slog.String("request_id", w.id), slog.Any("error", err))
 	}
-	if own, ok := errors.AsType[*httpError](err); ok {
+	if refused {
 		maps.Copy(w.Header(), own.header)
 	}
 	if p.Status == http.StatusUnauthorized {

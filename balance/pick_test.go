@@ -165,7 +165,7 @@ func TestLane_seedRepeatsThePicks(t *testing.T) {
 		p := newPool(t, Config{Name: pool, Picker: Random{}, Lane: lane(t, LaneConfig{Seed: seed})},
 			server{name: "a"}, server{name: "b"}, server{name: "c"})
 		for range 60 {
-			got, err := Do(t.Context(), p, Call{}, func(_ context.Context, s server) (string, error) { return s.name, nil })
+			got, err := Do(t.Context(), p, Call{NoHedge: true}, func(_ context.Context, s server) (string, error) { return s.name, nil })
 			if err != nil {
 				t.Fatal(err)
 			}

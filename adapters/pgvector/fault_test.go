@@ -3,6 +3,7 @@ package pgvector_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -193,6 +194,40 @@ func TestStore_returnsBeforeAServerThatHoldsItsAnswer(t *testing.T) {
 	exec(t, held, "rollback")
 	if err := ask(t.Context(), s); err != nil {
 		t.Errorf("after the lock: %v", err)
+	}
+}
+
+// A server that ended all connections costs one call and not one for each of them.
+func TestStore_forgetsBrokenConnectionsAtOnce(t *testing.T) {
+	const conns = 8
+	name := fmt.Sprint("lanewise-test-", os.Getpid())
+	s := open(t, pgvector.Config{MaxConns: conns, DSN: change(t, func(u *url.URL) { u.RawQuery += "&application_name=" + name })})
+	fill(t, s)
+	var wg sync.WaitGroup
+	for range 10 * conns { // opens all of them
+		wg.Go(func() {
+			if err := ask(t.Context(), s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	var ended int
+	err := connect(t).QueryRow(t.Context(), `select count(*) filter (where pg_terminate_backend(pid, 5000))
+		from pg_stat_activity where application_name = $1`, name).Scan(&ended)
+	if err != nil || ended < 2 {
+		t.Fatalf("%d connections were ended (%v)", ended, err)
+	}
+	failed := 0
+	for range 2 * conns {
+		if err := ask(t.Context(), s); errors.Is(err, fault.Unavailable) {
+			failed++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if failed > 1 {
+		t.Errorf("%d calls failed after %d connections were ended, want at most one", failed, ended)
 	}
 }
 

@@ -24,7 +24,8 @@
 // # What it cannot
 //
 // Keys and texts with a NUL byte or invalid UTF-8, more than 16,000 dims (2,000
-// with HNSW) and sparse legs are fault.Invalid.
+// with HNSW) and sparse legs are fault.Invalid. pgvector sums in float32: vectors whose
+// squares do not fit it (sizes above about 1e18 or below 1e-20) are scored rightly but may be missed.
 package pgvector
 
 import (

@@ -69,6 +69,7 @@ type AnswerStream struct {
 	start    time.Time
 	cancel   context.CancelFunc
 	text     []byte
+	ended    bool // Next has returned io.EOF
 }
 
 // Hits returns the passages that the answer is written from: hit i is source i+1.
@@ -77,6 +78,10 @@ func (s *AnswerStream) Hits() []search.Hit { return s.answer.Hits }
 // Next returns the next words, and io.EOF behind the last ones.
 func (s *AnswerStream) Next() (llm.Chunk, error) {
 	chunk, err := s.stream.Next()
+	if errors.Is(err, io.EOF) && !s.ended {
+		s.ended = true
+		s.rec.stage("generate")
+	}
 	if err != nil {
 		return chunk, err
 	}
@@ -111,7 +116,6 @@ func (s *AnswerStream) All() (Answer, error) {
 	for {
 		switch _, err := s.Next(); {
 		case errors.Is(err, io.EOF):
-			s.rec.stage("generate")
 			return s.Answer(), nil
 		case err != nil:
 			return s.Answer(), err

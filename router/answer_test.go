@@ -69,11 +69,23 @@ func TestAnswer_citesTheHitsOfItsPrompt(t *testing.T) {
 		{Model: "m", Finish: "stop", Usage: &llm.Usage{CompletionTokens: 5}},
 	}}
 	r := answering(t, model, map[string]string{"one": "aaaa", "two": "aaab", "far": "hhhh"})
-	s, err := r.Answer(t.Context(), ask("aaaa"))
+	q := ask("aaaa")
+	q.Explain = true
+	s, err := r.Answer(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
 	a, err := s.All()
+	if _, again := s.Next(); !errors.Is(again, io.EOF) {
+		t.Errorf("behind the end: %v", again)
+	}
+	var stages []string
+	for _, stage := range s.Answer().Explain.Stages {
+		stages = append(stages, stage.Name)
+	}
+	if diff := cmp.Diff([]string{"embed", "search", "generate"}, stages); diff != "" {
+		t.Errorf("stages: %s", diff)
+	}
 	if err != nil || s.Close() != nil || model.closed != 1 {
 		t.Fatalf("err %v, closed %d times", err, model.closed)
 	}

@@ -74,6 +74,7 @@ type server struct {
 	delay   atomic.Int64 // nanoseconds that every search waits first
 	system  *config.System
 	http    *http.Server
+	cut     context.CancelFunc // ends the requests under way
 	serving sync.WaitGroup
 }
 
@@ -92,7 +93,11 @@ func startServer(ctx context.Context, dir string) (*server, error) {
 }
 
 func (s *server) serve(l net.Listener) {
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	ctx, cut := context.WithCancel(context.Background())
+	s.cut = cut
+	s.http = &http.Server{
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx },
+	}
 	s.serving.Go(func() { _ = s.http.Serve(l) }) // ends with ErrServerClosed
 }
 
@@ -125,6 +130,7 @@ func (s *server) slow(delay time.Duration) { s.delay.Store(int64(delay)) }
 
 // stop cuts all connections and refuses new ones, as a crash does.
 func (s *server) stop() error {
+	s.cut() // net/http notices a cut connection only once the request's body has been read
 	err := s.http.Close()
 	s.serving.Wait()
 	return err

@@ -88,13 +88,12 @@ func startServer(ctx context.Context, dir string) (*server, error) {
 		return nil, errors.Join(fmt.Errorf("find a port for a replica: %w", err), sys.Close())
 	}
 	s := &server{address: l.Addr().String(), system: sys}
-	s.serve(l)
+	s.serve(ctx, l)
 	return s, nil
 }
 
-func (s *server) serve(l net.Listener) {
-	ctx, cut := context.WithCancel(context.Background())
-	s.cut = cut
+func (s *server) serve(ctx context.Context, l net.Listener) {
+	ctx, s.cut = context.WithCancel(context.WithoutCancel(ctx))
 	s.http = &http.Server{
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx },
 	}
@@ -107,7 +106,7 @@ func (s *server) resume(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bring a replica back: %w", err)
 	}
-	s.serve(l)
+	s.serve(ctx, l)
 	return nil
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/lanewise/lanewise/search/wire"
 )
 
-// TestStatus_everyClass is the table of design.md section 7, through a handler.
+// TestStatus_everyClass goes through a handler with an error of each class.
 func TestStatus_everyClass(t *testing.T) {
 	down := fault.New(fault.Unavailable, "down")
 	partial := &router.PartialError{

@@ -13,7 +13,7 @@ type door struct {
 	to   string // separated by spaces; "**" is everything but programs
 }
 
-// doors is the table of design.md, section 2. The first entry that matches
+// doors is the table of imports; docs/architecture.md explains it. The first entry that matches
 // counts. Every package may import internal packages unless it is listed with
 // "pure". What is not listed may not be imported; a package without an entry is
 // a finding of its own.

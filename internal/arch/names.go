@@ -60,7 +60,7 @@ func checkWords(_ *Module, p Package) (found []Finding) {
 		idents = append(idents, members(f)...)
 		for _, id := range idents {
 			if w := vague(id.Name); w != "" {
-				found = append(found, f.finding(id.Pos(), "%s: %q says too little, use a word of design.md section 2", id.Name, w))
+				found = append(found, f.finding(id.Pos(), "%s: %q says too little, use a word of the field (docs/architecture.md)", id.Name, w))
 			}
 		}
 	}

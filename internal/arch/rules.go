@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The limits of style.md, on everything but tests unless they say otherwise.
+// The limits of length and breadth, on everything but tests unless they say otherwise.
 const (
 	maxFunction  = 70  // lines, comments and braces included
 	maxFile      = 400 // lines

@@ -1,13 +1,12 @@
 package local
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"unicode/utf8"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/wellformed"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -86,52 +85,15 @@ func checkPoint(c *search.Collection, p *search.Point) error {
 		return err
 	}
 	if len(p.Dense) > 0 {
-		if err := checkDense("/dense", c.Dims, p.Dense); err != nil {
+		if err := wellformed.Dense("/dense", c.Dims, p.Dense); err != nil {
 			return err
 		}
 	}
-	if len(p.Meta) > 0 && !isObject(p.Meta) {
+	if len(p.Meta) > 0 && !wellformed.Object(p.Meta) {
 		return fault.BadField("/meta", "is not a JSON object")
 	}
 	if !utf8.ValidString(p.Text) {
 		return fault.BadField("/text", "is not valid UTF-8")
 	}
-	return checkSparse("/sparse", p.Sparse)
-}
-
-func checkDense(at string, dims int, v []float32) error {
-	if len(v) != dims {
-		return fault.BadField(at, "has %d dims, the collection has %d", len(v), dims)
-	}
-	return checkFinite(at, v)
-}
-
-func checkFinite(at string, v []float32) error {
-	for i, x := range v {
-		if math.Float32bits(x)&0x7f800000 == 0x7f800000 { // the exponent of NaN and infinity
-			return fault.BadField(fmt.Sprintf("%s/%d", at, i), "is not a finite number")
-		}
-	}
-	return nil
-}
-
-func checkSparse(at string, v search.Sparse) error {
-	if len(v.Index) != len(v.Value) {
-		return fault.BadField(at, "has %d indices and %d values", len(v.Index), len(v.Value))
-	}
-	for i := 1; i < len(v.Index); i++ {
-		if v.Index[i] <= v.Index[i-1] {
-			return fault.BadField(fmt.Sprintf("%s/index/%d", at, i), "is not greater than the one before")
-		}
-	}
-	return checkFinite(at+"/value", v.Value)
-}
-
-func isObject(meta json.RawMessage) bool {
-	for _, c := range meta {
-		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
-			return c == '{' && json.Valid(meta) && utf8.Valid(meta)
-		}
-	}
-	return false
+	return wellformed.Sparse("/sparse", p.Sparse)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/wellformed"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -79,7 +80,7 @@ func (st *state) planLeg(q *search.Query, leg *search.Leg) (*ranking, error) {
 	case leg.Vector != "":
 		return nil, fault.BadField("/vector", "is %q, but points of the embedded store have one vector without a name", leg.Vector)
 	}
-	if err := checkDense("/dense", c.head.Collection.Dims, leg.Dense); err != nil {
+	if err := wellformed.Dense("/dense", c.head.Collection.Dims, leg.Dense); err != nil {
 		return nil, err
 	}
 	p, ok := c.tenants.get(q.Tenant)

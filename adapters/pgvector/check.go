@@ -1,14 +1,12 @@
 package pgvector
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
-	"math"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/wellformed"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -85,7 +83,7 @@ func checkPoint(dims int, p *search.Point) error {
 		return err
 	}
 	if len(p.Dense) > 0 {
-		if err := checkDense("/dense", dims, p.Dense); err != nil {
+		if err := wellformed.Dense("/dense", dims, p.Dense); err != nil {
 			return err
 		}
 	}
@@ -94,44 +92,8 @@ func checkPoint(dims int, p *search.Point) error {
 		return fault.BadField("/text", "must be at most %d MiB of UTF-8 without NUL: PostgreSQL cannot hold it", largestText>>20)
 	case len(p.Meta) > largestMeta || !utf8.Valid(p.Meta):
 		return fault.BadField("/meta", "must be at most %d MiB of UTF-8", largestMeta>>20)
-	case len(p.Meta) > 0 && !isObject(p.Meta):
+	case len(p.Meta) > 0 && !wellformed.Object(p.Meta):
 		return fault.BadField("/meta", "is not a JSON object")
 	}
-	return checkSparse(p.Sparse)
-}
-
-func checkDense(at string, dims int, v []float32) error {
-	if len(v) != dims {
-		return fault.BadField(at, "has %d dims, the collection has %d", len(v), dims)
-	}
-	return checkFinite(at, v)
-}
-
-func checkFinite(at string, v []float32) error {
-	for i, x := range v {
-		if math.Float32bits(x)&0x7f800000 == 0x7f800000 { // the exponent of NaN and infinity
-			return fault.BadField(fmt.Sprintf("%s/%d", at, i), "is not a finite number")
-		}
-	}
-	return nil
-}
-
-func checkSparse(v search.Sparse) error {
-	if len(v.Index) != len(v.Value) {
-		return fault.BadField("/sparse", "has %d indices and %d values", len(v.Index), len(v.Value))
-	}
-	for i := 1; i < len(v.Index); i++ {
-		if v.Index[i] <= v.Index[i-1] {
-			return fault.BadField(fmt.Sprintf("/sparse/index/%d", i), "is not greater than the one before")
-		}
-	}
-	return checkFinite("/sparse/value", v.Value)
-}
-
-func isObject(meta json.RawMessage) bool {
-	start := strings.TrimLeft(string(meta[:min(len(meta), 64)]), " \t\r\n")
-	if start == "" && len(meta) > 64 {
-		start = strings.TrimLeft(string(meta), " \t\r\n")
-	}
-	return strings.HasPrefix(start, "{") && json.Valid(meta)
+	return wellformed.Sparse("/sparse", p.Sparse)
 }

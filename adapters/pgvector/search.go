@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/wellformed"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -91,7 +92,7 @@ func checkLeg(t *table, leg *search.Leg) error {
 	case leg.Vector != "":
 		return fault.BadField("/vector", "is %q, but points have one vector without a name here", leg.Vector)
 	}
-	return checkDense("/dense", t.Dims, leg.Dense)
+	return wellformed.Dense("/dense", t.Dims, leg.Dense)
 }
 
 func (s *Store) planLeg(t *table, q *search.Query, leg *search.Leg) *ranking {

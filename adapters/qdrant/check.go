@@ -1,14 +1,12 @@
 package qdrant
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"unicode/utf8"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/wellformed"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -78,47 +76,14 @@ func checkPoint(c *collection, p *search.Point) error {
 		return err
 	}
 	if len(p.Dense) > 0 {
-		if err := checkDense("/dense", c.Dims, p.Dense); err != nil {
+		if err := wellformed.Dense("/dense", c.Dims, p.Dense); err != nil {
 			return err
 		}
 	}
-	if len(p.Meta) > 0 && (!utf8.Valid(p.Meta) || !isObject(p.Meta)) {
+	if len(p.Meta) > 0 && !wellformed.Object(p.Meta) {
 		return fault.BadField("/meta", "is not a JSON object")
 	}
-	return checkSparse("/sparse", p.Sparse)
-}
-
-func checkDense(at string, dims int, v []float32) error {
-	if len(v) != dims {
-		return fault.BadField(at, "has %d dims, the collection has %d", len(v), dims)
-	}
-	return checkFinite(at, v)
-}
-
-func checkFinite(at string, v []float32) error {
-	for i, x := range v {
-		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-			return fault.BadField(fmt.Sprintf("%s/%d", at, i), "is not a finite number")
-		}
-	}
-	return nil
-}
-
-func checkSparse(at string, v search.Sparse) error {
-	if len(v.Index) != len(v.Value) {
-		return fault.BadField(at, "has %d indices and %d values", len(v.Index), len(v.Value))
-	}
-	for i := 1; i < len(v.Index); i++ {
-		if v.Index[i] <= v.Index[i-1] {
-			return fault.BadField(fmt.Sprintf("%s/index/%d", at, i), "is not greater than the one before")
-		}
-	}
-	return checkFinite(at+"/value", v.Value)
-}
-
-func isObject(meta json.RawMessage) bool {
-	trimmed := bytes.TrimLeft(meta, " \t\r\n")
-	return len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(meta)
+	return wellformed.Sparse("/sparse", p.Sparse)
 }
 
 // checkLeg validates a leg on its collection.
@@ -132,11 +97,11 @@ func checkLeg(c *collection, leg *search.Leg) error {
 		if leg.Vector != "" && leg.Vector != sparseVector {
 			return fault.BadField("/vector", "no sparse vector is called %q", leg.Vector)
 		}
-		return checkSparse("/sparse", leg.Sparse)
+		return wellformed.Sparse("/sparse", leg.Sparse)
 	case leg.Vector != "" && leg.Vector != c.dense:
 		return fault.BadField("/vector", "no vector is called %q, there is %q", leg.Vector, c.dense)
 	}
-	return checkDense("/dense", c.Dims, leg.Dense)
+	return wellformed.Dense("/dense", c.Dims, leg.Dense)
 }
 
 func errNoLegs() error {

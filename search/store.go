@@ -33,6 +33,8 @@ type Collection struct {
 	StrictSpace bool   // raw query vectors must name the space
 	Placement   Placement
 	Language    string // ISO 639-1 code for stemming; empty: none
+	Lexical     bool   // points carry a sparse vector of their words, so that they can be searched by them
+	AvgLen      int    // with Lexical: words of a typical text, which BM25 measures texts against; 0: 100
 }
 
 // Tombstone asks for the deletion of a point. A point that is newer than the

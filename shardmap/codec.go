@@ -47,6 +47,8 @@ type storedCollection struct {
 	StrictSpace bool                `json:"strict_space,omitempty"`
 	Placement   storedPlacement     `json:"placement"`
 	Language    string              `json:"language,omitempty"`
+	Lexical     bool                `json:"lexical,omitempty"`
+	AvgLen      int                 `json:"avg_len,omitempty"`
 	Overrides   map[string][]string `json:"overrides,omitempty"`
 }
 
@@ -88,14 +90,15 @@ func (m *Map) stored() storedMap {
 func storeCollection(c search.Collection, overrides map[string][]string) storedCollection {
 	return storedCollection{
 		Name: c.Name, Dims: c.Dims, Metric: c.Metric, Space: c.Space, StrictSpace: c.StrictSpace,
-		Placement: storedPlacement(c.Placement), Language: c.Language, Overrides: overrides,
+		Placement: storedPlacement(c.Placement), Language: c.Language, Lexical: c.Lexical, AvgLen: c.AvgLen,
+		Overrides: overrides,
 	}
 }
 
 func (s storedCollection) descriptor() search.Collection {
 	return search.Collection{
 		Name: s.Name, Dims: s.Dims, Metric: s.Metric, Space: s.Space, StrictSpace: s.StrictSpace,
-		Placement: search.Placement(s.Placement), Language: s.Language,
+		Placement: search.Placement(s.Placement), Language: s.Language, Lexical: s.Lexical, AvgLen: s.AvgLen,
 	}
 }
 

@@ -218,6 +218,8 @@ func difference(old, now search.Collection) string {
 		{"strict_space", old.StrictSpace, now.StrictSpace},
 		{"placement", old.Placement, now.Placement},
 		{"language", old.Language, now.Language},
+		{"lexical", old.Lexical, now.Lexical},
+		{"avg_len", old.AvgLen, now.AvgLen},
 	} {
 		if f.is != f.by {
 			return fmt.Sprintf("%s: %v there, %v asked for", f.name, f.is, f.by)

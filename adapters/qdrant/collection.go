@@ -44,12 +44,15 @@ type description struct {
 	Spread      int    `json:"spread,omitempty"`
 	Key         string `json:"key,omitempty"`
 	Language    string `json:"language,omitempty"`
+	Lexical     bool   `json:"lexical,omitempty"`
+	AvgLen      int    `json:"avg_len,omitempty"`
 }
 
 func (c Config) describe(want *search.Collection) description {
 	return description{
 		Format: 1, Prefix: c.Prefix, Vector: c.Vector, Dims: want.Dims, Metric: string(want.Metric), Space: want.Space, StrictSpace: want.StrictSpace,
 		By: string(want.Placement.By), Spread: want.Placement.Spread, Key: want.Placement.Key, Language: want.Language,
+		Lexical: want.Lexical, AvgLen: want.AvgLen,
 	}
 }
 
@@ -57,6 +60,7 @@ func (d description) collection(name string) search.Collection {
 	return search.Collection{
 		Name: name, Dims: d.Dims, Metric: search.Metric(d.Metric), Space: d.Space, StrictSpace: d.StrictSpace,
 		Placement: search.Placement{By: search.PlaceBy(d.By), Spread: d.Spread, Key: d.Key}, Language: d.Language,
+		Lexical: d.Lexical, AvgLen: d.AvgLen,
 	}
 }
 

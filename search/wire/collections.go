@@ -5,7 +5,10 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-const maxDims = 65_536
+const (
+	maxDims   = 65_536
+	maxAvgLen = 1_000_000
+)
 
 // Collection is the body of PUT /v1/collections/{name} and the description in
 // answers. An absent metric is "cosine".
@@ -17,6 +20,8 @@ type Collection struct {
 	StrictSpace bool          `json:"strict_space,omitzero"`
 	Placement   placement     `json:"placement,omitzero"`
 	Language    string        `json:"language,omitzero"` // ISO 639-1
+	Lexical     *bool         `json:"lexical,omitzero"`  // searchable by words too; absent: where all shards can
+	AvgLen      int           `json:"avg_len,omitzero"`  // words of a typical text; absent: 100
 	Points      *int          `json:"points,omitzero"`   // in answers only: of all tenants
 }
 
@@ -29,10 +34,14 @@ type placement struct {
 
 // NewCollection returns c in public form.
 func NewCollection(c search.Collection) Collection {
-	return Collection{
+	out := Collection{
 		Name: c.Name, Dims: c.Dims, Metric: c.Metric, Space: c.Space, StrictSpace: c.StrictSpace,
-		Placement: placement(c.Placement), Language: c.Language,
+		Placement: placement(c.Placement), Language: c.Language, AvgLen: c.AvgLen,
 	}
+	if c.Lexical {
+		out.Lexical = &c.Lexical
+	}
+	return out
 }
 
 // Descriptor returns c as package search has it.
@@ -40,6 +49,7 @@ func (c Collection) Descriptor() search.Collection {
 	return search.Collection{
 		Name: c.Name, Dims: c.Dims, Metric: c.Metric, Space: c.Space, StrictSpace: c.StrictSpace,
 		Placement: search.Placement(c.Placement), Language: c.Language,
+		Lexical: c.Lexical != nil && *c.Lexical, AvgLen: c.AvgLen,
 	}
 }
 
@@ -51,6 +61,7 @@ func (c *Collection) check() error {
 	}
 	return firstOf(
 		checkRange("/dims", c.Dims, 0, maxDims),
+		checkRange("/avg_len", c.AvgLen, 0, maxAvgLen),
 		checkWord("/metric", string(c.Metric), string(search.Cosine), string(search.Dot), string(search.Euclidean)),
 		c.Placement.check(),
 	)

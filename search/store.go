@@ -125,16 +125,3 @@ type Store interface {
 	Counter
 	Describer
 }
-
-// TermStats is what a part of a collection tells of the terms of a lexical
-// query: the document frequencies that BM25 weighs them by.
-type TermStats struct {
-	Docs   int   // points of the tenant that have a sparse vector
-	Counts []int // by term: how many of them have a value at that index
-}
-
-// TermCounter counts terms, exactly. A Store is one if it can answer lexical legs; terms are
-// indices of sparse vectors.
-type TermCounter interface {
-	Terms(ctx context.Context, collection, tenant string, terms []uint32) (TermStats, error)
-}

@@ -26,7 +26,7 @@ func full(tb testing.TB) *shardmap.Map {
 	m := newMap(tb, []shardmap.Shard{{Name: "a", Weight: 2, Replicas: []string{"r0", "r1"}}, {Name: "b"}})
 	m = withCollection(tb, m, collection("docs", search.Placement{By: search.ByTenant, Spread: 2}))
 	m = withCollection(tb, m, search.Collection{
-		Name: "more", Dims: 256, Metric: search.Euclidean, Space: "static-256", StrictSpace: true, Language: "en",
+		Name: "more", Dims: 256, Metric: search.Euclidean, Space: "static-256", StrictSpace: true, Language: "en", Lexical: true, AvgLen: 80,
 		Placement: search.Placement{By: search.ByKey, Key: "a.b"},
 	})
 	m, err := m.WithAlias("live", "docs")

@@ -61,6 +61,7 @@ type shard struct {
 	name     string
 	pool     *balance.Pool[Replica] // the replicas that may answer reads
 	replicas []Replica              // all replicas: a write goes to each
+	able     []able                 // what they declare
 	writes   turnstile              // writes to the replicas that are under way
 	acked    ledger
 	hurry    func() // has the replicas compared soon
@@ -121,7 +122,7 @@ func (r *Router) buildShards(m *shardmap.Map) ([]*shard, error) {
 }
 
 func (r *Router) buildShard(c Shard) (*shard, error) {
-	s := &shard{name: c.Name, replicas: c.Replicas, hurry: r.registry.hurry}
+	s := &shard{name: c.Name, replicas: c.Replicas, able: declared(c), hurry: r.registry.hurry}
 	var members []balance.Member[Replica]
 	for _, replica := range s.replicas {
 		members = append(members, member(replica))

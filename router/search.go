@@ -68,6 +68,9 @@ func (r *Router) searchOn(ctx context.Context, t *topology, q search.Query, minC
 	before, cancel := beforeDeadline(ctx)
 	defer cancel()
 	g := r.begin(t, c, q)
+	if err := g.answerable(); err != nil {
+		return search.Result{}, err
+	}
 	g.minCoverage = minCoverage
 	before, patience := g.wait(before)
 	defer patience.end()

@@ -128,9 +128,3 @@ type Result struct {
 type Searcher interface {
 	Search(ctx context.Context, q Query) (Result, error)
 }
-
-// SearcherFunc is to Searcher what http.HandlerFunc is to http.Handler.
-type SearcherFunc func(ctx context.Context, q Query) (Result, error)
-
-// Search calls f.
-func (f SearcherFunc) Search(ctx context.Context, q Query) (Result, error) { return f(ctx, q) }

@@ -1,7 +1,6 @@
 package search_test
 
 import (
-	"context"
 	"slices"
 	"testing"
 
@@ -29,17 +28,5 @@ func TestKey_compareOrdersByTenantThenID(t *testing.T) {
 	slices.SortFunc(shuffled, search.Key.Compare)
 	if !slices.Equal(shuffled, sorted) {
 		t.Errorf("sorted: %v", shuffled)
-	}
-}
-
-func TestSearcherFunc_isASearcher(t *testing.T) {
-	var asked search.Query
-	var s search.Searcher = search.SearcherFunc(func(_ context.Context, q search.Query) (search.Result, error) {
-		asked = q
-		return search.Result{Report: search.Report{ShardsAsked: 1}}, nil
-	})
-	res, err := s.Search(t.Context(), search.Query{Collection: "docs"})
-	if err != nil || res.Report.ShardsAsked != 1 || asked.Collection != "docs" {
-		t.Errorf("asked %v, got %v, %v", asked, res, err)
 	}
 }

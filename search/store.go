@@ -111,11 +111,6 @@ type Stats struct {
 	Digest     uint64  // sum of [Digest] over the points, wrapping; 0 where the store cannot tell
 }
 
-// Describer reports what a store holds: all collections, or the named one.
-type Describer interface {
-	Stats(ctx context.Context, collection string) ([]Stats, error)
-}
-
 // Store is everything that a replica of a shard can do.
 type Store interface {
 	Searcher
@@ -123,5 +118,6 @@ type Store interface {
 	Getter
 	Scroller
 	Counter
-	Describer
+	// Stats reports what the store holds: all collections, or the named one.
+	Stats(ctx context.Context, collection string) ([]Stats, error)
 }

@@ -1,0 +1,46 @@
+package search_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search"
+)
+
+func ExampleCapabilities_Check() {
+	milvus := search.Capabilities{Engine: "milvus", MaxK: 16384, Exact: false}
+	fmt.Println(milvus.Check(search.Query{Legs: []search.Leg{{K: 10}, {K: 20000}}}))
+	fmt.Println(milvus.Check(search.Query{Legs: []search.Leg{{K: 10, Exact: true}}}))
+	// Output:
+	// /legs/1/k: is 20000, milvus gives at most 16384 rows
+	// /legs/0/exact: milvus only has an approximate index here
+}
+
+func TestCapabilities_checkFilter(t *testing.T) {
+	c := search.Capabilities{Engine: "x", LacksOps: []search.Op{search.Exists}, MaxOrder: 3, MaxNested: 2}
+	for text, ok := range map[string]bool{
+		``:                                      true,
+		`{"a": 1}`:                              true,
+		`{"a": {"$exists": true}}`:              false,
+		`{"$not": {"a": {"$exists": true}}}`:    false,
+		`{"a": {"$gt": "abc"}}`:                 true,
+		`{"a": {"$gt": "abcd"}}`:                false,
+		`{"a": "abcd"}`:                         true,
+		`{"$or": [{"a": 1}, {"b": 2}]}`:         true,
+		`{"$or": [{"a": 1}, {"$not":{"b":2}}]}`: false,
+	} {
+		f, err := search.ParseFilter([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.CheckFilter(f)
+		if (err == nil) != ok || err != nil && (fault.Of(err) != fault.Invalid || !strings.HasPrefix(fault.Field(err), "/filter")) {
+			t.Errorf("%s: got %v, want ok %v", text, err, ok)
+		}
+		if err := (search.Capabilities{}).CheckFilter(f); err != nil {
+			t.Errorf("%s, no limits: %v", text, err)
+		}
+	}
+}

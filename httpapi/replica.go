@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
 )
@@ -23,6 +24,8 @@ func (s *server) replicaRoutes() []route {
 			replicaHandler(s, s.replicaCount, wire.UnmarshalReplica[search.Scan], wire.MarshalReplica[int])),
 		replicaRoute("stats", "Describe what is stored",
 			replicaHandler(s, s.replicaStats, wire.UnmarshalReplica[search.Scan], wire.MarshalReplica[[]search.Stats])),
+		replicaRoute("terms", "Count how common words are",
+			replicaHandler(s, s.replicaTerms, wire.UnmarshalReplica[search.TermQuery], wire.MarshalReplica[search.TermStats])),
 	}
 }
 
@@ -70,4 +73,12 @@ func (s *server) replicaCount(ctx context.Context, q search.Scan) (int, error) {
 
 func (s *server) replicaStats(ctx context.Context, q search.Scan) ([]search.Stats, error) {
 	return s.store.Stats(ctx, q.Collection)
+}
+
+func (s *server) replicaTerms(ctx context.Context, q search.TermQuery) (search.TermStats, error) {
+	counter, ok := s.store.(search.TermCounter)
+	if !ok {
+		return search.TermStats{}, fault.New(fault.Invalid, "this store cannot count words")
+	}
+	return counter.TermStats(ctx, q)
 }

@@ -71,6 +71,14 @@ func TestReplica_isTheStoreItself(t *testing.T) {
 	}
 }
 
+// A store without an index of words says so, in a class that nobody retries.
+func TestReplica_termsOfAStoreThatCannotCountThem(t *testing.T) {
+	far := dial(t, struct{ search.Store }{newStore(t)})
+	if _, err := far.TermStats(t.Context(), search.TermQuery{Collection: "docs", Terms: []uint32{1}}); !errors.Is(err, fault.Invalid) {
+		t.Errorf("got %v, want invalid", err)
+	}
+}
+
 // same compares what two stores answer.
 func same(t *testing.T, name string, near, far search.Store, ask func(search.Store) (any, error)) {
 	t.Helper()

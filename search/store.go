@@ -37,6 +37,16 @@ type Collection struct {
 	AvgLen      int    // with Lexical: words of a typical text, which BM25 measures texts against; 0: 100
 }
 
+// Accepts reports whether a Create of want may be answered with success where c is:
+// want is the same, or adds the lexical settings to a collection without them. In
+// the second case c becomes want.
+func (c Collection) Accepts(want Collection) bool {
+	if !c.Lexical && want.Lexical {
+		c.Lexical, c.AvgLen, c.Language = true, want.AvgLen, want.Language
+	}
+	return c == want
+}
+
 // Tombstone asks for the deletion of a point. A point that is newer than the
 // tombstone stays.
 type Tombstone struct {
@@ -46,7 +56,8 @@ type Tombstone struct {
 
 // Batch is a set of writes to one collection of a store. It is applied as a
 // whole or not at all. Create and Drop stand alone; the same Create twice is
-// fine, a different one is a fault.Conflict.
+// fine, a different one is a fault.Conflict. One difference is a change instead: a
+// Create with Lexical of a collection without sets Lexical, AvgLen and Language.
 type Batch struct {
 	Collection string
 	Epoch      uint64 // of the writer's shard map; 0: none
@@ -92,16 +103,6 @@ type Page struct {
 	More   bool // there may be points behind the last one
 }
 
-// Scroller walks through a collection in key order.
-type Scroller interface {
-	Scroll(ctx context.Context, s Scan) (Page, error)
-}
-
-// Counter counts the points of a tenant that match a filter, exactly.
-type Counter interface {
-	Count(ctx context.Context, collection, tenant string, f Filter) (int, error)
-}
-
 // Stats is what a store knows of its part of a collection without a scan.
 type Stats struct {
 	Collection Collection
@@ -116,8 +117,10 @@ type Store interface {
 	Searcher
 	Writer
 	Getter
-	Scroller
-	Counter
+	// Scroll walks through a collection in key order.
+	Scroll(ctx context.Context, s Scan) (Page, error)
+	// Count counts the points of a tenant that match a filter, exactly.
+	Count(ctx context.Context, collection, tenant string, f Filter) (int, error)
 	// Stats reports what the store holds: all collections, or the named one.
 	Stats(ctx context.Context, collection string) ([]Stats, error)
 }

@@ -30,8 +30,8 @@ func (m *Map) edited() *Map {
 func (m *Map) Raised() *Map { return m.edited() }
 
 // WithCollection returns a copy of the map that holds c. A collection that is there
-// already in the same form yields m itself; in another form it is a
-// fault.Conflict. A descriptor that makes no sense is fault.Invalid.
+// already in the same form yields m itself; one that [search.Collection.Accepts] c
+// becomes c; in another form it is a fault.Conflict. A descriptor that makes no sense is fault.Invalid.
 func (m *Map) WithCollection(c search.Collection) (*Map, error) {
 	if c.Placement.By == "" {
 		c.Placement.By = search.ByID
@@ -46,7 +46,14 @@ func (m *Map) WithCollection(c search.Collection) (*Map, error) {
 		if old.descriptor == c {
 			return m, nil
 		}
-		return nil, fault.New(fault.Conflict, "collection %q exists and differs in %s", c.Name, difference(old.descriptor, c))
+		if !old.descriptor.Accepts(c) {
+			return nil, fault.New(fault.Conflict, "collection %q exists and differs in %s", c.Name, difference(old.descriptor, c))
+		}
+		next := m.edited()
+		changed := *old
+		changed.descriptor = c
+		next.collections[c.Name] = &changed
+		return next, nil
 	}
 	next := m.edited()
 	next.collections[c.Name] = &part{descriptor: c}

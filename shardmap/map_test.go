@@ -198,3 +198,21 @@ func TestAliases(t *testing.T) {
 
 // failure returns the error of an edit.
 func failure(_ *shardmap.Map, err error) error { return err }
+
+// TestWithCollection_addsWords: the one change of a collection that is no conflict.
+func TestWithCollection_addsWords(t *testing.T) {
+	m := full(t)
+	c, _ := m.Collection("docs")
+	c.Lexical, c.AvgLen, c.Language = true, 80, "en"
+	next, err := m.WithCollection(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := next.Collection("docs"); got != c || next.Epoch() != m.Epoch()+1 || len(next.Overrides("docs")) != 1 {
+		t.Errorf("got %+v at epoch %d with overrides %v", got, next.Epoch(), next.Overrides("docs"))
+	}
+	c.AvgLen = 90
+	if _, err := next.WithCollection(c); !errors.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "avg_len: 80 there, 90 asked for") {
+		t.Errorf("another average: %v", err)
+	}
+}

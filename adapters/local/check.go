@@ -35,7 +35,7 @@ func checkCollection(c *search.Collection) error {
 
 // sameCollection refuses a second, different Create.
 func sameCollection(have, want search.Collection) error {
-	if have == want {
+	if have.Accepts(want) {
 		return nil
 	}
 	return fault.New(fault.Conflict, "collection %q is already there, as %+v and not as %+v", have.Name, have, want)

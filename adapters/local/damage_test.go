@@ -50,7 +50,7 @@ func worn(t *testing.T) ([]byte, []search.Point) {
 	return bytes.TrimRight(data, "\x00"), points
 }
 
-func everyPoint(t *testing.T, s search.Scroller) []search.Point {
+func everyPoint(t *testing.T, s search.Store) []search.Point {
 	t.Helper()
 	points, err := readEveryPoint(t, s)
 	if err != nil {
@@ -59,7 +59,7 @@ func everyPoint(t *testing.T, s search.Scroller) []search.Point {
 	return points
 }
 
-func readEveryPoint(t *testing.T, s search.Scroller) ([]search.Point, error) {
+func readEveryPoint(t *testing.T, s search.Store) ([]search.Point, error) {
 	t.Helper()
 	var all []search.Point
 	for _, name := range []string{"docs", "notes"} {

@@ -109,7 +109,7 @@ func (e *edit) create(b *search.Batch) error {
 		return err
 	}
 	if have, ok := e.next.collections[want.Name]; ok {
-		return sameCollection(have.head.Collection, want)
+		return e.createAgain(have, want)
 	}
 	c := &collection{id: e.next.nextID, head: header{Collection: want}, columns: newColumns(e.fields)}
 	e.next.nextID++
@@ -121,6 +121,25 @@ func (e *edit) create(b *search.Batch) error {
 		e.note(err)
 	}
 	return e.failed
+}
+
+// createAgain refuses a different Create, and takes over the settings of one that
+// differs in them alone.
+func (e *edit) createAgain(have *collection, want search.Collection) error {
+	d, drafted := e.drafts[want.Name]
+	if drafted {
+		have = d.c
+	}
+	if err := sameCollection(have.head.Collection, want); err != nil || have.head.Collection == want {
+		return err
+	}
+	d, err := e.draft(want.Name)
+	if err != nil {
+		return err
+	}
+	d.c.head.Collection = want
+	e.dirty = true
+	return nil
 }
 
 // note keeps the first error of the file.

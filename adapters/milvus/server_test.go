@@ -31,7 +31,7 @@ func create(t *testing.T, s *milvus.Store, name string) {
 	write(t, s, search.Batch{Create: &search.Collection{Name: name, Dims: 2, Metric: search.Dot}})
 }
 
-func count(t *testing.T, s search.Counter) int {
+func count(t *testing.T, s search.Store) int {
 	t.Helper()
 	n, err := s.Count(t.Context(), "docs", "", search.Filter{})
 	if err != nil {

@@ -17,11 +17,11 @@ import (
 
 // request and response are the bodies of the replica protocol.
 type request interface {
-	search.Query | search.Batch | wire.Keys | search.Scan
+	search.Query | search.Batch | wire.Keys | search.Scan | search.TermQuery
 }
 
 type response interface {
-	search.Result | search.Written | []search.Point | search.Page | int | []search.Stats
+	search.Result | search.Written | []search.Point | search.Page | int | []search.Stats | search.TermStats
 }
 
 // call sends body to one of the server's operations and returns its answer.

@@ -15,6 +15,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -50,7 +51,10 @@ type Store struct {
 	open   sync.RWMutex // read-locked while a call is under way
 }
 
-var _ search.Store = (*Store)(nil)
+var (
+	_ search.Store       = (*Store)(nil)
+	_ search.TermCounter = (*Store)(nil)
+)
 
 // New returns a store for the server at c.URL, with connections of its own. It
 // does not connect yet.
@@ -66,7 +70,7 @@ func New(c Config) (*Store, error) {
 		address:     base.Host,
 		maxResponse: cmp.Or(c.MaxResponse, 256<<20),
 	}
-	for _, op := range []string{"search", "write", "get", "scroll", "count", "stats"} {
+	for _, op := range []string{"search", "write", "get", "scroll", "count", "stats", "terms"} {
 		target := *base
 		target.Path = strings.TrimSuffix(base.Path, "/") + wire.ReplicaPath + op
 		s.calls[op] = &http.Request{Method: http.MethodPost, URL: &target, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
@@ -158,4 +162,14 @@ func (s *Store) Count(ctx context.Context, collection, tenant string, f search.F
 // Stats describes a collection, or all of them where collection is empty.
 func (s *Store) Stats(ctx context.Context, collection string) ([]search.Stats, error) {
 	return call[search.Scan, []search.Stats](ctx, s, "stats", search.Scan{Collection: collection})
+}
+
+// TermStats counts the points of a tenant that have the terms. It is fault.Invalid
+// where the store behind the server cannot count words.
+func (s *Store) TermStats(ctx context.Context, q search.TermQuery) (search.TermStats, error) {
+	stats, err := call[search.TermQuery, search.TermStats](ctx, s, "terms", q)
+	if err == nil && len(stats.Counts) != len(q.Terms) {
+		return search.TermStats{}, s.unavailable("terms", fmt.Sprintf("%d counts for %d terms", len(stats.Counts), len(q.Terms)))
+	}
+	return stats, err
 }

@@ -380,3 +380,17 @@ func TestNew_keepsAPathPrefix(t *testing.T) {
 		t.Errorf("%s, %v", path, err)
 	}
 }
+
+func TestTermStats(t *testing.T) {
+	f := &fake{terms: search.TermStats{Docs: 9, Counts: []uint64{4, 0}}}
+	s, _ := start(t, serve(f), remote.Config{})
+	q := search.TermQuery{Collection: "docs", Tenant: "acme", Terms: []uint32{7, 1}}
+	got, err := s.TermStats(t.Context(), q)
+	if err != nil || cmp.Diff(f.terms, got) != "" || cmp.Diff(any(q), f.asked) != "" {
+		t.Errorf("asked %+v, got %+v, %v", f.asked, got, err)
+	}
+	q.Terms = q.Terms[:1]
+	if _, err := s.TermStats(t.Context(), q); !errors.Is(err, fault.Unavailable) {
+		t.Errorf("two counts for one term: %v, want unavailable", err)
+	}
+}

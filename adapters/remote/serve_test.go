@@ -32,10 +32,13 @@ func serve(s search.Store) http.Handler {
 		return s.Count(ctx, q.Collection, q.Tenant, q.Filter)
 	})
 	handle(mux, "stats", func(ctx context.Context, q search.Scan) ([]search.Stats, error) { return s.Stats(ctx, q.Collection) })
+	if counter, ok := s.(search.TermCounter); ok {
+		handle(mux, "terms", counter.TermStats)
+	}
 	return mux
 }
 
-func handle[Q search.Query | search.Batch | wire.Keys | search.Scan, R search.Result | search.Written | []search.Point | search.Page | int | []search.Stats](
+func handle[Q search.Query | search.Batch | wire.Keys | search.Scan | search.TermQuery, R search.Result | search.Written | []search.Point | search.Page | int | []search.Stats | search.TermStats](
 	mux *http.ServeMux, op string, answer func(context.Context, Q) (R, error),
 ) {
 	mux.HandleFunc("POST "+wire.ReplicaPath+op, func(w http.ResponseWriter, r *http.Request) {
@@ -93,6 +96,7 @@ type fake struct {
 	page    search.Page
 	count   int
 	stats   []search.Stats
+	terms   search.TermStats
 	err     error
 	calls   atomic.Int64
 }
@@ -125,6 +129,10 @@ func (f *fake) Count(_ context.Context, collection, tenant string, filter search
 
 func (f *fake) Stats(_ context.Context, collection string) ([]search.Stats, error) {
 	return f.stats, f.ask(collection)
+}
+
+func (f *fake) TermStats(_ context.Context, q search.TermQuery) (search.TermStats, error) {
+	return f.terms, f.ask(q)
 }
 
 // holding is a handler that reads the request, says so, and then answers only

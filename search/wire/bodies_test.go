@@ -50,7 +50,7 @@ func TestEncode(t *testing.T) {
 		},
 		{
 			wire.NewCollection(fullCollection()),
-			`{"name":"docs","dims":256,"metric":"euclidean","space":"static-256","strict_space":true,"placement":{"by":"tenant","spread":3},"language":"en"}`,
+			`{"name":"docs","dims":256,"metric":"euclidean","space":"static-256","strict_space":true,"placement":{"by":"tenant","spread":3},"language":"en","lexical":true,"avg_len":80}`,
 		},
 		{
 			wire.AnswerResponse{

@@ -255,10 +255,10 @@ func TestDecode_selections(t *testing.T) {
 }
 
 func TestDecode_collections(t *testing.T) {
-	c := accepts[wire.Collection](t, `{"dims":256,"space":"static-256","strict_space":true,"placement":{"by":"tenant","spread":3},"language":"en"}`)
+	c := accepts[wire.Collection](t, `{"dims":256,"space":"static-256","strict_space":true,"placement":{"by":"tenant","spread":3},"language":"en","lexical":true,"avg_len":80}`)
 	want := search.Collection{
 		Dims: 256, Metric: search.Cosine, Space: "static-256", StrictSpace: true,
-		Placement: search.Placement{By: search.ByTenant, Spread: 3}, Language: "en",
+		Placement: search.Placement{By: search.ByTenant, Spread: 3}, Language: "en", Lexical: true, AvgLen: 80,
 	}
 	if diff := cmp.Diff(want, c.Descriptor()); diff != "" {
 		t.Error(diff)
@@ -269,6 +269,7 @@ func TestDecode_collections(t *testing.T) {
 	refuses[wire.Collection](t, []refusal{
 		{`{"dims":-1}`, "/dims", "between 0 and 65536, is -1"},
 		{`{"dims":65537}`, "/dims", "between"},
+		{`{"dims":8,"lexical":true,"avg_len":-1}`, "/avg_len", "between 0"},
 		{`{"dims":8,"metric":"l2"}`, "/metric", `"euclidean"`},
 		{`{"dims":8,"placement":{"by":"random"}}`, "/placement/by", `"tenant"`},
 		{`{"dims":8,"placement":{"by":"key"}}`, "/placement/key", "metadata field"},

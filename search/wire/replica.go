@@ -16,7 +16,7 @@ type Keys struct {
 // replicaBody is every body of the replica protocol.
 type replicaBody interface {
 	search.Query | search.Result | search.Batch | search.Written | Keys | []search.Point |
-		search.Scan | search.Page | int | []search.Stats
+		search.Scan | search.Page | int | []search.Stats | search.TermQuery | search.TermStats
 }
 
 // MarshalReplica writes a body of the replica protocol. A hit whose score is NaN
@@ -62,6 +62,10 @@ func (w *writer) body(v any) {
 		w.object(func() { w.int("count", *v) })
 	case *[]search.Stats:
 		w.stats(*v)
+	case *search.TermQuery:
+		w.termQuery(v)
+	case *search.TermStats:
+		w.termStats(v)
 	default:
 		w.fail(fmt.Errorf("no body of the replica protocol: %T", v))
 	}
@@ -91,6 +95,10 @@ func (r *reader) body(v any) {
 		r.object(countFields, func(int) { *v = int(r.integer()) })
 	case *[]search.Stats:
 		r.stats(v)
+	case *search.TermQuery:
+		r.termQuery(v)
+	case *search.TermStats:
+		r.termStats(v)
 	default:
 		r.fail("no body of the replica protocol: %T", v)
 	}

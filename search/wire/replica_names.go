@@ -21,6 +21,8 @@ var (
 	countFields     = []string{"count"}
 	statsFields     = []string{"stats"}
 	statFields      = []string{"collection", "points", "bytes", "newest", "digest"}
+	termQueryFields = []string{"collection", "tenant", "vector", "terms"}
+	termStatsFields = []string{"docs", "counts"}
 	reportFields    = []string{
 		"complete", "coverage", "shards_asked", "shards_answered", "missing", "rows_asked", "rows_saved",
 		"refills", "dropped", "vanished", "mode", "hedges", "failovers", "took_ns", "epoch",

@@ -21,7 +21,7 @@ import (
 // body is what the generics of the package take.
 type body interface {
 	search.Query | search.Result | search.Batch | search.Written | wire.Keys | []search.Point |
-		search.Scan | search.Page | int | []search.Stats
+		search.Scan | search.Page | int | []search.Stats | search.TermQuery | search.TermStats
 }
 
 // there sends v over the wire and compares what arrives. Floats are compared by
@@ -69,7 +69,7 @@ func fullReport() search.Report {
 func fullCollection() search.Collection {
 	return search.Collection{
 		Name: "docs", Dims: 256, Metric: search.Euclidean, Space: "static-256", StrictSpace: true,
-		Placement: search.Placement{By: search.ByTenant, Spread: 3}, Language: "en",
+		Placement: search.Placement{By: search.ByTenant, Spread: 3}, Language: "en", Lexical: true, AvgLen: 80,
 	}
 }
 
@@ -108,6 +108,8 @@ func TestReplica_carriesEveryField(t *testing.T) {
 	there(t, search.Scan{Collection: "docs", Tenant: "t", AllTenants: true, Filter: filter, After: keys[0], Limit: 100, Fields: fields})
 	there(t, search.Page{Points: []search.Point{p, {}}, More: true})
 	there(t, 123_456)
+	there(t, search.TermQuery{Collection: "docs", Tenant: "acme", Vector: "words", Terms: []uint32{7, 0, math.MaxUint32, 7}})
+	there(t, search.TermStats{Docs: math.MaxUint64, Counts: []uint64{0, 1 << 63, 3}})
 	there(t, []search.Stats{{Collection: c, Points: 7, Bytes: 1 << 40, Newest: math.MaxUint64, Digest: math.MaxUint64 - 1}, {Collection: search.Collection{Dims: 1, Metric: search.Dot}}})
 }
 
@@ -122,6 +124,8 @@ func TestReplica_carriesNothing(t *testing.T) {
 	there(t, search.Page{})
 	there(t, 0)
 	there(t, []search.Stats{})
+	there(t, search.TermQuery{})
+	there(t, search.TermStats{})
 }
 
 // Only tells "these and no others" from "everything": none of them is not all.
@@ -282,6 +286,10 @@ func TestUnmarshalReplica_refusesInResultsAndBatches(t *testing.T) {
 	_, err = wire.UnmarshalReplica[search.Batch]([]byte(`{"create":{"name":"docs","dims":"2"}}`))
 	if fault.Field(err) != "/create/dims" {
 		t.Errorf("dims that are no number: %v", err)
+	}
+	_, err = wire.UnmarshalReplica[search.TermStats]([]byte(`{"docs":3,"counts":[1,-1]}`))
+	if fault.Field(err) != "/counts/1" {
+		t.Errorf("a negative count: %v", err)
 	}
 	deep := `{"upserts":[{"meta":{"a":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}}]}`
 	_, err = wire.UnmarshalReplica[search.Batch]([]byte(deep))

@@ -24,7 +24,7 @@
 //
 // # Replica protocol
 //
-// One POST per method of search.Store, below [ReplicaPath]:
+// One POST per method of search.Store and search.TermCounter, below [ReplicaPath]:
 //
 //	search  search.Query         → search.Result
 //	write   search.Batch         → search.Written
@@ -32,6 +32,7 @@
 //	scroll  search.Scan          → search.Page
 //	count   search.Scan          → int (Collection, Tenant and Filter are read)
 //	stats   search.Scan          → []search.Stats (Collection is read; empty: all)
+//	terms   search.TermQuery     → search.TermStats
 //
 // Bodies are read and written by [UnmarshalReplica] and [MarshalReplica].
 // Vectors are base64, versions and epochs are JSON integers, scores are written

@@ -5,16 +5,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 	"testing"
 )
 
-// cells runs models, each once for every seed, side by side.
-type cells struct {
-	mu      sync.Mutex
-	models  map[string]Model
-	results map[string][]Result
-}
+// cells are the results of models, each run once for every seed: the goals share
+// their baselines.
+type cells map[string][]Result
 
 // size is the number of queries of a cell and the seeds that it is run with.
 func size() (n int, from []uint64) {
@@ -33,28 +29,23 @@ func key(m Model) string {
 	return fmt.Sprintf("%+v", m)
 }
 
-// want adds a model to those that are run.
-func (c *cells) want(models ...Model) {
-	for _, m := range models {
-		c.models[key(m)] = m
-	}
-}
-
-// run simulates every model that was wanted.
-func (c *cells) run(t *testing.T) {
+// run simulates the models that have not been yet, side by side.
+func (c cells) run(t *testing.T, models ...Model) {
 	t.Helper()
 	_, from := size()
 	t.Run("cells", func(t *testing.T) {
-		for k, m := range c.models {
-			c.results[k] = make([]Result, len(from))
+		for _, m := range models {
+			k := key(m)
+			if _, ok := c[k]; ok {
+				continue
+			}
+			results := make([]Result, len(from))
+			c[k] = results
 			for i, s := range from {
 				m.Seed = s
 				t.Run(fmt.Sprintf("%s load=%v slow=%v %s seed=%d", m.Policy.Name, m.Load, m.Slow, m.Server, s), func(t *testing.T) {
 					t.Parallel()
-					r := simulate(t, m)
-					c.mu.Lock()
-					defer c.mu.Unlock()
-					c.results[k][i] = r
+					results[i] = simulate(t, m)
 				})
 			}
 		}
@@ -62,13 +53,13 @@ func (c *cells) run(t *testing.T) {
 }
 
 // of returns the results of a model, by seed.
-func (c *cells) of(m Model) []Result { return c.results[key(m)] }
+func (c cells) of(m Model) []Result { return c[key(m)] }
 
 // figure is one number for each seed.
 type figure []float64
 
 // each computes a figure from a model's results.
-func (c *cells) each(m Model, f func(Result) float64) figure {
+func (c cells) each(m Model, f func(Result) float64) figure {
 	var out figure
 	for _, r := range c.of(m) {
 		out = append(out, f(r))

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,8 @@ type goal struct {
 	metric    func(Result) float64 // shown for lanewise and for the policies beside it
 	unit      string
 	beside    []Model // random, round-robin and power of two, unhedged, in the same model
-	bound     func(c *cells) figure
+	also      []Model // that bound and checks need
+	bound     func(c cells) figure
 	boundName string
 	checks    []check
 }
@@ -22,7 +24,7 @@ type goal struct {
 // check is one ratio or count that must hold.
 type check struct {
 	what    string
-	value   func(c *cells) figure
+	value   func(c cells) figure
 	asked   float64
 	quick   float64 // asked in quick mode, where a tail rests on a few queries
 	atLeast bool
@@ -42,42 +44,38 @@ func (k check) holds(v float64) bool {
 	return v <= k.limit()
 }
 
-// TestGoals simulates every goal, prints the table and fails where a ratio is missed.
+// TestGoals simulates every goal, prints its row as soon as its models have run,
+// and fails where a ratio is missed.
 func TestGoals(t *testing.T) {
 	skipUnderRace(t)
-	begun := time.Now()
-	c := &cells{models: map[string]Model{}, results: map[string][]Result{}}
-	all := goals()
-	for _, g := range all {
-		c.want(g.main)
-		c.want(g.beside...)
-	}
-	c.want(more()...)
-	c.run(t)
-	if t.Failed() {
-		return
-	}
-	var table strings.Builder
-	for _, g := range all {
-		g.print(t, &table, c)
-	}
 	n, from := size()
-	t.Logf("%d queries a cell, %d cells, %d seeds, %v; tails at p%v\n%s",
-		n, len(c.models), len(from), time.Since(begun).Round(time.Second), 100*tail(), table.String())
+	t.Logf("%d queries a cell, seeds %d to %d, medians ± half the range; tails at p%v", n, from[0], from[len(from)-1], 100*tail())
+	begun, c := time.Now(), cells{}
+	for _, g := range goals() {
+		t.Run(g.id, func(t *testing.T) {
+			c.run(t, g.models()...)
+			if !t.Failed() {
+				t.Log("\n" + g.row(t, c))
+			}
+		})
+	}
+	t.Logf("%d cells in %v", len(c)*len(from), time.Since(begun).Round(time.Second))
 }
 
-// print writes the row of a goal and fails the test where a check does not hold.
-func (g goal) print(t *testing.T, table *strings.Builder, c *cells) {
+func (g goal) models() []Model { return slices.Concat([]Model{g.main}, g.beside, g.also) }
+
+// row is what the table says of a goal. It fails the test where a check does not hold.
+func (g goal) row(t *testing.T, c cells) string {
 	t.Helper()
-	fmt.Fprintf(table, "%-4s %s\n", g.id, g.claim)
-	fmt.Fprintf(table, "     lanewise %s", g.show(c, g.main))
+	var row strings.Builder
+	fmt.Fprintf(&row, "%-4s %s\n     lanewise %s", g.id, g.claim, g.show(c, g.main))
 	for _, m := range g.beside {
-		fmt.Fprintf(table, " | %s %s", m.Policy.Name, g.show(c, m))
+		fmt.Fprintf(&row, " | %s %s", m.Policy.Name, g.show(c, m))
 	}
 	if g.bound != nil {
-		fmt.Fprintf(table, " | %s %.4g%s", g.boundName, g.bound(c).median(), g.unit)
+		fmt.Fprintf(&row, " | %s %.4g%s", g.boundName, g.bound(c).median(), g.unit)
 	}
-	table.WriteString("\n")
+	row.WriteString("\n")
 	for _, k := range g.checks {
 		v := k.value(c)
 		word, relation := "reached", "<="
@@ -88,11 +86,12 @@ func (g goal) print(t *testing.T, table *strings.Builder, c *cells) {
 			word = "MISSED "
 			t.Errorf("%s: %s is %.4g ± %.2g, asked %s %.4g", g.id, k.what, v.median(), v.spread(), relation, k.limit())
 		}
-		fmt.Fprintf(table, "     %s %-58s asked %s %-7.4g got %-8.4g ± %.2g\n", word, k.what, relation, k.limit(), v.median(), v.spread())
+		fmt.Fprintf(&row, "     %s %-58s asked %s %-7.4g got %-8.4g ± %.2g\n", word, k.what, relation, k.limit(), v.median(), v.spread())
 	}
+	return row.String()
 }
 
-func (g goal) show(c *cells, m Model) string {
+func (g goal) show(c cells, m Model) string {
 	return fmt.Sprintf("%.4g%s", c.each(m, g.metric).median(), g.unit)
 }
 
@@ -108,8 +107,8 @@ func tail() float64 {
 func beside(m Model) []Model { return []Model{m.by(random), m.by(robin), m.by(twoOf)} }
 
 // floorOf is the floor of a model for each seed.
-func floorOf(m Model, q float64) func(*cells) figure {
-	return func(*cells) figure {
+func floorOf(m Model, q float64) func(cells) figure {
+	return func(cells) figure {
 		_, from := size()
 		var out figure
 		for _, s := range from {
@@ -121,10 +120,10 @@ func floorOf(m Model, q float64) func(*cells) figure {
 }
 
 // ratio compares a metric of two models, seed by seed.
-func ratio(metric func(Result) float64, a, b Model) func(*cells) figure {
-	return func(c *cells) figure { return c.each(a, metric).over(c.each(b, metric)) }
+func ratio(metric func(Result) float64, a, b Model) func(cells) figure {
+	return func(c cells) figure { return c.each(a, metric).over(c.each(b, metric)) }
 }
 
-func plain(metric func(Result) float64, m Model) func(*cells) figure {
-	return func(c *cells) figure { return c.each(m, metric) }
+func plain(metric func(Result) float64, m Model) func(cells) figure {
+	return func(c cells) figure { return c.each(m, metric) }
 }

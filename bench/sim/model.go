@@ -114,13 +114,18 @@ func newPlaza(m Model) (*plaza, error) {
 
 // serve is one attempt of the query in ctx, at one replica.
 func (p *plaza) serve(ctx context.Context, shard, replica int) error {
+	roomy()
 	q, ok := ctx.Value(queryKey{}).(*query)
 	if !ok {
 		return fault.New(fault.Invalid, "not a query of the model")
 	}
 	nth := q.attempts[shard].Add(1)
 	s := draws(p.model.Seed, q.id, uint64(shard), uint64(nth)) //nolint:gosec // small
-	p.tally.add(time.Since(p.start), shard, nth > 1)
+	sort := count{first: 1}
+	if nth > 1 {
+		sort = count{extra: 1}
+	}
+	p.tally.add(time.Since(p.start), shard, sort)
 	if p.model.Markov {
 		return p.servers[shard][replica].serve(ctx, s.exponential(meanService))
 	}

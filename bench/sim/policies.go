@@ -124,6 +124,7 @@ func (p *pools) search(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for i, pool := range p.pools {
 		wg.Go(func() {
+			roomy()
 			_, errs[i] = balance.Do(ctx, pool, balance.Call{}, func(ctx context.Context, replica int) (struct{}, error) {
 				return struct{}{}, p.plaza.serve(ctx, i, replica)
 			})

@@ -6,57 +6,64 @@ import (
 	"time"
 )
 
-// tallyWindow is the length of the windows in which extra attempts are counted.
-const tallyWindow = 10 * time.Second
+// Extra attempts are counted by the second, and looked at over ten of them.
+const (
+	tallyStep   = time.Second
+	tallyWindow = 10
+)
 
-// tally counts attempts by window and shard.
+// tally counts attempts by second and shard.
 type tally struct {
 	mu      sync.Mutex
 	shards  int
-	windows []counts
-	marks   [][]int // calls at each replica of the first shard, at each event and at the end
+	seconds [][]count // by shard
+	marks   [][]int   // calls at each replica of the first shard, at each event and at the end
 }
 
-// counts is the number of attempts at each shard.
-type counts struct{ first, extra []int }
+// count is a number of attempts.
+type count struct{ first, extra int }
+
+func (c *count) add(d count) { c.first, c.extra = c.first+d.first, c.extra+d.extra }
+
+// share is the number of extra attempts as a share of the first ones.
+func (c count) share() float64 { return float64(c.extra) / float64(max(c.first, 1)) }
 
 func newTally(shards int) *tally { return &tally{shards: shards} }
 
-func (t *tally) add(at time.Duration, shard int, extra bool) {
+func (t *tally) add(at time.Duration, shard int, c count) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	w := int(at / tallyWindow)
-	for len(t.windows) <= w {
-		t.windows = append(t.windows, counts{make([]int, t.shards), make([]int, t.shards)})
+	s := int(at / tallyStep)
+	for len(t.seconds) <= s {
+		t.seconds = append(t.seconds, make([]count, t.shards))
 	}
-	if extra {
-		t.windows[w].extra[shard]++
-	} else {
-		t.windows[w].first[shard]++
-	}
+	t.seconds[s][shard].add(c)
 }
 
-// worst is the largest share of extra attempts of any window, over all shards
-// and of one shard.
-func (t *tally) worst() (lane, shard float64) {
-	for _, w := range t.windows {
-		first, extra := 0, 0
-		for i := range w.first {
-			first, extra = first+w.first[i], extra+w.extra[i]
-			if w.first[i] > minWindow {
-				shard = max(shard, float64(w.extra[i])/float64(w.first[i]))
-			}
+// over sums up seconds, for all shards and for each.
+func (t *tally) over(seconds [][]count) (all count, each []count) {
+	each = make([]count, t.shards)
+	for _, s := range seconds {
+		for i, c := range s {
+			each[i].add(c)
+			all.add(c)
 		}
-		if first > minWindow*t.shards {
-			lane = max(lane, float64(extra)/float64(first))
+	}
+	return all, each
+}
+
+// worst is the largest share of extra attempts of any ten seconds, over all shards
+// and of one shard. A shorter run counts as a whole.
+func (t *tally) worst() (lane, shard float64) {
+	for from := range max(len(t.seconds)-tallyWindow, 0) + 1 {
+		all, each := t.over(t.seconds[from:min(from+tallyWindow, len(t.seconds))])
+		lane = max(lane, all.share())
+		for _, c := range each {
+			shard = max(shard, c.share())
 		}
 	}
 	return lane, shard
 }
-
-// minWindow is the number of first attempts below which a window at the end of a
-// run tells nothing.
-const minWindow = 500
 
 // mark notes how many calls each replica has had.
 func (t *tally) mark(replicas []*server) {
@@ -93,13 +100,8 @@ func (p *plaza) result(latencies []time.Duration) Result {
 	}
 	r.Failed /= float64(len(counted))
 	slices.Sort(r.Latencies)
-	first, extra := 0, 0
-	for _, w := range p.tally.windows {
-		for i := range w.first {
-			first, extra = first+w.first[i], extra+w.extra[i]
-		}
-	}
-	r.Extra = float64(extra) / float64(max(first, 1))
+	all, _ := p.tally.over(p.tally.seconds)
+	r.Extra = all.share()
 	p.tally.mark(p.servers[0])
 	last := len(p.tally.marks) - 1
 	r.SlowShare = share(p.tally.marks[last])

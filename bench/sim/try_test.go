@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"flag"
+	"runtime/debug"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +27,10 @@ var (
 	routers = flag.Int("routers", 1, "routers of TestTry that share the servers")
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // a fifth of the time
+	goleak.VerifyTestMain(m)
+}
 
 // simulate runs a model in virtual time.
 func simulate(t *testing.T, m Model) (r Result) {

@@ -8,7 +8,10 @@
 // "250ms", sizes as "32MiB". Relative paths start at the file's own folder.
 package config
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // Config is what a file says. The zero value of a field means the default that
 // its comment states.
@@ -68,15 +71,26 @@ type Replica struct {
 	Name string `yaml:"name,omitempty"`
 	// Weight is the replica's share of the queries. Default 1.
 	Weight float64 `yaml:"weight,omitempty"`
-	// URL is that of a lanewise server, such as http://10.0.0.1:8080.
+	// URL is that of a lanewise server, such as http://10.0.0.1:8080, or of an engine:
+	// qdrant://host:6334, milvus://[user@]host:19530[/database],
+	// postgres://user@host:5432/database.
 	URL string `yaml:"url,omitempty"`
-	// Key is sent to the server as a bearer token. Default: none.
+	// Key is a lanewise server's bearer token, an engine's API key, or the password of
+	// the URL's user. Default: none.
 	Key Secret `yaml:"key,omitempty"`
+	// TLS encrypts the connection to an engine and verifies the server.
+	TLS bool `yaml:"tls,omitempty"`
+	// CA is a file of certificates to trust, in PEM. Default: the system's.
+	CA string `yaml:"ca,omitempty"`
 	// Path is the folder of a local store, instead of a URL.
 	Path string `yaml:"path,omitempty"`
-	// Qdrant is a Qdrant server, instead of a URL.
-	Qdrant Qdrant `yaml:"qdrant,omitempty"`
+
+	Qdrant   Qdrant   `yaml:"qdrant,omitempty"`
+	Milvus   Milvus   `yaml:"milvus,omitempty"`
+	Postgres Postgres `yaml:"postgres,omitempty"`
 }
+
+func isZero(v any) bool { return reflect.ValueOf(v).IsZero() }
 
 // Stores tunes the embedded stores of this server, each of them alike.
 type Stores struct {

@@ -1,28 +1,29 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
-	"reflect"
 	"strings"
+	"time"
 
+	"github.com/lanewise/lanewise/adapters/milvus"
+	"github.com/lanewise/lanewise/adapters/pgvector"
 	"github.com/lanewise/lanewise/adapters/qdrant"
 	"github.com/lanewise/lanewise/adapters/remote"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 )
 
-// Qdrant is a Qdrant server, 1.16 or newer, or a cluster behind one address. The
-// settings of a new collection apply when it is created; dims, metric and placement
-// are those of the collection itself.
+// Qdrant tunes the use of a Qdrant server, 1.16 or newer, or of a cluster behind one
+// address. The settings of a new collection apply when it is created; dims, metric and
+// placement are those of the collection itself.
 type Qdrant struct {
-	Address     string `yaml:"address,omitempty"`     // host:port of the gRPC service, such as 10.0.0.5:6334
-	Key         Secret `yaml:"key,omitempty"`         // API key. Default: none
-	TLS         bool   `yaml:"tls,omitempty"`         // encrypt the connection
-	CA          string `yaml:"ca,omitempty"`          // file of certificates to trust, in PEM. Default: the system's
 	Prefix      string `yaml:"prefix,omitempty"`      // before the names of collections in Qdrant. Default: none
 	Consistency string `yaml:"consistency,omitempty"` // of reads: majority, quorum, all or a number of copies. Default: Qdrant's own
 	ShardKey    string `yaml:"shard_key,omitempty"`   // that all points are kept under. Default: none
@@ -34,14 +35,22 @@ type Qdrant struct {
 	Index  []string `yaml:"index,omitempty"`  // fields whose numbers get an index in new collections. Default: none
 }
 
-func (q Qdrant) isZero() bool { return reflect.ValueOf(q).IsZero() }
+// Milvus tunes the use of a Milvus server, 2.3 or newer.
+type Milvus struct {
+	Consistency string        `yaml:"consistency,omitempty"` // of reads: bounded, session, strong or eventually. Default bounded
+	Lag         time.Duration `yaml:"lag,omitempty"`         // the server's common.gracefulTime. Default 5s
+	Index       string        `yaml:"index,omitempty"`       // of new collections: flat (exact) or hnsw. Default flat
+}
 
-// adapter is the adapter's own configuration, without the certificates.
-func (q Qdrant) adapter() qdrant.Config {
-	return qdrant.Config{
-		Address: q.Address, Key: string(q.Key), Prefix: q.Prefix, Vector: q.Vector, Consistency: q.Consistency, ShardKey: q.ShardKey,
-		Shards: q.Shards, Copies: q.Copies, Index: q.Index, Connections: q.Connections,
-	}
+// Postgres tunes the use of a PostgreSQL with the pgvector extension.
+type Postgres struct {
+	Schema         string `yaml:"schema,omitempty"`          // that holds the tables. Default lanewise
+	Connections    int    `yaml:"connections,omitempty"`     // open at one time. Default 16
+	HNSW           bool   `yaml:"hnsw,omitempty"`            // an approximate index on new collections. Default: exact scans
+	M              int    `yaml:"m,omitempty"`               // links of a vertex of that index. Default 16
+	EFConstruction int    `yaml:"ef_construction,omitempty"` // search breadth while it is built. Default 64
+	EF             int    `yaml:"ef,omitempty"`              // least search breadth of a query. Default 40
+	FieldIndex     bool   `yaml:"field_index,omitempty"`     // an index on the metadata of new collections
 }
 
 // server is a store that another process keeps.
@@ -52,17 +61,82 @@ type server interface {
 
 // openServer opens a replica that is no folder. It does not connect yet.
 func openServer(r Replica) (server, error) {
-	if r.Qdrant.isZero() {
-		return remote.New(remote.Config{URL: r.URL, Key: string(r.Key)})
-	}
-	c := r.Qdrant.adapter()
+	var secure *tls.Config
 	var err error
-	if r.Qdrant.TLS {
-		if c.TLS, err = trust(r.Qdrant.CA); err != nil {
+	if r.TLS || r.CA != "" {
+		if secure, err = trust(r.CA); err != nil {
 			return nil, err
 		}
 	}
-	return qdrant.New(c)
+	if !isEngine(r.URL) {
+		return remote.New(remote.Config{URL: r.URL, Key: string(r.Key), TLS: secure})
+	}
+	e, err := parseEngineURL(r.URL)
+	if err != nil {
+		return nil, err
+	}
+	switch e.engine {
+	case engineMilvus:
+		c := r.milvus(e)
+		c.TLS = secure
+		return milvus.New(c)
+	case enginePostgres:
+		return pgvector.New(r.postgres(e))
+	default:
+		c := r.qdrant(e)
+		c.TLS = secure
+		return qdrant.New(c)
+	}
+}
+
+// qdrant is the adapter's own configuration, without the certificates.
+func (r Replica) qdrant(e engineURL) qdrant.Config {
+	q := r.Qdrant
+	return qdrant.Config{
+		Address: e.address, Key: string(r.Key), Prefix: q.Prefix, Vector: q.Vector, Consistency: q.Consistency, ShardKey: q.ShardKey,
+		Shards: q.Shards, Copies: q.Copies, Index: q.Index, Connections: q.Connections,
+	}
+}
+
+// milvus is the adapter's own configuration, without the certificates. The key is a
+// password where the URL names a user.
+func (r Replica) milvus(e engineURL) milvus.Config {
+	c := milvus.Config{
+		Address: e.address, Database: e.database(), Lag: r.Milvus.Lag,
+		Consistency: milvus.Consistency(r.Milvus.Consistency), Index: milvus.Index(strings.ToUpper(r.Milvus.Index)),
+	}
+	if e.user == "" {
+		c.Key = string(r.Key)
+	} else {
+		c.User, c.Password = e.user, string(r.Key)
+	}
+	return c
+}
+
+// postgres is the adapter's own configuration. With TLS the server's name and
+// certificate are verified.
+func (r Replica) postgres(e engineURL) pgvector.Config {
+	u := url.URL{Scheme: enginePostgres, Host: e.address, Path: "/" + e.database()}
+	switch {
+	case e.user != "" && r.Key != "":
+		u.User = url.UserPassword(e.user, string(r.Key))
+	case e.user != "":
+		u.User = url.User(e.user)
+	}
+	options := e.options
+	if r.TLS {
+		options.Set("sslmode", "verify-full")
+	}
+	if r.CA != "" {
+		options.Set("sslrootcert", r.CA)
+	}
+	u.RawQuery = options.Encode()
+	p := r.Postgres
+	c := pgvector.Config{DSN: u.String(), Schema: p.Schema, MaxConns: p.Connections, FieldIndex: p.FieldIndex}
+	if p.HNSW {
+		c.HNSW = &pgvector.HNSW{M: p.M, EFConstruction: p.EFConstruction, EF: p.EF}
+	}
+	return c
 }
 
 // trust returns the settings of an encrypted connection.
@@ -71,7 +145,7 @@ func trust(file string) (*tls.Config, error) {
 	if file == "" {
 		return out, nil
 	}
-	pem, err := os.ReadFile(file)
+	pem, err := os.ReadFile(file) //nolint:gosec // the file that the operator names
 	if err != nil {
 		return nil, fmt.Errorf("read the certificates: %w", err)
 	}
@@ -82,23 +156,87 @@ func trust(file string) (*tls.Config, error) {
 	return out, nil
 }
 
-// where names the place of a replica.
+// where names the place of a replica: two that share it would be one.
 func (r Replica) where() string {
-	if !r.Qdrant.isZero() {
-		return "qdrant://" + r.Qdrant.Address + "/" + r.Qdrant.Prefix
+	if !isEngine(r.URL) {
+		return r.URL + r.Path
 	}
-	return r.URL + r.Path
+	e, err := parseEngineURL(r.URL)
+	if err != nil {
+		return ""
+	}
+	e.user = ""
+	switch e.engine {
+	case engineQdrant:
+		return e.String() + "/" + r.Qdrant.Prefix
+	case enginePostgres:
+		return e.String() + "/" + cmp.Or(r.Postgres.Schema, "lanewise")
+	default:
+		return e.String()
+	}
 }
 
-// qdrant checks a Qdrant server. Two replicas may share one, under prefixes of their
-// own: their collections would be the same ones otherwise.
-func (v *validator) qdrant(path string, q Qdrant) {
-	v.check(q.Address != "", path+".address", "missing: where is the server?")
-	v.check(q.CA == "" || q.TLS, path+".ca", "has no meaning without tls")
-	if err := q.adapter().Validate(); err != nil && q.Address != "" {
-		field := fault.Field(err)
-		v.at(path+strings.ReplaceAll(field, "/", "."), "%s", strings.TrimPrefix(err.Error(), field+": "))
+// engine checks the server of an engine. Two replicas may share one, under prefixes,
+// databases or schemas of their own: their collections would be the same ones otherwise.
+func (v *validator) engine(path string, r Replica) {
+	e, err := parseEngineURL(r.URL)
+	if err != nil {
+		v.at(path+".url", "%v", err)
 		return
 	}
-	v.unique(v.urls, Replica{Qdrant: q}.where(), path+".address")
+	most := 0
+	if e.hasDatabase() {
+		most = 1
+	}
+	switch {
+	case e.password != "":
+		v.at(path+".url", "holds a password: use key instead")
+	case len(e.path) > most:
+		v.at(path+".url", "names a collection: a replica is a whole server; to read a collection that is there already, list it under collections")
+	case e.engine == enginePostgres && len(e.path) == 0:
+		v.at(path+".url", "names no database: write it as postgres://user@%s/DATABASE", e.address)
+	case len(e.options) > 0 && e.engine != enginePostgres:
+		v.at(path+".url", "has options, which only PostgreSQL's may")
+	case e.user != "" && e.engine == engineQdrant:
+		v.at(path+".url", "names a user: a Qdrant only has a key")
+	default:
+		v.settings(path, r, e)
+		v.unique(v.urls, r.where(), path+".url")
+	}
+}
+
+// settings checks what is said of an engine, by its own adapter where that can tell
+// without connecting.
+func (v *validator) settings(path string, r Replica, e engineURL) {
+	for engine, given := range map[string]bool{
+		engineQdrant: !isZero(r.Qdrant), engineMilvus: !isZero(r.Milvus), enginePostgres: !isZero(r.Postgres),
+	} {
+		v.check(!given || engine == e.engine, path+"."+engine, "has no meaning for "+e.engine+"://")
+	}
+	v.check(r.CA == "" || r.TLS, path+".ca", "has no meaning without tls")
+	var err error
+	at := path + "." + e.engine
+	switch e.engine {
+	case engineQdrant:
+		err = r.qdrant(e).Validate()
+	case engineMilvus:
+		err = opened(milvus.New(r.milvus(e)))
+	case enginePostgres:
+		if r.CA == "" { // else it reads the file, which Build does
+			err = opened(pgvector.New(r.postgres(e)))
+		}
+	}
+	if err == nil {
+		return
+	}
+	field := fault.Field(err)
+	v.at(at+strings.ReplaceAll(field, "/", "."), "%s", strings.TrimPrefix(err.Error(), field+": "))
+}
+
+// opened closes what was opened to see whether it can be. Neither adapter connects yet.
+func opened(s io.Closer, err error) error {
+	if err != nil {
+		return err
+	}
+	return errors.Join(err, s.Close())
 }

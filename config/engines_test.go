@@ -3,12 +3,17 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/lanewise/lanewise/adapters/milvus"
+	"github.com/lanewise/lanewise/adapters/pgvector"
 	"github.com/lanewise/lanewise/adapters/qdrant"
+	"github.com/lanewise/lanewise/adapters/remote"
 )
 
 const qdrantFile = `
@@ -16,7 +21,7 @@ map: map
 shards:
   - name: s0
     replicas:
-      - {qdrant: {address: "127.0.0.1:1", key: "${KEY}", tls: true, ca: ca.pem, prefix: p-, consistency: quorum, index: [year, a.b]}}
+      - {url: "qdrant://127.0.0.1:1", key: "${KEY}", tls: true, ca: ca.pem, qdrant: {prefix: p-, consistency: quorum, index: [year, a.b]}}
       - {path: copy}
 `
 
@@ -25,36 +30,46 @@ func TestParse_qdrant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Qdrant{
-		Address: "127.0.0.1:1", Key: "hunter2", TLS: true, CA: "/etc/ca.pem", Prefix: "p-", Consistency: "quorum", Index: []string{"year", "a.b"},
+	want := Replica{
+		URL: "qdrant://127.0.0.1:1", Key: "hunter2", TLS: true, CA: "/etc/ca.pem",
+		Qdrant: Qdrant{Prefix: "p-", Consistency: "quorum", Index: []string{"year", "a.b"}},
 	}
-	if diff := cmp.Diff(want, c.Shards[0].Replicas[0].Qdrant); diff != "" {
+	if diff := cmp.Diff(want, c.Shards[0].Replicas[0]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	text, err := c.YAML()
-	if err != nil || strings.Contains(text, "hunter2") || strings.Count(text, "qdrant:") != 1 {
+	if err != nil || strings.Contains(text, "hunter2") || strings.Count(text, "qdrant:") != 2 {
 		t.Errorf("printed as (%v):\n%s", err, text)
 	}
 }
 
 func TestBuild_qdrantContactsNobody(t *testing.T) {
-	c := &Config{Map: filepath.Join(t.TempDir(), "map"), Shards: []Shard{{Name: "s0", Replicas: []Replica{{Qdrant: Qdrant{Address: "127.0.0.1:1"}}}}}}
+	c := &Config{Map: filepath.Join(t.TempDir(), "map"), Shards: []Shard{{Name: "s0", Replicas: []Replica{{URL: "qdrant://127.0.0.1:1"}}}}}
 	if build(t, c).Router == nil {
 		t.Error("no router")
 	}
 }
 
-func TestOpenServer_qdrant(t *testing.T) {
-	s, err := openServer(Replica{Qdrant: Qdrant{Address: "127.0.0.1:1", TLS: true}})
-	if err != nil {
-		t.Fatal(err)
+func TestOpenServer_byScheme(t *testing.T) {
+	for text, want := range map[string]any{
+		"qdrant://127.0.0.1:1": (*qdrant.Store)(nil), "milvus://127.0.0.1:1/db": (*milvus.Store)(nil),
+		"postgres://me@127.0.0.1:1/db": (*pgvector.Store)(nil), "postgresql://me@127.0.0.1:1/db": (*pgvector.Store)(nil),
+		"http://127.0.0.1:1": (*remote.Store)(nil),
+	} {
+		s, err := openServer(Replica{URL: text, TLS: true})
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if reflect.TypeOf(s) != reflect.TypeOf(want) {
+			t.Errorf("%s: got a %T", text, s)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
-	if _, ok := s.(*qdrant.Store); !ok {
-		t.Errorf("got a %T", s)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
+}
+
+func TestOpenServer_readsTheCertificates(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	for _, content := range []string{"", "no certificate"} {
 		if content != "" {
@@ -62,8 +77,62 @@ func TestOpenServer_qdrant(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := openServer(Replica{Qdrant: Qdrant{Address: "127.0.0.1:1", TLS: true, CA: file}}); err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("%q as certificates: got %v, want an error that names the file", content, err)
+		for _, text := range []string{"qdrant://127.0.0.1:1", "milvus://127.0.0.1:1", "https://127.0.0.1:1"} {
+			if _, err := openServer(Replica{URL: text, TLS: true, CA: file}); err == nil || !strings.Contains(err.Error(), file) {
+				t.Errorf("%s, %q as certificates: got %v, want an error that names the file", text, content, err)
+			}
+		}
+	}
+}
+
+func TestReplica_settingsReachTheAdapters(t *testing.T) {
+	r := Replica{
+		URL: "milvus://me@h/db", Key: "pw", TLS: true, CA: "/ca.pem",
+		Milvus:   Milvus{Consistency: "strong", Index: "hnsw", Lag: time.Second},
+		Postgres: Postgres{Schema: "s", Connections: 3, HNSW: true, M: 8},
+	}
+	e, err := parseEngineURL(r.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := milvus.Config{Address: "h:19530", Database: "db", User: "me", Password: "pw", Consistency: milvus.Strong, Index: milvus.HNSW, Lag: time.Second}
+	if got := r.milvus(e); got != want {
+		t.Errorf("milvus: got %+v", got)
+	}
+	e.user = ""
+	if got := r.milvus(e); got.Key != "pw" || got.Password != "" {
+		t.Errorf("milvus without a user: got %+v", got)
+	}
+	if e, err = parseEngineURL("postgres://me@h/db?application_name=x"); err != nil {
+		t.Fatal(err)
+	}
+	dsn := "postgres://me:pw@h:5432/db?application_name=x&sslmode=verify-full&sslrootcert=%2Fca.pem"
+	if got := r.postgres(e); got.DSN != dsn || got.Schema != "s" || got.MaxConns != 3 || got.HNSW.M != 8 {
+		t.Errorf("postgres: got %+v", got)
+	}
+}
+
+func TestEngineReplica(t *testing.T) {
+	for text, want := range map[string]struct {
+		server Replica
+		name   string
+	}{
+		"qdrant://h:1/docs":                            {Replica{URL: "qdrant://h:1"}, "docs"},
+		"qdrant://h/docs?tls=true&ca=x.pem":            {Replica{URL: "qdrant://h:6334", TLS: true, CA: "x.pem"}, "docs"},
+		"qdrant://h":                                   {Replica{URL: "qdrant://h:6334"}, ""},
+		"milvus://me:pw@h/docs":                        {Replica{URL: "milvus://me@h:19530", Key: "pw"}, "docs"},
+		"milvus://h/db/docs":                           {Replica{URL: "milvus://h:19530/db"}, "docs"},
+		"postgres://me:pw@h/db/s.docs?sslmode=require": {Replica{URL: "postgres://me@h:5432/db?sslmode=require", Key: "pw"}, "s.docs"},
+		"postgresql://h/db":                            {Replica{URL: "postgres://h:5432/db"}, ""},
+	} {
+		server, name, err := EngineReplica(text)
+		if err != nil || name != want.name || !reflect.DeepEqual(server, want.server) {
+			t.Errorf("%s: got %#v %q %v", text, server, name, err)
+		}
+	}
+	for _, text := range []string{"qdrant://h/a/b", "milvus://h/a/b/c", "http://h", "h:6334", "qdrant://me:pw@h:x/d"} {
+		if _, _, err := EngineReplica(text); err == nil || strings.Contains(err.Error(), "pw") {
+			t.Errorf("%s: got %v", text, err)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (c *Config) paths() []*string {
 	out := []*string{&c.Store, &c.Map}
 	for i := range c.Shards {
 		for j := range c.Shards[i].Replicas {
-			out = append(out, &c.Shards[i].Replicas[j].Path, &c.Shards[i].Replicas[j].Qdrant.CA)
+			out = append(out, &c.Shards[i].Replicas[j].Path, &c.Shards[i].Replicas[j].CA)
 		}
 	}
 	return out

@@ -12,7 +12,8 @@ func suggest(key string, known map[string]int) string {
 	names := slices.Sorted(maps.Keys(known))
 	nearest, best := "", len(key)/3+2 // more edits than this are another word
 	for _, name := range names {
-		if d := edits(strings.ToLower(key), name); d < best {
+		d := edits(strings.ToLower(key), name)
+		if d < best || d == best && nearest != "" && letters(key) == letters(name) {
 			nearest, best = name, d
 		}
 	}
@@ -20,6 +21,13 @@ func suggest(key string, known map[string]int) string {
 		return "; did you mean " + nearest + "?"
 	}
 	return "; known here: " + strings.Join(names, ", ")
+}
+
+// letters sorts the letters of a word: two that were swapped are no difference.
+func letters(word string) string {
+	sorted := []byte(strings.ToLower(word))
+	slices.Sort(sorted)
+	return string(sorted)
 }
 
 // edits returns the Levenshtein distance of two words (V. Levenshtein, 1966).

@@ -93,22 +93,32 @@ func (v *validator) shards(shards []Shard) {
 
 func (v *validator) replica(path string, r Replica) {
 	v.weight(path, r.Weight)
-	remote, folder, engine := r.URL != "", r.Path != "", !r.Qdrant.isZero()
 	switch {
-	case !remote && !folder && !engine:
-		v.at(path, "missing url, path or qdrant: a replica is a lanewise server, a local folder or a Qdrant")
-	case remote && folder:
+	case r.URL == "" && r.Path == "":
+		v.at(path, "missing url or path: a replica is a server, of lanewise or of an engine, or a local folder")
+	case r.URL != "" && r.Path != "":
 		v.at(path+".path", "cannot stand beside url: a replica is either a server or a folder")
-	case engine && (remote || folder):
-		v.at(path+".qdrant", "cannot stand beside url or path: a replica is one of them")
-	case engine:
-		v.qdrant(path+".qdrant", r.Qdrant)
-		v.check(r.Key == "", path+".key", "is that of a lanewise server: a Qdrant's stands under qdrant")
-	case folder:
+	case r.Path != "":
 		v.own(path+".path", r.Path)
 		v.check(r.Key == "", path+".key", "a local folder needs no key")
+		v.plain(path, r)
+		v.check(!r.TLS && r.CA == "", path+".tls", "a local folder has no connection")
+	case isEngine(r.URL):
+		v.engine(path, r)
 	default:
 		v.unique(v.urls, v.url(path+".url", r.URL), path+".url")
+		v.plain(path, r)
+		v.check(!r.TLS, path+".tls", "has no meaning here: write https:// in the url")
+		v.check(r.CA == "" || strings.HasPrefix(r.URL, "https:"), path+".ca", "has no meaning without https://")
+	}
+}
+
+// plain refuses the settings of engines where there is none.
+func (v *validator) plain(path string, r Replica) {
+	for engine, given := range map[string]bool{
+		engineQdrant: !isZero(r.Qdrant), engineMilvus: !isZero(r.Milvus), enginePostgres: !isZero(r.Postgres),
+	} {
+		v.check(!given, path+"."+engine, "has no meaning here: the url names no "+engine+"://")
 	}
 }
 

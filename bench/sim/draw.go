@@ -63,17 +63,3 @@ func (s *stream) service(stall float64) time.Duration {
 func meanWith(stall float64) time.Duration {
 	return time.Duration(float64(meanService) * (1 + stall*((stallLeast+stallMost)/2-1)))
 }
-
-// erlangC is the mean wait in the queue of an M/M/c server (Erlang, 1917) with
-// utilisation load and mean service time service.
-func erlangC(servers int, load float64, service time.Duration) time.Duration {
-	offered := load * float64(servers)
-	term, sum := 1.0, 0.0
-	for n := range servers {
-		sum += term
-		term *= offered / float64(n+1)
-	}
-	wait := term / (1 - load)
-	wait /= sum + wait
-	return time.Duration(wait * float64(service) / (float64(servers) * (1 - load)))
-}

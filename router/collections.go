@@ -26,7 +26,8 @@ func (r *Router) Collection(name string) (search.Collection, error) {
 // CreateCollection creates a collection on every replica of every shard, and
 // returns it with its defaults filled in. Without a space and without dims it is
 // a collection of texts in the first embedder's space; with a space alone it has
-// that space's dims. Creating the same collection again is fine.
+// that space's dims. Creating the same collection again is fine, and so is to create
+// it again as a lexical one: its later points carry their words.
 //
 // Errors: fault.Invalid; fault.Conflict where another collection has the name;
 // fault.Unavailable where a replica does not answer, and repeating is safe.
@@ -34,7 +35,7 @@ func (r *Router) CreateCollection(ctx context.Context, c search.Collection) (sea
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
 	defer cancel()
 	c, err := r.describe(c)
-	if err != nil {
+	if err = errors.Join(err, r.checkWords(c)); err != nil {
 		return c, err
 	}
 	if m := r.topo.Load().move; m != nil {
@@ -44,11 +45,11 @@ func (r *Router) CreateCollection(ctx context.Context, c search.Collection) (sea
 	if err != nil {
 		return c, err
 	}
-	if have, ok := r.topo.Load().m.Collection(c.Name); ok && have != c {
-		return c, fault.New(fault.Conflict, "collection %q exists with other settings", c.Name)
-	}
 	stored, _ := next.Collection(c.Name)
-	if _, ok := r.topo.Load().m.Collection(c.Name); ok {
+	switch have, ok := r.topo.Load().m.Collection(c.Name); {
+	case ok && !have.Accepts(c):
+		return c, fault.New(fault.Conflict, "collection %q exists with other settings", c.Name)
+	case ok && have == stored:
 		return stored, r.createAgain(ctx, stored)
 	}
 	if err := r.everywhere(ctx, search.Batch{Collection: c.Name, Create: &stored}); err != nil {
@@ -138,6 +139,7 @@ func (r *Router) DropCollection(ctx context.Context, name string) error {
 	}
 	t := r.topo.Load()
 	t.counts.forget(name)
+	r.vocabulary.forget()
 	for _, s := range t.shards {
 		s.acked.forget(name)
 	}

@@ -30,6 +30,13 @@ type Config struct {
 	// names no space uses the first. Without one only vectors can be searched.
 	Embedders []embed.Provider
 
+	// Lexicon takes texts by their words, in lexical collections. Without one there are none.
+	Lexicon Lexicon
+
+	// StatsAge is how old the document frequencies behind the weights of words may be. 0: 10 s; negative: asked
+	// for with every search.
+	StatsAge time.Duration
+
 	// Generator writes the answers. Without it Answer is refused.
 	Generator llm.Provider
 
@@ -79,6 +86,7 @@ func (c Config) withDefaults() Config {
 	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, time.Minute)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
 	c.ExtraAttempts = cmp.Or(c.ExtraAttempts, 8)
+	c.StatsAge = cmp.Or(c.StatsAge, 10*time.Second)
 	c.Lane.Name = cmp.Or(c.Lane.Name, "shards")
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -22,18 +22,24 @@ type found struct {
 func (r *Router) find(ctx context.Context, p *plan, depth int, fields search.Fields) (found, error) {
 	queries, at := p.queries(depth, fields)
 	out := found{rankings: make([]merge.Ranking, len(p.legs)), lists: make([]search.List, len(p.legs))}
+	if len(queries) == 0 { // a text without words: nothing is the whole answer
+		out.report = search.Report{Complete: true, Coverage: 1, Epoch: p.topo.m.Epoch()}
+	}
+	for i, l := range p.legs {
+		out.lists[i].Exhausted = true // of a leg that asks for nothing
+		out.rankings[i] = l.ranking(nil)
+	}
 	results, err := r.searchEach(ctx, p, queries, &out.report)
 	for q, result := range results {
 		for i, list := range result.Lists {
 			leg := at[q][i]
-			if p.MinScore != nil {
+			if p.MinScore != nil && p.legs[leg].dense() {
 				list = merge.AtLeast(list, *p.MinScore)
 			}
-			c := p.legs[leg].collection
-			out.lists[leg] = list
-			out.rankings[leg] = merge.Ranking{Collection: c.Name, Hits: list.Hits, Metric: c.Metric, Weight: p.legs[leg].Weight}
+			out.lists[leg], out.rankings[leg] = list, p.legs[leg].ranking(list.Hits)
 		}
 	}
+	err = p.unheard(&out.report, err)
 	if len(p.legs) == 1 || p.Fusion != merge.Completed || err != nil && !errors.Is(err, fault.Partial) {
 		return out, err
 	}
@@ -100,13 +106,13 @@ func (r *Router) complete(ctx context.Context, p *plan, f *found) error {
 	var queries []search.Query
 	var legs []int
 	for leg, keys := range missing {
-		if len(keys) == 0 {
+		if len(keys) == 0 || p.legs[leg].empty() {
 			continue
 		}
 		legs = append(legs, leg)
 		queries = append(queries, search.Query{
 			Collection: p.legs[leg].collection.Name, Tenant: p.Tenant, Epoch: p.topo.m.Epoch(),
-			Legs: []search.Leg{{Dense: p.legs[leg].Vector, K: len(keys), Only: keys, Exact: true}},
+			Legs: []search.Leg{{Dense: p.legs[leg].Vector, Sparse: p.legs[leg].Sparse, K: len(keys), Only: keys, Exact: true}},
 		})
 	}
 	var report search.Report

@@ -17,8 +17,10 @@ type plan struct {
 	Request
 	topo    *topology
 	legs    []leg
-	depth   int   // candidates that each leg is asked for
-	page    *page // the page to turn to; nil: a new search
+	mode    Mode          // what the legs come to
+	silent  []*ShardError // shards that did not say how common the words are
+	depth   int           // candidates that each leg is asked for
+	page    *page         // the page to turn to; nil: a new search
 	timeout time.Duration
 }
 
@@ -43,19 +45,25 @@ func (r *Router) plan(q Request) (*plan, error) {
 	if err := p.openCursor(r.cursors); err != nil {
 		return nil, err
 	}
-	if err := p.spellOut(); err != nil {
+	if err := p.spellOut(r.cfg.Lexicon != nil); err != nil {
 		return nil, err
 	}
 	p.depth = p.firstDepth()
-	return p, errors.Join(p.checkLimits(), p.checkMode(), p.checkRanking(), p.checkPaging())
+	return p, errors.Join(p.checkLimits(), p.checkRanking(), p.checkPaging())
 }
 
-// spellOut turns the short form of a request into legs, and checks them.
-func (p *plan) spellOut() error {
-	spelled, field := p.Legs, "/legs/"
+// spellOut turns the short form of a request into legs, and checks them. lexicon says
+// whether texts can be taken by their words.
+func (p *plan) spellOut(lexicon bool) error {
+	spelled, field, err := p.Legs, "/legs/", error(nil)
 	switch {
 	case len(p.Legs) == 0:
-		spelled, field = []Leg{{Text: p.Text, Vector: p.Vector}}, ""
+		field = ""
+		if spelled, err = p.shortForm(lexicon); err != nil {
+			return err
+		}
+	case p.Mode != "" && p.Mode != Auto:
+		return fault.BadField("/mode", "goes with a text; of legs, each says what it uses")
 	case p.Text != "" || len(p.Vector) > 0:
 		return fault.BadField("/legs", "give legs, or a text or vector, not both")
 	case len(p.Legs) > maxLegs:
@@ -71,11 +79,12 @@ func (p *plan) spellOut() error {
 		if field != "" {
 			planned.field = field + string(rune('0'+i))
 		}
-		if err := errors.Join(checkTenant(c, p.Tenant), p.checkTarget(planned)); err != nil {
+		if err := errors.Join(checkTenant(c, p.Tenant), p.checkTarget(planned), planned.checkUsing(lexicon)); err != nil {
 			return err
 		}
 		p.legs = append(p.legs, planned)
 	}
+	p.mode = modeOf(p.legs)
 	return nil
 }
 
@@ -115,6 +124,8 @@ func (p *plan) checkLimits() error {
 		return fault.BadField("/min_coverage", "must be between 0 and 1, is %v", p.MinCoverage)
 	case p.MinScore != nil && math.IsNaN(*p.MinScore):
 		return fault.BadField("/min_score", "must be a number")
+	case p.MinScore != nil && p.mode == Lexical:
+		return fault.BadField("/min_score", "is about dense legs, and there is none: BM25 scores have no scale to put a threshold on")
 	case p.OnPartial != FailPartial && p.OnPartial != ReturnPartial:
 		return fault.BadField("/on_partial", `must be "fail" or "return", is %q`, p.OnPartial)
 	}
@@ -128,18 +139,6 @@ func checkTenant(c search.Collection, tenant string) error {
 		return fault.BadField("/tenant", "collection %q is placed by tenant: name one", c.Name)
 	}
 	return nil
-}
-
-func (p *plan) checkMode() error {
-	switch p.Mode {
-	case "", Auto, Dense:
-		p.Mode = Dense
-		return nil
-	case Lexical, Hybrid:
-		return fault.BadField("/mode", "collection %q has no lexical leg: use \"dense\"", p.Collection)
-	default:
-		return fault.BadField("/mode", `must be "auto", "dense", "lexical" or "hybrid", is %q`, p.Mode)
-	}
 }
 
 // checkRanking checks what becomes of the candidates.
@@ -167,6 +166,10 @@ func (p *plan) checkTarget(l leg) error {
 	switch {
 	case p.page != nil:
 		return nil // the cursor knows what was found
+	case len(l.Sparse.Index) > 0 && (l.Text != "" || len(l.Vector) > 0):
+		return fault.BadField(l.field+"/sparse", "give one of text, vector and sparse, not several")
+	case len(l.Sparse.Index) > 0:
+		return nil
 	case l.Text == "" && len(l.Vector) == 0:
 		return fault.BadField(l.field+"/text", "give a text or a vector to search for")
 	case l.Text != "" && len(l.Vector) > 0:

@@ -35,6 +35,9 @@ func (r *Router) retrieve(ctx context.Context, q Request, rec *recorder) (res Re
 	if err := r.vectorize(ctx, p, rec); err != nil {
 		return Response{}, err
 	}
+	if err := r.weigh(ctx, p, rec); err != nil {
+		return Response{}, err
+	}
 	res, err = r.rank(ctx, p) // route, scatter, gather, fuse: one snapshot for the whole query
 	rec.stage("search")
 	return res, p.tolerate(res.Report, err)
@@ -57,7 +60,7 @@ func (r *Router) rank(ctx context.Context, p *plan) (Response, error) {
 			continue
 		}
 		res := Response{Hits: hits, Report: f.report}
-		res.Report.Mode = string(p.Mode)
+		res.Report.Mode = string(p.mode)
 		res, unfinished := r.finish(ctx, p, res, fields)
 		return res, errors.Join(err, unfinished)
 	}

@@ -34,13 +34,13 @@ const (
 type Request struct {
 	Collection  string // name or alias
 	Tenant      string
-	Text        string    // embedded into the collection's space
+	Text        string    // embedded into the collection's space, and taken by its words, as Mode says
 	Vector      []float32 // instead of Text: as long as the collection's dims
 	Space       string    // the space of Vector, where the collection is strict about it
 	Legs        []Leg     // instead of Text and Vector: several rankings, fused into one
 	Fusion      Fusion    // of several legs; empty: completed
 	K           int       // hits wanted; 0: 10
-	MinScore    *float64  // lowest canonical score in a dense leg; nil: none. Fused scores have no threshold
+	MinScore    *float64  // lowest canonical score in a dense leg; nil: none. Neither fused scores nor BM25's have a threshold
 	Mode        Mode
 	Filter      search.Filter
 	Group       *Group   // nil: hits are not grouped
@@ -58,13 +58,18 @@ type Request struct {
 // Fusion is a way to make one ranking of several legs.
 type Fusion = merge.Method
 
-// Leg is one ranking of a request that spells its rankings out.
+// Leg is one ranking of a request that spells its rankings out. One of Text, Vector and Sparse is given.
 type Leg struct {
-	Collection string    // empty: the request's
-	Text       string    // embedded into the collection's space
-	Vector     []float32 // instead of Text
-	Weight     float64   // in the fusion; 0: all legs count the same
+	Collection string        // empty: the request's
+	Text       string        // embedded into the collection's space, or with Using Words weighed word by word
+	Vector     []float32     // a dense query vector
+	Sparse     search.Sparse // a query vector of words
+	Using      string        // which vector of the points: "" the dense one, or Words
+	Weight     float64       // in the fusion; 0: all legs count the same
 }
+
+// Words is the name of the vector that holds a point's words.
+const Words = "lexical"
 
 // Group lets at most Size hits of every value of a metadata field pass. Hits
 // without the field are not limited.

@@ -28,23 +28,24 @@ import (
 
 // Router answers searches and questions, and accepts writes.
 type Router struct {
-	cfg      Config
-	topo     atomic.Pointer[topology]
-	change   sync.Mutex     // held while the topology is replaced
-	file     *shardmap.File // nil: the map lives in memory
-	clock    clock
-	gate     *admit.Gate
-	quota    merge.Quota
-	payloads payloads
-	cursors  cursors
-	lane     *balance.Lane
-	writes   sync.WaitGroup // writes to replicas that are still under way
-	registry registry       // which replicas are in step
-	reads    turnstile      // questions that keep a topology
-	commits  turnstile      // writes that keep a topology
-	moving   sync.Mutex     // held by the one move or repair that is under way
-	underWay atomic.Bool    // a move is: replicas differ while copies are made and removed
-	retired  []*shard       // that have left the map
+	cfg        Config
+	topo       atomic.Pointer[topology]
+	change     sync.Mutex     // held while the topology is replaced
+	file       *shardmap.File // nil: the map lives in memory
+	clock      clock
+	gate       *admit.Gate
+	quota      merge.Quota
+	payloads   payloads
+	cursors    cursors
+	lane       *balance.Lane
+	writes     sync.WaitGroup // writes to replicas that are still under way
+	vocabulary vocabulary
+	registry   registry    // which replicas are in step
+	reads      turnstile   // questions that keep a topology
+	commits    turnstile   // writes that keep a topology
+	moving     sync.Mutex  // held by the one move or repair that is under way
+	underWay   atomic.Bool // a move is: replicas differ while copies are made and removed
+	retired    []*shard    // that have left the map
 }
 
 // topology is what a query sees of the world: immutable, replaced as a whole.

@@ -49,6 +49,9 @@ func (t *topology) checkQuery(q search.Query) (search.Query, error) {
 		case leg.K < 1 || leg.K > MaxK:
 			return q, fault.BadField("/legs", "k must be between 1 and %d, is %d", MaxK, leg.K)
 		}
+		if len(leg.Sparse.Index) > 0 && len(leg.Dense) == 0 {
+			continue
+		}
 		if err := checkVector("/legs", leg.Dense, c); err != nil {
 			return q, err
 		}

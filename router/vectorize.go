@@ -14,14 +14,14 @@ func (r *Router) vectorize(ctx context.Context, p *plan, rec *recorder) error {
 	defer cancel()
 	embedded := false
 	for i := range p.legs {
-		if len(p.legs[i].Vector) > 0 {
+		if !p.legs[i].toEmbed() {
 			continue
 		}
 		c := p.legs[i].collection
 		var same []int // legs of this space without a vector
 		batch := embed.Batch{Task: embed.QueryTask}
 		for j := i; j < len(p.legs); j++ {
-			if l := p.legs[j]; len(l.Vector) == 0 && l.collection.Space == c.Space {
+			if l := p.legs[j]; l.toEmbed() && l.collection.Space == c.Space {
 				same, batch.Texts = append(same, j), append(batch.Texts, l.Text)
 			}
 		}
@@ -45,6 +45,9 @@ func (r *Router) vectorize(ctx context.Context, p *plan, rec *recorder) error {
 func (p *plan) queries(depth int, fields search.Fields) (queries []search.Query, at [][]int) {
 	byName := map[string]int{}
 	for i, l := range p.legs {
+		if l.empty() {
+			continue
+		}
 		q, ok := byName[l.collection.Name]
 		if !ok {
 			q = len(queries)
@@ -54,7 +57,7 @@ func (p *plan) queries(depth int, fields search.Fields) (queries []search.Query,
 				Collection: l.collection.Name, Tenant: p.Tenant, Filter: p.Filter, Fields: fields, Epoch: p.topo.m.Epoch(),
 			})
 		}
-		queries[q].Legs = append(queries[q].Legs, search.Leg{Dense: l.Vector, K: depth, EF: p.EF, Exact: p.Exact})
+		queries[q].Legs = append(queries[q].Legs, search.Leg{Dense: l.Vector, Sparse: l.Sparse, K: depth, EF: p.EF, Exact: p.Exact})
 		at[q] = append(at[q], i)
 	}
 	return queries, at

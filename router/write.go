@@ -107,6 +107,7 @@ func (r *Router) readyPoints(ctx context.Context, c search.Collection, u Upsert)
 		}
 		points[i] = p
 	}
+	r.inWords(c, points)
 	if len(bare) == 0 {
 		return points, nil
 	}

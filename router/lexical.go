@@ -1,0 +1,156 @@
+package router
+
+import (
+	"context"
+	"errors"
+
+	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search"
+)
+
+// Lexicon turns texts into words that can be compared: sparse vectors whose
+// indices are terms. What it makes of a text depends on the collection's language
+// and typical length alone. Safe for concurrent use.
+type Lexicon interface {
+	// Document returns the vector that is stored with a text; it does not depend on other texts.
+	Document(c search.Collection, text string) search.Sparse
+	// Terms returns the terms of a question with their weights among themselves.
+	Terms(c search.Collection, text string) search.Sparse
+	// Weigh returns the query vector: terms by how rare they are in all of a tenant's points.
+	Weigh(terms search.Sparse, stats search.TermStats) search.Sparse
+}
+
+// inWords adds the vectors of their words to the points of a lexical collection.
+func (r *Router) inWords(c search.Collection, points []search.Point) {
+	if !c.Lexical || r.cfg.Lexicon == nil {
+		return
+	}
+	for i := range points {
+		if p := &points[i]; len(p.Sparse.Index) == 0 && p.Text != "" {
+			p.Sparse = r.cfg.Lexicon.Document(c, p.Text)
+		}
+	}
+}
+
+// weigh makes query vectors of the texts of the plan's lexical legs. A text
+// without words of its own leaves its leg empty. A shard that cannot say how common the
+// words are makes the answer a partial one: all scores would be others.
+func (r *Router) weigh(ctx context.Context, p *plan, rec *recorder) error {
+	ctx, cancel := shareOf(ctx, 0.5)
+	defer cancel()
+	asked := false
+	for i := range p.legs {
+		l := &p.legs[i]
+		if l.dense() || l.Text == "" {
+			continue
+		}
+		terms := r.cfg.Lexicon.Terms(l.collection, l.Text)
+		if len(terms.Index) == 0 {
+			continue
+		}
+		q := search.TermQuery{Collection: l.collection.Name, Tenant: p.Tenant, Terms: terms.Index}
+		stats, silent, err := r.termStats(ctx, p.topo, l.collection, q)
+		if err != nil {
+			return err
+		}
+		p.silent = append(p.silent, silent...)
+		l.Sparse = r.cfg.Lexicon.Weigh(terms, stats)
+		asked = true
+	}
+	if asked {
+		rec.stage("terms")
+	}
+	return nil
+}
+
+// termStats returns how common terms are over all shards that hold the tenant's
+// points, and the shards that did not say. It fails where none of them did.
+func (r *Router) termStats(ctx context.Context, t *topology, c search.Collection, q search.TermQuery) (search.TermStats, []*ShardError, error) {
+	remembered := r.vocabulary.edition(r.cfg.StatsAge)
+	if stats, ok := remembered.lookUp(q); ok {
+		return stats, nil, nil
+	}
+	var silent []*ShardError
+	sum, heard := search.TermStats{Counts: make([]uint64, len(q.Terms))}, 0
+	shards := t.m.Route(c, q.Tenant)
+	results := scatter(len(shards), func(i int) (a termAnswer) {
+		a.stats, a.err = t.shards[shards[i]].termStats(ctx, q)
+		return a
+	})
+	for i, a := range results {
+		if a.err == nil {
+			a.err = sum.Add(a.stats)
+		}
+		if a.err != nil {
+			silent = append(silent, &ShardError{Shard: t.shards[shards[i]].name, Reason: search.Lexical, Err: a.err})
+			continue
+		}
+		heard++
+	}
+	switch {
+	case len(silent) == 0:
+		remembered.enter(q, sum)
+	case heard == 0:
+		return sum, nil, errors.Join((&PartialError{Shards: silent}).Unwrap()...)
+	}
+	return sum, silent, nil
+}
+
+type termAnswer struct {
+	stats search.TermStats
+	err   error
+}
+
+// termStats asks whichever replica is fastest.
+func (s *shard) termStats(ctx context.Context, q search.TermQuery) (search.TermStats, error) {
+	return balance.Do(ctx, s.pool, balance.Call{Class: "terms"},
+		func(ctx context.Context, replica Replica) (search.TermStats, error) {
+			counter, ok := replica.Store.(search.TermCounter)
+			if !ok {
+				return search.TermStats{}, fault.New(fault.Invalid, "replica %s cannot count words", replica.Name)
+			}
+			stats, err := counter.TermStats(ctx, q)
+			if err == nil && len(stats.Counts) != len(q.Terms) {
+				err = fault.New(fault.Unavailable, "replica %s counted %d of %d terms", replica.Name, len(stats.Counts), len(q.Terms))
+			}
+			return stats, s.theirs(err)
+		})
+}
+
+// checkWords refuses a lexical collection that some shard could not search.
+func (r *Router) checkWords(c search.Collection) error {
+	switch {
+	case !c.Lexical && c.AvgLen != 0:
+		return fault.BadField("/avg_len", `goes with "lexical": true only`)
+	case !c.Lexical:
+		return nil
+	case r.cfg.Lexicon == nil:
+		return fault.BadField("/lexical", "this router has no lexicon")
+	}
+	if name := r.wordless(); name != "" {
+		return fault.BadField("/lexical", "replica %s cannot search by words", name)
+	}
+	return nil
+}
+
+// SearchesWords reports whether every shard can search by words, so that new
+// collections may be lexical.
+func (r *Router) SearchesWords() bool { return r.cfg.Lexicon != nil && r.wordless() == "" }
+
+// wordless names a replica that cannot search by words.
+func (r *Router) wordless() string {
+	for _, s := range r.topo.Load().shards {
+		for _, a := range s.able {
+			if !a.Sparse {
+				return a.replica
+			}
+		}
+		for _, replica := range s.replicas {
+			if _, ok := replica.Store.(search.TermCounter); !ok {
+				return s.name + "/" + replica.Name
+			}
+		}
+	}
+	return ""
+}

@@ -1,6 +1,9 @@
 package milvus
 
-import "github.com/lanewise/lanewise/search"
+import (
+	"github.com/lanewise/lanewise/internal/scalars"
+	"github.com/lanewise/lanewise/search"
+)
 
 // Capabilities depend on Config.Index: collections that an earlier configuration made may
 // have the other kind.
@@ -8,6 +11,6 @@ func (s *Store) Capabilities() search.Capabilities {
 	flat := s.cfg.Index == Flat
 	return search.Capabilities{
 		Engine: "milvus", Prefix: flat, Exact: flat, MaxK: maxRows,
-		MaxDims: 32768, MaxID: maxBytes, MaxText: maxBytes, MaxMeta: maxBytes, MaxOrder: maxOrdered,
+		MaxDims: 32768, MaxID: maxBytes, MaxText: maxBytes, MaxMeta: maxBytes, MaxOrder: scalars.MostOrdered,
 	}
 }

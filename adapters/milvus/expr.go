@@ -6,7 +6,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/scalars"
 	"github.com/lanewise/lanewise/search"
+)
+
+// What stands behind every token of a number, and of a text.
+const (
+	numberAfter = "o"
+	stringAfter = "t"
 )
 
 // Every primary key holds a separator, so these two are a constant false and true.
@@ -171,7 +178,7 @@ func within(f search.Filter) string {
 	condition := ""
 	for _, v := range f.Values {
 		x := v.Any()
-		if token, ok := equalToken(x); ok {
+		if token, ok := scalars.Equal(x); ok {
 			tokens = append(tokens, token)
 		} else if x == nil {
 			condition = inverse(exists(f.Field))
@@ -203,16 +210,16 @@ func either(a, b string) string {
 // least and the greatest value of the field decide.
 func ordered(f search.Filter) (string, error) {
 	x := f.Values[0].Any()
-	token, ok := orderToken(x)
+	token, ok := scalars.Order(x)
 	if !ok {
 		return never, nil // booleans and null have no order
 	}
-	kind, after, least, greatest := numberType, numberAfter, "n0", "n1"
+	kind, after, least, greatest := scalars.Number, numberAfter, "n0", "n1"
 	if text, isText := x.(string); isText {
-		kind, after, least, greatest = stringType, stringAfter, "s0", "s1"
-		if len(text) > maxOrdered {
+		kind, after, least, greatest = scalars.Text, stringAfter, "s0", "s1"
+		if len(text) > scalars.MostOrdered {
 			return "", fault.BadField("/filter", "%s on %q: this engine compares strings of at most %d bytes by order, this one has %d",
-				f.Op, f.Field, maxOrdered, len(text))
+				f.Op, f.Field, scalars.MostOrdered, len(text))
 		}
 	}
 	one, sign, t := at(f.Field, "v"), signs(f.Op), literal(token)

@@ -4,10 +4,11 @@ import (
 	"context"
 	"math"
 
+	"github.com/lanewise/lanewise/internal/exact"
 	"github.com/lanewise/lanewise/search"
 )
 
-// scoredHere scores a point in float64, every sum taken from left to right. False
+// scoredHere scores a point in float64. False
 // where the point has no vector for the leg, or the score is not finite.
 func scoredHere(m search.Metric, leg search.Leg, p search.Point) (search.Hit, bool) {
 	h := search.Hit{Point: p}
@@ -16,52 +17,17 @@ func scoredHere(m search.Metric, leg search.Leg, p search.Point) (search.Hit, bo
 		if len(p.Sparse.Index) == 0 {
 			return h, false
 		}
-		h.Score = sparseDot(leg.Sparse, p.Sparse)
+		h.Score = exact.Sparse(leg.Sparse, p.Sparse)
 	case len(p.Dense) != len(leg.Dense):
 		return h, false
 	default:
-		h.Score = score(m, leg.Dense, p.Dense)
+		h.Score = exact.Score(m, leg.Dense, p.Dense)
 	}
 	h.Raw = h.Score
-	if m == search.Euclidean && len(leg.Dense) > 0 {
-		h.Raw = -h.Score
+	if len(leg.Dense) > 0 {
+		h.Raw = exact.Raw(m, h.Score)
 	}
 	return h, !math.IsNaN(h.Score) && !math.IsInf(h.Score, 0)
-}
-
-func score(m search.Metric, q, x []float32) float64 {
-	var dot, qq, xx, dist float64
-	for i := range q {
-		a, b := float64(q[i]), float64(x[i])
-		dot += a * b
-		qq += a * a
-		xx += b * b
-		dist += (a - b) * (a - b)
-	}
-	switch {
-	case m == search.Dot:
-		return dot
-	case m == search.Euclidean:
-		return -math.Sqrt(dist)
-	case qq*xx == 0:
-		return 0
-	default:
-		return dot / math.Sqrt(qq*xx)
-	}
-}
-
-// sparseDot is the inner product of two vectors with rising indices.
-func sparseDot(a, b search.Sparse) float64 {
-	sum, j := 0.0, 0
-	for i, at := range a.Index {
-		for j < len(b.Index) && b.Index[j] < at {
-			j++
-		}
-		if j < len(b.Index) && b.Index[j] == at {
-			sum += float64(a.Value[i]) * float64(b.Value[j])
-		}
-	}
-	return sum
 }
 
 // tied answers a query by the zero vector on cosine: every score is 0, and the keys

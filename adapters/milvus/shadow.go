@@ -1,12 +1,11 @@
 package milvus
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 
 	"github.com/lanewise/lanewise/fault"
-	"github.com/lanewise/lanewise/search"
+	"github.com/lanewise/lanewise/internal/scalars"
 )
 
 // entry is what the filter field keeps of the values at one path. Where there is
@@ -32,15 +31,11 @@ type shadow struct {
 // search.Filter defines them.
 func shadowOf(meta json.RawMessage) ([]byte, error) {
 	s := shadow{entries: map[string]*entry{}, left: maxBytes}
-	d := json.NewDecoder(bytes.NewReader(meta))
-	d.UseNumber()
-	var object map[string]any
-	if len(meta) > 0 {
-		if err := d.Decode(&object); err != nil {
-			return nil, fault.BadField("/meta", "is not a JSON object: %v", err)
-		}
+	whole, err := scalars.Each(meta, s.add)
+	if err != nil {
+		return nil, err
 	}
-	if !s.walk("", object) {
+	if !whole {
 		return nil, errTooMany()
 	}
 	out, err := json.Marshal(s.entries)
@@ -57,28 +52,7 @@ func errTooMany() error {
 	return fault.BadField("/meta", "has too many or too long fields: with what filters need of them they take over %d bytes", maxBytes)
 }
 
-// walk visits the fields below a path; false where the space is used up.
-func (s *shadow) walk(path string, object map[string]any) bool {
-	for name, value := range object {
-		if strings.Contains(name, ".") {
-			continue // cannot be reached
-		}
-		values, isArray := value.([]any)
-		if !isArray {
-			values = []any{value}
-		}
-		for _, v := range values {
-			if v != nil && !s.add(path+name, v) {
-				return false
-			}
-			if below, ok := v.(map[string]any); ok && !s.walk(path+name+".", below) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
+// add takes a value in; false where the space is used up.
 func (s *shadow) add(path string, value any) bool {
 	name := member(path)
 	e := s.entries[name]
@@ -87,28 +61,16 @@ func (s *shadow) add(path string, value any) bool {
 		s.entries[name] = e
 		s.left -= len(name)
 	}
-	if x, ok := scalar(value); ok {
-		s.left -= e.add(x)
+	if value != nil {
+		s.left -= e.add(value)
 	}
 	return s.left >= 0
 }
 
-// scalar returns a value of the metadata as search.Value.Any would; false for an
-// object, an array, and a number that is out of range.
-func scalar(value any) (any, bool) {
-	switch value.(type) {
-	case string, bool, json.Number:
-		v, err := search.ValueOf(value)
-		return v.Any(), err == nil
-	default:
-		return nil, false
-	}
-}
-
 // add takes a value in and returns about how many bytes it needs.
 func (e *entry) add(x any) int {
-	equal, _ := equalToken(x)
-	order, ordered := orderToken(x)
+	equal, _ := scalars.Equal(x)
+	order, ordered := scalars.Order(x)
 	if e.One == "" && e.Many == nil && (!ordered || order == equal) {
 		e.One = equal
 		return len(equal)
@@ -128,13 +90,13 @@ func (e *entry) add(x any) int {
 }
 
 func isOrdered(token string) bool {
-	return strings.HasPrefix(token, numberType) || strings.HasPrefix(token, stringType)
+	return strings.HasPrefix(token, scalars.Number) || strings.HasPrefix(token, scalars.Text)
 }
 
 // extend takes an order token into the least and the greatest of its type.
 func (e *entry) extend(token string) {
 	low, high := &e.MinS, &e.MaxS
-	if strings.HasPrefix(token, numberType) {
+	if strings.HasPrefix(token, scalars.Number) {
 		low, high = &e.MinN, &e.MaxN
 	}
 	if *low == "" || token < *low {

@@ -4,17 +4,14 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"math"
-	"math/big"
-	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/scalars"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -57,48 +54,6 @@ func TestEngineName_isOneToOne(t *testing.T) {
 		seen[engine] = name
 		if back := plainName(engine); back != name {
 			t.Errorf("%q becomes %q and comes back as %q", name, engine, back)
-		}
-	}
-}
-
-func TestNumberToken_keepsTheOrderOfNumbers(t *testing.T) {
-	numbers := []any{
-		int64(0), int64(1), int64(-1), int64(math.MaxInt64), int64(math.MinInt64), uint64(math.MaxUint64), uint64(1 << 63),
-		int64(1<<53 + 1), int64(1 << 53), 0.5, -0.5, 1e300, -1e300, 5e-324, -5e-324, math.MaxFloat64, 2.5, 1e19,
-	}
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible on purpose
-	for range 300 {
-		numbers = append(numbers, int64(rng.Uint64()), rng.Uint64()|1<<63) //nolint:gosec // any bits
-		if x := math.Float64frombits(rng.Uint64()); !math.IsNaN(x) && !math.IsInf(x, 0) {
-			numbers = append(numbers, x)
-		}
-	}
-	for _, a := range numbers {
-		for _, b := range numbers {
-			if got, want := cmp.Compare(numberToken(a), numberToken(b)), exact(a).Cmp(exact(b)); got != want {
-				t.Fatalf("%v and %v compare as %d, their tokens as %d", a, b, want, got)
-			}
-		}
-	}
-}
-
-func exact(x any) *big.Float {
-	f := new(big.Float).SetPrec(2200)
-	switch x := x.(type) {
-	case int64:
-		return f.SetInt64(x)
-	case uint64:
-		return f.SetUint64(x)
-	default:
-		return f.SetFloat64(x.(float64)) //nolint:forcetypeassert // the third kind
-	}
-}
-
-func TestPrefix_cutsBehindARune(t *testing.T) {
-	for _, s := range []string{strings.Repeat("a", 300), strings.Repeat("é", 200), strings.Repeat("日", 100), "a" + strings.Repeat("🙂", 80)} {
-		p := prefix(s)
-		if !utf8.ValidString(p) || !strings.HasPrefix(s, p) || len(p) <= maxOrdered || len(p) > maxKept {
-			t.Errorf("%q: a prefix of %d bytes, valid: %t", s[:4], len(p), utf8.ValidString(p))
 		}
 	}
 }
@@ -151,7 +106,7 @@ func FuzzFilter(f *testing.F) {
 }
 
 func TestFilterOf_refusesOrderOnLongStrings(t *testing.T) {
-	long := strings.Repeat("x", maxOrdered+1)
+	long := strings.Repeat("x", scalars.MostOrdered+1)
 	for text, want := range map[string]bool{
 		`{"a":{"$gt":"` + long + `"}}`:                    false,
 		`{"$or":[{"b":1},{"a":{"$lte":"` + long + `"}}]}`: false,
@@ -171,21 +126,24 @@ func TestFilterOf_refusesOrderOnLongStrings(t *testing.T) {
 }
 
 func TestShadowOf_keepsEveryValue(t *testing.T) {
-	n := numberToken
+	n := func(x int64) string {
+		token, _ := scalars.Order(x)
+		return token
+	}
 	for meta, want := range map[string]map[string]entry{
 		``:                  {},
 		`{}`:                {},
 		`{"a":null,"b":[]}`: {},
-		`{"a":1.0}`:         {".a": {Any: 1, One: n(int64(1))}},
+		`{"a":1.0}`:         {".a": {Any: 1, One: n(1)}},
 		`{"a":true}`:        {".a": {Any: 1, One: "t"}},
 		`{"a":"x"}`:         {".a": {Any: 1, One: "sx"}},
 		`{"a":[[1],1e400]}`: {".a": {Any: 1}},
 		`{"a.b":1}`:         {},
 		`{"a":1,"a":"x"}`:   {".a": {Any: 1, One: "sx"}},
-		`{"a b":1}`:         {".a-20b": {Any: 1, One: n(int64(1))}},
+		`{"a b":1}`:         {".a-20b": {Any: 1, One: n(1)}},
 		`{"a":[{"b":2},{"b":["x",1]}]}`: {
 			".a":   {Any: 1},
-			".a.b": {Any: 1, Many: []string{n(int64(2)), "sx", n(int64(1))}, MinN: n(int64(1)), MaxN: n(int64(2)), MinS: "sx", MaxS: "sx"},
+			".a.b": {Any: 1, Many: []string{n(2), "sx", n(1)}, MinN: n(1), MaxN: n(2), MinS: "sx", MaxS: "sx"},
 		},
 	} {
 		raw, err := shadowOf(json.RawMessage(meta))

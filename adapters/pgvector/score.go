@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/lanewise/lanewise/internal/exact"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -15,44 +16,12 @@ type row struct {
 	score    float64 // canonical, computed again in float64
 }
 
-// score compares two vectors in float64, every sum taken from left to right, so that
-// the same points have the same scores on every exact store.
-func score(m search.Metric, q, x []float32) float64 {
-	var dot, qq, xx, dist float64
-	for i := range q {
-		a, b := float64(q[i]), float64(x[i])
-		dot += a * b // exact products: fusing changes nothing
-		qq += a * a
-		xx += b * b
-		d := a - b
-		dist += float64(d * d)
-	}
-	switch {
-	case m == search.Dot:
-		return dot
-	case m == search.Euclidean:
-		return -math.Sqrt(dist)
-	case qq*xx == 0:
-		return 0
-	default:
-		return dot / math.Sqrt(qq*xx)
-	}
-}
-
 // canonical turns pgvector's distance into a score.
 func canonical(m search.Metric, distance float64) float64 {
 	if m == search.Cosine {
 		return 1 - distance
 	}
 	return -distance
-}
-
-// raw is the figure of the metric.
-func raw(m search.Metric, score float64) float64 {
-	if m == search.Euclidean {
-		return -score
-	}
-	return score
 }
 
 // distanceOf is the expression of an exact scan. It is not the bare operator, so that no
@@ -76,7 +45,7 @@ func operatorOf(m search.Metric, query string) string {
 // rank scores rows, which come by distance, and puts them into the final order.
 func rank(m search.Metric, query []float32, rows []row) {
 	for i := range rows {
-		rows[i].score = score(m, query, rows[i].Dense)
+		rows[i].score = exact.Score(m, query, rows[i].Dense)
 	}
 	slices.SortFunc(rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), a.Compare(b.Key))
@@ -95,21 +64,12 @@ func (r *ranking) certain(furthest float64) bool {
 	return r.rows[k-1].score-last > margin(r.t.Metric, r.leg.Dense, r.rows, last)
 }
 
-// margin bounds the error of pgvector's float32 sums: for n terms, n + 4 roundings of
-// 2^-24 on the sum of the terms' sizes (Higham, Accuracy and Stability of Numerical
-// Algorithms, 2002, section 3.1). For dot it takes the longest vector read as a measure of the others.
+// margin bounds the error of pgvector's float32 sums. For dot it takes the longest
+// vector read as a measure of the others.
 func margin(m search.Metric, query []float32, rows []row, last float64) float64 {
-	unit := float64(len(query)+4) * 0x1p-24
-	switch m {
-	case search.Cosine:
-		return 3 * unit // of the product and of both norms
-	case search.Euclidean:
-		return unit * math.Abs(last)
-	default:
-		longest := 0.0
-		for i := range rows {
-			longest = max(longest, score(search.Dot, rows[i].Dense, rows[i].Dense))
-		}
-		return unit * math.Sqrt(longest*score(search.Dot, query, query))
+	longest := 0.0
+	for i := range rows {
+		longest = max(longest, exact.Score(search.Dot, rows[i].Dense, rows[i].Dense))
 	}
+	return exact.Margin(m, query, last, longest)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/exact"
 	"github.com/lanewise/lanewise/internal/wellformed"
 	"github.com/lanewise/lanewise/search"
 )
@@ -290,7 +291,7 @@ func (r *ranking) list() search.List {
 		if !r.q.Fields.Vector {
 			x.Dense = nil
 		}
-		list.Hits[i] = search.Hit{Point: x.Point, Collection: r.t.Name, Score: x.score, Raw: raw(r.t.Metric, x.score)}
+		list.Hits[i] = search.Hit{Point: x.Point, Collection: r.t.Name, Score: x.score, Raw: exact.Raw(r.t.Metric, x.score)}
 	}
 	return list
 }

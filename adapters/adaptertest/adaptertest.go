@@ -12,6 +12,8 @@
 package adaptertest
 
 import (
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,8 +23,9 @@ import (
 // Suite holds a store to the contract of package search. The zero values of its
 // fields ask for everything that adapters/local and adapters/remote promise.
 type Suite struct {
-	// Open returns a store without collections. It is called once for each test;
-	// the store is left open, so Open registers its own cleanup on t.
+	// Open returns a store without collections. It is called once for each test; Open
+	// registers its own cleanup on t. A store that is an io.Closer may be closed by the
+	// test, and again by that cleanup.
 	Open func(t *testing.T) search.Store
 	// Tolerance is how far a score may be from the float64 brute force. 0 asks for
 	// equality bit for bit. Above 0, rows whose scores are that close to the last
@@ -35,6 +38,13 @@ type Suite struct {
 	// MaxMeta is how many bytes of metadata the engine takes; 0: more than the suite
 	// writes.
 	MaxMeta int
+	// Wire is called once for each test of the network between the store and its
+	// engine, and begins without collections. nil: there is none, and these tests are
+	// skipped as not applicable.
+	Wire func(t *testing.T) Wire
+	// Parallel is how many tests run at the same time, for engines that make a caller
+	// wait while they do little; 0: one. The stores of Open must not share collections.
+	Parallel int
 }
 
 // Run is Suite.Run for a store that is exact and keeps versions and epochs.
@@ -46,22 +56,53 @@ func Run(t *testing.T, open func(t *testing.T) search.Store) {
 // Run runs every test of the suite as a subtest of t.
 func (s Suite) Run(t *testing.T) {
 	t.Helper()
-	for _, part := range [][]check{rankChecks, filterChecks, writeChecks, readChecks, refusalChecks, loadChecks} {
-		for _, c := range part {
-			t.Run(c.name, func(t *testing.T) {
-				if c.conditional && s.Unconditional {
-					t.Skip("the engine has no conditional writes (Suite.Unconditional)")
-				}
-				c.run(&bench{T: t, Suite: s, store: s.Open(t)})
-			})
+	all := slices.Concat(
+		lifeChecks, wireChecks, rankChecks, filterChecks, writeChecks, readChecks, refusalChecks, limitChecks, loadChecks)
+	var crowd []check
+	for _, c := range all {
+		if c.alone {
+			s.one(t, c)
+		} else {
+			crowd = append(crowd, c)
 		}
 	}
+	next := make(chan check)
+	var running sync.WaitGroup
+	for range max(s.Parallel, 1) { // t.Parallel would run as many at a time as there are processors
+		running.Go(func() {
+			for c := range next {
+				s.one(t, c)
+			}
+		})
+	}
+	for _, c := range crowd {
+		next <- c
+	}
+	close(next)
+	running.Wait()
+}
+
+// one runs one test.
+func (s Suite) one(t *testing.T, c check) {
+	t.Helper()
+	t.Run(c.name, func(t *testing.T) {
+		if c.conditional && s.Unconditional {
+			t.Skip("not applicable: the engine has no conditional writes (Suite.Unconditional)")
+		}
+		b := &bench{T: t, Suite: s}
+		if !c.bare {
+			b.store = s.Open(t)
+		}
+		c.run(b)
+	})
 }
 
 // check is one test of the suite.
 type check struct {
 	name        string
 	conditional bool // not asked of an Unconditional store
+	alone       bool // not beside others: it counts goroutines
+	bare        bool // opens its stores itself
 	run         func(*bench)
 }
 

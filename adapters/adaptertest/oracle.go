@@ -65,25 +65,33 @@ func brute(m search.Metric, points []search.Point, q search.Query, leg search.Le
 func (b *bench) compare(m search.Metric, points []search.Point, q search.Query, leg int) {
 	b.Helper()
 	list := b.search(q)[leg]
-	want := brute(m, points, q, q.Legs[leg])
-	k := min(q.Legs[leg].K, len(want))
-	if len(list.Hits) != k {
-		b.Fatalf("got %d hits, want %d", len(list.Hits), k)
-	}
-	if list.Exhausted && k < len(want) {
-		b.Errorf("the list says that it is exhausted after %d of %d rows", k, len(want))
+	if err := b.judge(list, q.Legs[leg].K, brute(m, points, q, q.Legs[leg])); err != nil {
+		b.Fatal(err)
 	}
 	for i, h := range list.Hits {
-		if math.Abs(h.Score-want[i].score) > b.Tolerance {
-			b.Fatalf("hit %d has the score %v, want %v", i, h.Score, want[i].score)
-		}
-		if h.ID != want[i].id && !b.excused(h.ID, i, want) {
-			b.Fatalf("hit %d is %q, want %q (score %v)", i, h.ID, want[i].id, h.Score)
-		}
 		if raw := rawScore(m, h.Score); math.Abs(h.Raw-raw) > b.Tolerance {
 			b.Errorf("hit %d has the raw score %v, want %v", i, h.Raw, raw)
 		}
 	}
+}
+
+// judge says where a list of k rows differs from the ranking of all of them.
+func (b *bench) judge(list search.List, k int, want []ranked) error {
+	if n := min(k, len(want)); len(list.Hits) != n {
+		return fmt.Errorf("got %d hits, want %d", len(list.Hits), n)
+	}
+	if list.Exhausted && k < len(want) {
+		return fmt.Errorf("the list says that it is exhausted after %d of %d rows", k, len(want))
+	}
+	for i, h := range list.Hits {
+		if math.Abs(h.Score-want[i].score) > b.Tolerance {
+			return fmt.Errorf("hit %d has the score %v, want %v", i, h.Score, want[i].score)
+		}
+		if h.ID != want[i].id && !b.excused(h.ID, i, want) {
+			return fmt.Errorf("hit %d is %q, want %q (score %v)", i, h.ID, want[i].id, h.Score)
+		}
+	}
+	return nil
 }
 
 func rawScore(m search.Metric, s float64) float64 {

@@ -14,6 +14,7 @@ var refusalChecks = []check{ //nolint:gochecknoglobals // a constant table
 	{name: "a point that does not fit is invalid", run: refusePoint},
 	{name: "a missing collection is not found", run: refuseMissing},
 	{name: "a cancelled context ends every call", run: refuseCancelled},
+	{name: "text that is not UTF-8 is invalid", run: refuseBytes},
 }
 
 func refuseQuery(b *bench) {
@@ -70,19 +71,41 @@ func refusePoint(b *bench) {
 	}
 }
 
-// calls asks everything of a collection that can be asked.
-func (b *bench) calls(ctx context.Context, name string) map[string]error {
-	leg := []search.Leg{{Dense: []float32{1, 1}, K: 1}}
-	_, searched := b.store.Search(ctx, search.Query{Collection: name, Legs: leg})
-	_, written := b.store.Write(ctx, search.Batch{Collection: name, Upserts: []search.Point{at("a", 1, 1)}})
-	_, deleted := b.store.Write(ctx, search.Batch{Collection: name, Deletes: []search.Tombstone{grave("a", 1)}})
-	_, got := b.store.Get(ctx, name, []search.Key{{ID: "a"}}, everything)
-	_, scrolled := b.store.Scroll(ctx, search.Scan{Collection: name, Limit: 1})
-	_, counted := b.store.Count(ctx, name, "", search.Filter{})
-	_, described := b.store.Stats(ctx, name)
-	return map[string]error{
-		"search": searched, "write": written, "delete": deleted, "get": got, "scroll": scrolled, "count": counted, "stats": described,
+// operations are everything that can be asked of a collection of two dims.
+func (b *bench) operations(name string) map[string]func(context.Context) error {
+	write := func(batch search.Batch) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := b.store.Write(ctx, batch); return err }
 	}
+	return map[string]func(context.Context) error{
+		"search": func(ctx context.Context) error {
+			_, err := b.store.Search(ctx, search.Query{Collection: name, Legs: []search.Leg{{Dense: []float32{1, 1}, K: 1}}})
+			return err
+		},
+		"write":  write(search.Batch{Collection: name, Upserts: []search.Point{at("a", 1, 1)}}),
+		"delete": write(search.Batch{Collection: name, Deletes: []search.Tombstone{grave("b", 1)}}),
+		"get": func(ctx context.Context) error {
+			_, err := b.store.Get(ctx, name, []search.Key{{ID: "a"}}, everything)
+			return err
+		},
+		"scroll": func(ctx context.Context) error {
+			_, err := b.store.Scroll(ctx, search.Scan{Collection: name, Limit: 1})
+			return err
+		},
+		"count": func(ctx context.Context) error {
+			_, err := b.store.Count(ctx, name, "", search.Filter{})
+			return err
+		},
+		"stats": func(ctx context.Context) error { _, err := b.store.Stats(ctx, name); return err },
+	}
+}
+
+// calls makes all of them, one after another.
+func (b *bench) calls(ctx context.Context, name string) map[string]error {
+	ended := map[string]error{}
+	for call, do := range b.operations(name) {
+		ended[call] = do(ctx)
+	}
+	return ended
 }
 
 func refuseMissing(b *bench) {
@@ -106,5 +129,44 @@ func refuseCancelled(b *bench) {
 		if !errors.Is(err, context.Canceled) {
 			b.Errorf("%s: got %v, want context.Canceled", call, err)
 		}
+	}
+}
+
+// refuseBytes writes what no text is. Asked for such keys and tenants a store has
+// nothing, or says that they are invalid.
+func refuseBytes(b *bench) {
+	const broken = "caf\xe9"
+	b.create(docs, 2, search.Dot)
+	b.put(docs, at("a", 1, 1))
+	for part, p := range map[string]search.Point{
+		"id":       {Key: search.Key{ID: broken}},
+		"tenant":   {Key: search.Key{Tenant: broken, ID: "a"}},
+		"text":     {Key: search.Key{ID: "a"}, Text: broken},
+		"metadata": {Key: search.Key{ID: "a"}, Meta: []byte(`{"x":"` + broken + `"}`)},
+		"field":    {Key: search.Key{ID: "a"}, Meta: []byte(`{"` + broken + `":1}`)},
+	} {
+		p.Version, p.Dense = 2, []float32{5, 5}
+		_, err := b.store.Write(b.Context(), search.Batch{Collection: docs, Upserts: []search.Point{p}})
+		if !errors.Is(err, fault.Invalid) {
+			b.Errorf("%s: got %v, want invalid", part, err)
+		}
+	}
+	name := search.Collection{Name: broken, Dims: 2, Metric: search.Dot}
+	if _, err := b.store.Write(b.Context(), search.Batch{Create: &name}); !errors.Is(err, fault.Invalid) {
+		b.Errorf("name of a collection: got %v, want invalid", err)
+	}
+	got, err := b.store.Get(b.Context(), docs, []search.Key{{ID: broken}, {Tenant: broken, ID: "a"}}, everything)
+	if len(got) != 0 || err != nil && !errors.Is(err, fault.Invalid) {
+		b.Errorf("get: got %+v, %v", got, err)
+	}
+	res, err := b.store.Search(b.Context(), search.Query{Collection: docs, Tenant: broken, Legs: []search.Leg{{Dense: []float32{1, 1}, K: 3}}})
+	if err != nil && !errors.Is(err, fault.Invalid) || err == nil && len(res.Lists[0].Hits) != 0 {
+		b.Errorf("search: got %+v, %v", res, err)
+	}
+	if n, err := b.store.Count(b.Context(), docs, broken, search.Filter{}); n != 0 || err != nil && !errors.Is(err, fault.Invalid) {
+		b.Errorf("count: got %d, %v", n, err)
+	}
+	if got := b.get(everything, search.Key{ID: "a"}); len(got) != 1 || got[0].Text != "a" {
+		b.Errorf("what was stored before: got %+v", got)
 	}
 }

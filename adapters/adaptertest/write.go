@@ -139,7 +139,12 @@ func writeCollections(b *bench) {
 	other := first
 	other.Dims = 3
 	if _, err := b.store.Write(b.Context(), search.Batch{Create: &other}); !errors.Is(err, fault.Conflict) {
-		b.Errorf("a different create: got %v, want a conflict", err)
+		b.Errorf("a create with other dims: got %v, want a conflict", err)
+	}
+	turned := first
+	turned.Metric = search.Dot
+	if _, err := b.store.Write(b.Context(), search.Batch{Create: &turned}); !errors.Is(err, fault.Conflict) {
+		b.Errorf("a create with another metric: got %v, want a conflict", err)
 	}
 	b.put(docs, at("a", 5, 1))
 	b.write(search.Batch{Collection: docs, Drop: true})

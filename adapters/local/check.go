@@ -22,6 +22,8 @@ func checkCollection(c *search.Collection) error {
 	switch {
 	case c.Name == "" || len(c.Name) > longestName:
 		return fault.BadField("/create/name", "has %d bytes, it needs 1 to %d", len(c.Name), longestName)
+	case !utf8.ValidString(c.Name):
+		return fault.BadField("/create/name", "is not valid UTF-8")
 	case c.Dims < 1 || c.Dims > mostDims:
 		return fault.BadField("/create/dims", "is %d, it must be 1 to %d", c.Dims, mostDims)
 	case c.Metric != search.Cosine && c.Metric != search.Dot && c.Metric != search.Euclidean:

@@ -2,8 +2,10 @@ package milvus_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"strings"
 	"testing"
@@ -13,7 +15,6 @@ import (
 
 	"github.com/lanewise/lanewise/adapters/adaptertest"
 	"github.com/lanewise/lanewise/adapters/milvus"
-	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -27,53 +28,40 @@ func server(t *testing.T) string {
 	return address
 }
 
-// database names a database of this process, so that other tests on the same server
-// are not disturbed.
-func database() string { return fmt.Sprintf("lanewise_test_%d", os.Getpid()) }
-
-// open returns a store on the real server, without collections.
-func open(t *testing.T, c milvus.Config) *milvus.Store {
+// database is a database of the test's own, so that others on the same server are not
+// disturbed. It goes when the test ends.
+func database(t *testing.T) string {
 	t.Helper()
-	sdk(t)
-	c.Address, c.Database = server(t), database()
-	s, err := milvus.New(c)
-	if err != nil {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(t.Name()))
+	name := fmt.Sprintf("lanewise_test_%d_%x", os.Getpid(), hash.Sum64())
+	c := connect(t)
+	if err := c.CreateDatabase(t.Context(), name); err != nil && !strings.Contains(err.Error(), "already exist") {
 		t.Fatal(err)
 	}
-	clean(t, s)
 	t.Cleanup(func() {
-		clean(t, s)
-		if err := s.Close(); err != nil {
-			t.Error(err)
+		if err := remove(context.WithoutCancel(t.Context()), c, name); err != nil {
+			t.Errorf("remove the test's database: %v", err)
 		}
 	})
-	return s
+	return name
 }
 
-// clean drops all collections. The context of t is over in a cleanup.
-func clean(t *testing.T, s *milvus.Store) {
-	t.Helper()
-	ctx := context.WithoutCancel(t.Context())
-	all, err := s.Stats(ctx, "")
-	if errors.Is(err, fault.NotFound) { // the database is gone already
-		return
+// remove drops a database with all that is in it. A test that asked for it twice drops
+// it twice.
+func remove(ctx context.Context, c client.Client, database string) error {
+	if err := c.UsingDatabase(ctx, database); err != nil {
+		return nil //nolint:nilerr // it is gone
 	}
-	if errors.Is(err, fault.Unavailable) { // a collection that a test left unloaded
-		_, err = s.Write(ctx, search.Batch{Collection: "docs", Drop: true})
+	all, err := c.ListCollections(ctx)
+	for _, one := range all {
+		err = errors.Join(err, c.DropCollection(ctx, one.Name))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range all {
-		drop := search.Batch{Collection: c.Collection.Name, Drop: true}
-		if _, err := s.Write(ctx, drop); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return errors.Join(err, c.DropDatabase(ctx, database))
 }
 
-// sdk is a plain client of the server, for what an operator would do.
-func sdk(t *testing.T) client.Client {
+// connect returns a plain client of the server.
+func connect(t *testing.T) client.Client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -81,27 +69,71 @@ func sdk(t *testing.T) client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.CreateDatabase(ctx, database()); err != nil && !strings.Contains(err.Error(), "already exist") {
-		t.Fatal(err)
-	}
-	if err := c.UsingDatabase(ctx, database()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.DropDatabase(context.WithoutCancel(ctx), database()) // another test may still be in it
-		_ = c.Close()
-	})
+	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
+// sdk is a plain client of the test's database, for what an operator would do.
+func sdk(t *testing.T) client.Client {
+	t.Helper()
+	name, c := database(t), connect(t)
+	if err := c.UsingDatabase(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// open returns a store on the real server, without collections.
+func open(t *testing.T, c milvus.Config) *milvus.Store {
+	t.Helper()
+	if c.Address == "" {
+		c.Address = server(t)
+	}
+	if c.Database == "" {
+		c.Database = database(t)
+	}
+	s, err := milvus.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Making a collection takes the server two seconds, in which it waits for the most
+// part: so many tests run beside each other.
 func TestStore_conforms(t *testing.T) {
+	server(t)
 	adaptertest.Suite{
 		Open: func(t *testing.T) search.Store {
 			t.Helper()
 			return open(t, milvus.Config{Consistency: milvus.Session})
 		},
+		Wire:          onWire,
 		Tolerance:     1e-5,
 		Unconditional: true,
 		MaxMeta:       65535,
+		Parallel:      12,
 	}.Run(t)
+}
+
+// onWire reaches the server at other addresses, in one database.
+func onWire(t *testing.T) adaptertest.Wire {
+	t.Helper()
+	base := milvus.Config{Consistency: milvus.Session, Database: database(t)}
+	reach := func(c milvus.Config) func(*testing.T, string) search.Store {
+		return func(t *testing.T, address string) search.Store {
+			t.Helper()
+			c := c
+			c.Address = address
+			return open(t, c)
+		}
+	}
+	encrypted := base
+	encrypted.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	return adaptertest.Wire{Address: server(t), Open: reach(base), Encrypted: reach(encrypted)}
 }

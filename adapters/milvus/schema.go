@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/milvus-io/milvus-proto/go-api/v2/commonpb"
 	"github.com/milvus-io/milvus-proto/go-api/v2/milvuspb"
@@ -134,6 +135,8 @@ func checkCollection(c search.Collection) error {
 	switch {
 	case c.Name == "" || len(engineName(c.Name)) > 255:
 		return fault.BadField("/name", "%q must have between 1 and 255 characters, as it is written in Milvus", c.Name)
+	case !utf8.ValidString(c.Name):
+		return fault.BadField("/name", "is not valid UTF-8")
 	case c.Dims < 1 || c.Dims > maxDims:
 		return fault.BadField("/dims", "is %d, it must be between 1 and %d", c.Dims, maxDims)
 	case metricOf(c.Metric) == "":

@@ -60,7 +60,7 @@ func TestWrite_keepsTheNewestVersion(t *testing.T) {
 		t.Errorf("got %+v, %v, want b at 10 and c at 9", got, err)
 	}
 	// Another Store, as after a restart, knows the versions from the server alone.
-	again, err := milvus.New(milvus.Config{Address: server(t), Database: database()})
+	again, err := milvus.New(milvus.Config{Address: server(t), Database: database(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@ func checkCollection(c *search.Collection) error {
 	switch {
 	case c.Name == "":
 		return fault.BadField("/create/name", "is empty")
+	case !utf8.ValidString(c.Name):
+		return fault.BadField("/create/name", "is not valid UTF-8")
 	case c.Dims < 1:
 		return fault.BadField("/create/dims", "is %d, it must be at least 1", c.Dims)
 	case c.Metric != search.Cosine && c.Metric != search.Dot && c.Metric != search.Euclidean:

@@ -3,6 +3,7 @@ package qdrant_test
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"os"
 	"testing"
 
@@ -44,8 +45,36 @@ func TestConformance(t *testing.T) {
 			s, _ := start(t)
 			return s
 		},
+		Wire: func(t *testing.T) adaptertest.Wire {
+			t.Helper()
+			engine := newServer()
+			engine.key = "right"
+			return wire(engine.serve(t, "127.0.0.1:0", nil).address, adapter.Config{Key: engine.key})
+		},
 		Tolerance: 1e-5, Unconditional: true,
 	}.Run(t)
+}
+
+// wire reaches a server at other addresses. Without a key in c it asks for none.
+func wire(address string, c adapter.Config) adaptertest.Wire {
+	reach := func(edit func(*adapter.Config)) func(*testing.T, string) search.Store {
+		return func(t *testing.T, address string) search.Store {
+			t.Helper()
+			c := c
+			c.Address = address
+			edit(&c)
+			return open(t, c)
+		}
+	}
+	w := adaptertest.Wire{
+		Address:   address,
+		Open:      reach(func(*adapter.Config) {}),
+		Encrypted: reach(func(c *adapter.Config) { c.TLS = &tls.Config{MinVersion: tls.VersionTLS12} }),
+	}
+	if c.Key != "" {
+		w.Refused = reach(func(c *adapter.Config) { c.Key = "wrong" })
+	}
+	return w
 }
 
 const realServer = "LANEWISE_TEST_QDRANT" // host:port of a Qdrant, 1.16 or newer
@@ -60,7 +89,13 @@ func TestConformance_realServer(t *testing.T) {
 	}
 	open := func(t *testing.T) *adapter.Store { t.Helper(); return openReal(t, address) }
 	adaptertest.Suite{
-		Open:      func(t *testing.T) search.Store { t.Helper(); return open(t) },
+		Open: func(t *testing.T) search.Store { t.Helper(); return open(t) },
+		Wire: func(t *testing.T) adaptertest.Wire {
+			t.Helper()
+			c := place(address)
+			cleanUp(t, c)
+			return wire(address, c)
+		},
 		Tolerance: 1e-5, Unconditional: true,
 	}.Run(t)
 	t.Run("versions", func(t *testing.T) { versions(t, open) })
@@ -70,7 +105,20 @@ func TestConformance_realServer(t *testing.T) {
 
 func openReal(t *testing.T, address string) *adapter.Store {
 	t.Helper()
-	s := open(t, adapter.Config{Address: address, Key: os.Getenv(realServer + "_KEY"), Prefix: "test-" + rand.Text() + "-"})
+	c := place(address)
+	cleanUp(t, c)
+	return open(t, c)
+}
+
+// place is a place of its own on a real server.
+func place(address string) adapter.Config {
+	return adapter.Config{Address: address, Key: os.Getenv(realServer + "_KEY"), Prefix: "test-" + rand.Text() + "-"}
+}
+
+// cleanUp drops what a test made, by a store that the test has not closed.
+func cleanUp(t *testing.T, c adapter.Config) {
+	t.Helper()
+	s := open(t, c)
 	t.Cleanup(func() {
 		ctx := context.Background() // the test's own has ended
 		all, err := s.Stats(ctx, "")
@@ -83,5 +131,4 @@ func openReal(t *testing.T, address string) *adapter.Store {
 			}
 		}
 	})
-	return s
 }

@@ -216,8 +216,8 @@ func (w *writer) batch(b *search.Batch) {
 // embed writes a body of the public API.
 func (w *writer) embed(name string, body any) {
 	raw, err := Encode(body)
-	if err != nil {
-		w.fail(err)
+	if err != nil { // a text in it is not UTF-8
+		w.fail(fault.Wrap(fault.Invalid, name, err))
 		return
 	}
 	w.name(name)

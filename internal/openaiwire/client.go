@@ -5,6 +5,7 @@ package openaiwire
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,8 +22,9 @@ import (
 // Config says where a server is and how to be let in.
 type Config struct {
 	// URL is the base that the paths are appended to, such as
-	// "https://api.openai.com/v1". A base without a path gets "/v1". A query is kept.
-	URL string
+	// "https://api.openai.com/v1". A base without a path gets Root. A query is kept.
+	URL  string
+	Root string // path of a base that has none; empty: "/v1"
 	// Key is sent as a bearer token; empty: no Authorization header.
 	Key string
 	// Client carries the calls; nil: one of its own, which follows no redirects.
@@ -50,7 +52,7 @@ func New(c Config) (*Client, error) {
 		return nil, fault.BadField("/url", "must not carry a user or password: use the key")
 	}
 	if strings.Trim(base.Path, "/") == "" {
-		base.Path = "/v1"
+		base.Path = cmp.Or(c.Root, "/v1")
 	}
 	key := strings.TrimSpace(c.Key)
 	if strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f }) {

@@ -1,6 +1,7 @@
 package qdrant
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,9 +24,10 @@ const (
 // collection is what this store knows of a collection.
 type collection struct {
 	search.Collection
-	engine  string // its name in Qdrant
-	dense   string // name of its dense vector
-	breadth uint64 // of Qdrant's searches where none is asked for
+	engine   string    // its name in Qdrant
+	dense    string    // name of its dense vector
+	breadth  uint64    // of Qdrant's searches where none is asked for
+	external *External // nil: made by this package
 
 	swept sync.Mutex // guards the rest
 	last  time.Time  // when old marks were removed
@@ -76,6 +78,9 @@ func distanceOf(m search.Metric) qdrant.Distance {
 }
 
 func (c *collection) pointID(k search.Key) *qdrant.PointId {
+	if c.external != nil {
+		return externalID(k)
+	}
 	return pointID(k, c.Placement.By == search.ByTenant)
 }
 
@@ -121,10 +126,16 @@ func (s *Store) load(ctx context.Context, name string) (*collection, error) {
 	if err := checkText("/collection", name); err != nil {
 		return nil, err
 	}
-	engine := s.config.Prefix + name
+	engine, x := s.config.Prefix+name, s.config.external(name)
+	if x != nil {
+		engine = cmp.Or(x.From, x.Name)
+	}
 	resp, err := s.collections().Get(ctx, &qdrant.GetCollectionInfoRequest{CollectionName: engine})
 	if err != nil {
 		return nil, s.classify(ctx, "describe "+engine, err)
+	}
+	if x != nil {
+		return s.readExternal(x, resp.GetResult().GetConfig())
 	}
 	return s.read(name, resp.GetResult().GetConfig())
 }
@@ -305,13 +316,16 @@ func (s *Store) names(ctx context.Context) ([]string, error) {
 		return nil, s.classify(ctx, "list the collections", err)
 	}
 	var names []string
+	for _, x := range s.config.External {
+		names = append(names, x.Name)
+	}
 	for _, d := range resp.GetCollections() {
 		if name, ok := strings.CutPrefix(d.GetName(), s.config.Prefix); ok && name != "" {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
 }
 
 // stats reads the collection afresh.
@@ -321,13 +335,16 @@ func (s *Store) stats(ctx context.Context, name string) (search.Stats, error) {
 		return search.Stats{}, err
 	}
 	s.known.Store(name, c)
-	alive, err := live(nil, search.Filter{})
+	alive, err := c.filter(nil, search.Filter{})
 	if err != nil {
 		return search.Stats{}, err
 	}
 	n, err := s.count(ctx, c, alive)
 	if err != nil {
 		return search.Stats{}, err
+	}
+	if c.external != nil {
+		return search.Stats{Collection: c.Collection, Points: n, Bytes: int64(n) * int64(4*c.Dims)}, nil
 	}
 	newest, err := s.newest(ctx, c)
 	return search.Stats{Collection: c.Collection, Points: n, Bytes: int64(n) * int64(4*c.Dims), Newest: newest}, err

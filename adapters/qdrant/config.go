@@ -37,6 +37,8 @@ type Config struct {
 	// new collections. Equality needs none.
 	Index []string
 
+	External []External // collections that are there already, read as they are
+
 	Connections int           // gRPC connections, used in turn; 0: 2
 	MaxMessage  int           // bytes of one answer; 0: 256 MiB
 	DialTimeout time.Duration // of one attempt to connect; 0: 2 s
@@ -99,6 +101,9 @@ func (c Config) Validate() error {
 		return err
 	}
 	if _, err := readConsistency(c.Consistency); err != nil {
+		return err
+	}
+	if err := c.checkExternal(); err != nil {
 		return err
 	}
 	for _, f := range []struct {

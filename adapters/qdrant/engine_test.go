@@ -37,7 +37,7 @@ func holds(c *qdrant.Condition, d document) bool {
 	case *qdrant.Condition_HasId:
 		return slices.ContainsFunc(c.HasId.GetHasId(), func(id *qdrant.PointId) bool { return idText(id) == idText(d.point.GetId()) })
 	case *qdrant.Condition_HasVector:
-		return d.point.GetVectors().GetVectors().GetVectors()[c.HasVector.GetHasVector()] != nil
+		return vectorsOf(d.point)[c.HasVector.GetHasVector()] != nil
 	case *qdrant.Condition_Nested:
 		return slices.ContainsFunc(valuesAt(d.fields, c.Nested.GetKey()), func(v *qdrant.Value) bool {
 			return v.GetStructValue() != nil && passes(c.Nested.GetFilter(), document{d.point, v.GetStructValue().GetFields()})
@@ -48,10 +48,18 @@ func holds(c *qdrant.Condition, d document) bool {
 }
 
 // valuesAt resolves a path: names joined by dots, in quotes where they are not
-// plain. An array at its end stands for its elements; on the way it ends the path.
+// plain. An array at its end stands for its elements; on the way it ends the path,
+// unless the name is followed by "[]".
 func valuesAt(fields map[string]*qdrant.Value, path string) []*qdrant.Value {
 	for {
 		name, rest := cutName(path)
+		if inside, ok := strings.CutSuffix(name, "[]"); ok {
+			var all []*qdrant.Value
+			for _, element := range fields[inside].GetListValue().GetValues() {
+				all = append(all, valuesAt(element.GetStructValue().GetFields(), rest)...)
+			}
+			return all
+		}
 		v := fields[name]
 		if rest == "" {
 			if list := v.GetListValue(); list != nil {
@@ -69,6 +77,9 @@ func valuesAt(fields map[string]*qdrant.Value, path string) []*qdrant.Value {
 func cutName(path string) (name, rest string) {
 	if strings.HasPrefix(path, `"`) {
 		name, rest, _ = strings.Cut(path[1:], `"`)
+		if behind, ok := strings.CutPrefix(rest, "[]"); ok {
+			name, rest = name+"[]", behind
+		}
 		return name, strings.TrimPrefix(rest, ".")
 	}
 	name, rest, _ = strings.Cut(path, ".")
@@ -87,6 +98,9 @@ func fits(c *qdrant.FieldCondition, v *qdrant.Value) bool {
 		return isText && text.StringValue == m.Keyword
 	case *qdrant.Match_Keywords:
 		return isText && slices.Contains(m.Keywords.GetStrings(), text.StringValue)
+	case *qdrant.Match_Integers:
+		n, ok := v.GetKind().(*qdrant.Value_IntegerValue)
+		return ok && slices.Contains(m.Integers.GetIntegers(), n.IntegerValue)
 	case *qdrant.Match_Integer:
 		n, ok := v.GetKind().(*qdrant.Value_IntegerValue)
 		return ok && n.IntegerValue == m.Integer
@@ -111,7 +125,18 @@ func number(v *qdrant.Value) (float64, bool) {
 
 // params returns the settings of a dense vector.
 func (c *shelf) params(name string) *qdrant.VectorParams {
+	if name == "" {
+		return c.config.GetParams().GetVectorsConfig().GetParams()
+	}
 	return c.config.GetParams().GetVectorsConfig().GetParamsMap().GetMap()[name]
+}
+
+// vectorsOf are a point's vectors by name; the one without a name is "".
+func vectorsOf(p *qdrant.PointStruct) map[string]*qdrant.Vector {
+	if only := p.GetVectors().GetVector(); only != nil {
+		return map[string]*qdrant.Vector{"": only}
+	}
+	return p.GetVectors().GetVectors().GetVectors()
 }
 
 // normalise checks a point's vectors, and brings those of a cosine collection to
@@ -120,7 +145,7 @@ func (c *shelf) normalise(p *qdrant.PointStruct) error {
 	if p.GetVectors() == nil {
 		return status.Error(codes.InvalidArgument, "Expected some vectors")
 	}
-	for name, v := range p.GetVectors().GetVectors().GetVectors() {
+	for name, v := range vectorsOf(p) {
 		if v.GetSparse() != nil {
 			continue
 		}
@@ -163,7 +188,7 @@ func (c *shelf) query(q *qdrant.QueryPoints, missed int) ([]*qdrant.ScoredPoint,
 	}
 	var rows []*qdrant.ScoredPoint
 	for _, p := range c.passing(q.GetFilter()) {
-		v := p.GetVectors().GetVectors().GetVectors()[q.GetUsing()]
+		v := vectorsOf(p)[q.GetUsing()]
 		score, ok := float32(0), false
 		switch {
 		case v == nil:
@@ -222,7 +247,14 @@ func retrieved(p *qdrant.PointStruct, fields *qdrant.WithPayloadSelector, vector
 			out.Payload[name] = v
 		}
 	}
-	if !vectors.GetEnable() {
+	if fields.GetEnable() {
+		out.Payload = p.GetPayload()
+	}
+	if !vectors.GetEnable() && len(vectors.GetInclude().GetNames()) == 0 {
+		return out
+	}
+	if only := p.GetVectors().GetVector(); only != nil {
+		out.Vectors = &qdrant.VectorsOutput{VectorsOptions: &qdrant.VectorsOutput_Vector{Vector: &qdrant.VectorOutput{Vector: &qdrant.VectorOutput_Dense{Dense: only.GetDense()}}}}
 		return out
 	}
 	named := map[string]*qdrant.VectorOutput{}

@@ -104,6 +104,9 @@ func norm(v []float32) float64 {
 
 // wanted selects the payload that a reader of f needs.
 func (c *collection) wanted(f search.Fields) *qdrant.WithPayloadSelector {
+	if x := c.external; x != nil {
+		return qdrant.NewWithPayload(f.Text || f.Meta || x.ID != "")
+	}
 	names := []string{fieldID, fieldTenant, fieldMillis, fieldSeq, fieldDeleted}
 	if f.Text {
 		names = append(names, fieldText)
@@ -119,6 +122,7 @@ func (c *collection) wanted(f search.Fields) *qdrant.WithPayloadSelector {
 
 // stored is a point as Qdrant returns it, from a query or by id.
 type stored interface {
+	GetId() *qdrant.PointId
 	GetPayload() map[string]*qdrant.Value
 	GetVectors() *qdrant.VectorsOutput
 }
@@ -131,11 +135,26 @@ func versionOf(payload map[string]*qdrant.Value) search.Version {
 	return search.Version(payload[fieldMillis].GetIntegerValue())<<seqBits | search.Version(payload[fieldSeq].GetIntegerValue())
 }
 
+// keyOf is the key of a stored point.
+func (c *collection) keyOf(p stored) search.Key {
+	if c.external != nil {
+		return c.external.point(p, search.Fields{}).Key
+	}
+	return keyOf(p.GetPayload())
+}
+
 func isMark(payload map[string]*qdrant.Value) bool { return payload[fieldDeleted].GetBoolValue() }
 
 // decode reads a point with the fields that were asked for.
 func (c *collection) decode(from stored, f search.Fields) search.Point {
 	payload := from.GetPayload()
+	if c.external != nil {
+		p := c.external.point(from, f)
+		if f.Vector {
+			c.vectors(&p, from.GetVectors(), nil)
+		}
+		return p
+	}
 	p := search.Point{Key: keyOf(payload), Version: versionOf(payload)}
 	if f.Text {
 		p.Text = payload[fieldText].GetStringValue()
@@ -152,7 +171,11 @@ func (c *collection) decode(from stored, f search.Fields) search.Point {
 // vectors fills in the vectors of p. A normalised one gets its length back.
 func (c *collection) vectors(p *search.Point, out *qdrant.VectorsOutput, length *qdrant.Value) {
 	named := out.GetVectors().GetVectors()
-	if dense := denseOf(named[c.dense]); len(dense) > 0 {
+	v := named[c.dense]
+	if c.dense == "" {
+		v = out.GetVector()
+	}
+	if dense := denseOf(v); len(dense) > 0 {
 		if n := length.GetDoubleValue(); n > 0 {
 			for i := range dense {
 				dense[i] = float32(float64(dense[i]) * n)
@@ -160,7 +183,7 @@ func (c *collection) vectors(p *search.Point, out *qdrant.VectorsOutput, length 
 		}
 		p.Dense = dense
 	}
-	if v := named[sparseVector]; v != nil {
+	if v := named[sparseVector]; v != nil && c.external == nil {
 		p.Sparse = sparseOf(v)
 	}
 }

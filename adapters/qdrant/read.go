@@ -26,13 +26,11 @@ func (s *Store) Get(ctx context.Context, collection string, keys []search.Key, f
 
 // fetch reads points in the order of their keys.
 func (s *Store) fetch(ctx context.Context, c *collection, keys []search.Key, f search.Fields) ([]search.Point, error) {
-	ids := make([]*qdrant.PointId, 0, len(keys))
-	for i, k := range keys {
-		if checkKey(k) == nil { // there is no other point
-			ids = append(ids, c.pointID(keys[i]))
-		}
-	}
-	if len(ids) == 0 {
+	ids := c.pointIDs(keys)
+	switch {
+	case c.external != nil && c.external.ID != "":
+		return s.fetchNamed(ctx, c, keys, f)
+	case len(ids) == 0:
 		return nil, nil
 	}
 	resp, err := s.points().Get(ctx, &qdrant.GetPoints{
@@ -44,17 +42,55 @@ func (s *Store) fetch(ctx context.Context, c *collection, keys []search.Key, f s
 	}
 	found := make(map[search.Key]search.Point, len(resp.GetResult()))
 	for _, p := range resp.GetResult() {
-		if !isMark(p.GetPayload()) {
-			found[keyOf(p.GetPayload())] = c.decode(p, f)
+		if c.external != nil || !isMark(p.GetPayload()) {
+			found[c.keyOf(p)] = c.decode(p, f)
 		}
 	}
+	return inOrder(keys, found), nil
+}
+
+// pointIDs are where keys lie, without those that no point can have.
+func (c *collection) pointIDs(keys []search.Key) []*qdrant.PointId {
+	ids := make([]*qdrant.PointId, 0, len(keys))
+	for _, k := range keys {
+		if checkKey(k) != nil {
+			continue
+		}
+		if id := c.pointID(k); id != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func inOrder(keys []search.Key, found map[search.Key]search.Point) []search.Point {
 	points := make([]search.Point, 0, len(found))
 	for _, k := range keys {
 		if p, ok := found[k]; ok {
 			points = append(points, p)
 		}
 	}
-	return points, nil
+	return points
+}
+
+// fetchNamed reads points of an external collection whose ids stand in the payload.
+func (s *Store) fetchNamed(ctx context.Context, c *collection, keys []search.Key, f search.Fields) ([]search.Point, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	resp, err := s.points().Scroll(ctx, &qdrant.ScrollPoints{
+		CollectionName: c.engine, Filter: &qdrant.Filter{Must: []*qdrant.Condition{c.named(keys)}}, Limit: new(uint32(len(keys))), //nolint:gosec // a page
+		WithPayload: c.wanted(f), WithVectors: qdrant.NewWithVectors(f.Vector),
+		ReadConsistency: s.consistency, ShardKeySelector: s.shard, Timeout: seconds(ctx),
+	})
+	if err != nil {
+		return nil, s.classify(ctx, "get from "+c.engine, err)
+	}
+	found := make(map[search.Key]search.Point, len(resp.GetResult()))
+	for _, p := range resp.GetResult() {
+		found[c.keyOf(p)] = c.decode(p, f)
+	}
+	return inOrder(keys, found), nil
 }
 
 // Count counts a tenant's points that match a filter, exactly.
@@ -67,7 +103,7 @@ func (s *Store) Count(ctx context.Context, collection, tenant string, f search.F
 	if err != nil {
 		return 0, err
 	}
-	filter, err := tenantFilter(tenant, f)
+	filter, err := c.filter(&tenant, f)
 	if err != nil {
 		return 0, err
 	}

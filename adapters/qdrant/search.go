@@ -60,11 +60,6 @@ func (s *Store) plan(ctx context.Context, q *search.Query) ([]*ask, error) {
 	if len(q.Legs) == 0 {
 		return nil, errNoLegs()
 	}
-	filter, err := tenantFilter(q.Tenant, q.Filter)
-	if err != nil {
-		return nil, err
-	}
-	filter.MustNot = nil // marks have no vectors
 	asks := make([]*ask, len(q.Legs))
 	for i := range q.Legs {
 		leg := &q.Legs[i]
@@ -72,6 +67,11 @@ func (s *Store) plan(ctx context.Context, q *search.Query) ([]*ask, error) {
 		if err != nil {
 			return nil, within("/legs/"+strconv.Itoa(i), err)
 		}
+		filter, err := c.filter(&q.Tenant, q.Filter)
+		if err != nil {
+			return nil, err
+		}
+		filter.MustNot = nil // marks have no vectors
 		asks[i] = &ask{leg: leg, at: i, c: c, query: s.query(ctx, c, leg, filter)}
 		asks[i].query.WithPayload, asks[i].query.WithVectors = c.wanted(q.Fields), qdrant.NewWithVectors(q.Fields.Vector)
 		if leg.Only != nil {
@@ -91,7 +91,10 @@ func (s *Store) query(ctx context.Context, c *collection, leg *search.Leg, filte
 		out.Query, out.Using = qdrant.NewQuerySparse(leg.Sparse.Index, leg.Sparse.Value), new(sparseVector)
 		return out
 	}
-	out.Query, out.Using = qdrant.NewQueryDense(leg.Dense), &c.dense
+	out.Query = qdrant.NewQueryDense(leg.Dense)
+	if c.dense != "" {
+		out.Using = &c.dense
+	}
 	switch {
 	case leg.Exact:
 		out.Params = &qdrant.SearchParams{Exact: new(true)}
@@ -103,6 +106,9 @@ func (s *Store) query(ctx context.Context, c *collection, leg *search.Leg, filte
 
 // only narrows a filter down to some points of the tenant.
 func (c *collection) only(f *qdrant.Filter, tenant string, keys []search.Key) *qdrant.Filter {
+	if c.external != nil {
+		return &qdrant.Filter{Must: append(slices.Clone(f.GetMust()), c.named(keys))}
+	}
 	ids := make([]*qdrant.PointId, 0, len(keys))
 	for _, k := range keys {
 		if k.Tenant == tenant && checkKey(k) == nil {

@@ -89,17 +89,18 @@ func (s *Store) window(ctx context.Context, c *collection, scan search.Scan) (wi
 
 // pass walks through the points in Qdrant's order and keeps the lowest keys.
 func (s *Store) pass(ctx context.Context, c *collection, scan search.Scan) (window, error) {
-	filter, err := tenantFilter(scan.Tenant, scan.Filter)
+	tenant := &scan.Tenant
 	if scan.AllTenants {
-		filter, err = live(nil, scan.Filter)
+		tenant = nil
 	}
+	filter, err := c.filter(tenant, scan.Filter)
 	if err != nil {
 		return window{}, err
 	}
 	out := window{read: time.Now()}
 	most := max(windowKeys, scan.Limit)
 	req := &qdrant.ScrollPoints{
-		CollectionName: c.engine, Filter: filter, Limit: new(uint32(passRows)), WithPayload: qdrant.NewWithPayloadInclude(fieldID, fieldTenant),
+		CollectionName: c.engine, Filter: filter, Limit: new(uint32(passRows)), WithPayload: c.wanted(search.Fields{}),
 		WithVectors: qdrant.NewWithVectors(false), ReadConsistency: s.consistency, ShardKeySelector: s.shard,
 	}
 	for {
@@ -109,7 +110,7 @@ func (s *Store) pass(ctx context.Context, c *collection, scan search.Scan) (wind
 			return window{}, s.classify(ctx, "scroll in "+c.engine, err)
 		}
 		for _, p := range resp.GetResult() {
-			if k := keyOf(p.GetPayload()); scan.After == (search.Key{}) || k.Compare(scan.After) > 0 {
+			if k := c.keyOf(p); scan.After == (search.Key{}) || k.Compare(scan.After) > 0 {
 				out.keys = append(out.keys, k)
 			}
 		}

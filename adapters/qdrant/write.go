@@ -34,6 +34,9 @@ func (s *Store) Write(ctx context.Context, b search.Batch) (search.Written, erro
 	if err != nil {
 		return search.Written{}, err
 	}
+	if c.external != nil {
+		return search.Written{}, fault.BadField("/collection", "collection %q is external: lanewise only reads it", c.Name)
+	}
 	s.windows.close(c.Name)
 	if b.Drop {
 		return search.Written{}, s.drop(ctx, c)

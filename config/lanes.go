@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"runtime"
 
 	"github.com/lanewise/lanewise/embed"
 	embedai "github.com/lanewise/lanewise/embed/openai"
@@ -26,9 +28,11 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 		if lanes[space] == nil {
 			order = append(order, space)
 		}
-		lanes[space] = append(lanes[space], embed.Upstream{
-			Name: u.Name, Provider: provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts || u.Kind == kindStatic,
-		})
+		up := embed.Upstream{Name: u.Name, Provider: provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts}
+		if u.Kind == kindStatic { // in this process: one call more than processors keeps them busy
+			up.Aborts, up.Zeros, up.Slots = true, true, cmp.Or(u.Slots, runtime.GOMAXPROCS(0)+1)
+		}
+		lanes[space] = append(lanes[space], up)
 	}
 	var out []embed.Provider
 	for _, space := range order {

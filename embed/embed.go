@@ -37,6 +37,10 @@ type Vectors struct {
 	Dims   int
 	Data   []float32
 	Tokens int // used by the batch, as the upstream counts or as estimated
+
+	// Truncated lists the rows whose texts were longer than the model's window, so
+	// that only their beginning was embedded.
+	Truncated []int
 }
 
 // Rows returns the number of vectors.

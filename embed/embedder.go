@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
@@ -23,7 +20,18 @@ type Upstream struct {
 	Slots    int     // calls that it runs at the same time; 0: not known
 	Tier     int     // used only while earlier tiers have no healthy capacity
 	Aborts   bool    // a call that is cancelled stops costing the upstream anything
+	Limits   Limits  // of one call, beside the provider's own; lower ones are learned
+	Zeros    bool    // a vector of zeros is an answer: the model knows no word of the text
 }
+
+// Long says what becomes of a text that is longer than the model's window.
+type Long string
+
+// What becomes of long texts.
+const (
+	Refuse   Long = "refuse"   // an error, fault.Invalid
+	Truncate Long = "truncate" // its beginning is embedded, and Vectors.Truncated says so
+)
 
 // Config describes an embedding lane. Zero values mean the defaults.
 type Config struct {
@@ -32,14 +40,24 @@ type Config struct {
 	Lane      *balance.Lane // latencies and hedge budget; nil: one of its own (p99, 1 %)
 	Trace     *balance.Trace
 
-	// Parallel bounds the calls that one batch makes at the same time when it
-	// has to be split; 0: two for each upstream.
+	// Flush is the size at which texts of several callers are sent as one call
+	// without waiting for more; zero fields: 64 texts, 16,000 tokens, any bytes.
+	// An upstream that takes less gets several calls.
+	Flush Limits
+	// Wait is how long a text waits for company while other calls are under way;
+	// 0: 3 ms, below 0: not at all. It waits a tenth of its caller's time at most.
+	Wait time.Duration
+	// Parallel is how many calls of bulk batches are under way at the same time;
+	// 0: what single texts leave of the upstreams' slots, or is found out.
 	Parallel int
+	// Long is what becomes of a text that is longer than the tightest window of
+	// the upstreams, by estimate, or that an upstream refuses; "": Refuse.
+	Long Long
 	// CacheBytes bounds the memory of cached vectors; 0: 64 MiB, below 0: no cache.
 	CacheBytes int64
 	// Timeout bounds a call that several callers may wait for, and that
-	// therefore outlives the first of them; 0: 10 s, or until the first caller's
-	// deadline if that is later.
+	// therefore outlives the first of them; 0: 10 s, or until the latest deadline
+	// of its first callers if that is later.
 	Timeout time.Duration
 }
 
@@ -48,20 +66,37 @@ const (
 	defaultName       = "embed"
 	defaultCacheBytes = 64 << 20
 	defaultTimeout    = 10 * time.Second
+	defaultWait       = 3 * time.Millisecond
+	defaultInputs     = 64
+	defaultTokens     = 16_000
 )
+
+func (c Config) withDefaults() Config {
+	c.Name = cmp.Or(c.Name, defaultName)
+	c.CacheBytes = cmp.Or(c.CacheBytes, defaultCacheBytes)
+	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
+	c.Wait = cmp.Or(c.Wait, defaultWait)
+	c.Long = cmp.Or(c.Long, Refuse)
+	c.Flush.Inputs = cmp.Or(c.Flush.Inputs, defaultInputs)
+	c.Flush.Tokens = cmp.Or(c.Flush.Tokens, defaultTokens)
+	return c
+}
 
 // Embedder is a [Provider] over upstreams of one space. Texts that are asked for
 // again come from its cache, equal texts that are asked for at the same time are
-// embedded once, batches beyond the upstreams' limits are split, and each call is
-// balanced, hedged and failed over by package balance. Bulk batches bypass cache
-// and sharing, so that ingestion does not push out the vectors of queries.
+// embedded once, texts of different callers share calls, batches beyond the
+// upstreams' limits are split, and each call is balanced, hedged and failed over
+// by package balance. A text that an upstream refuses fails only those who asked
+// for it. Bulk batches give way to all others, and bypass cache and sharing, so
+// that ingestion does not push out the vectors of queries.
 // Safe for concurrent use.
 type Embedder struct {
-	space    Space
-	limits   Limits
-	pool     *balance.Pool[Provider]
-	parallel int
-	shared   *group
+	space   Space
+	window  int // tokens of one text; 0: not known
+	long    Long
+	pool    *balance.Pool[*member]
+	batcher *batcher
+	cache   *cache
 }
 
 var _ Provider = (*Embedder)(nil)
@@ -70,23 +105,31 @@ var _ Provider = (*Embedder)(nil)
 // with the field's pointer ("/upstreams/1/name"), or fault.Conflict if the
 // upstreams are of different spaces.
 func New(c Config) (*Embedder, error) {
-	c.Name = cmp.Or(c.Name, defaultName)
-	c.Parallel = cmp.Or(c.Parallel, 2*len(c.Upstreams))
-	c.CacheBytes = cmp.Or(c.CacheBytes, defaultCacheBytes)
-	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
+	c = c.withDefaults()
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	e := &Embedder{space: c.Upstreams[0].Provider.Space(), limits: c.limits(), parallel: c.Parallel}
-	pool, err := c.pool()
-	if err != nil {
+	members := make([]*member, len(c.Upstreams))
+	var tight, loose Limits
+	for i, u := range c.Upstreams {
+		members[i] = newMember(u, c)
+		tight = tight.tighten(members[i].limits)
+		if i == 0 {
+			loose = members[i].limits
+		}
+		loose = loose.loosen(members[i].limits)
+	}
+	e := &Embedder{space: members[0].space, window: tight.Window, long: c.Long}
+	var err error
+	if e.cache, err = newCache(e.space, c); err != nil {
 		return nil, err
 	}
-	e.pool = pool
-	e.shared, err = newGroup(e.space, c, e.call)
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
+	if e.pool, err = c.pool(members); err != nil {
+		e.cache.close()
+		return nil, err
 	}
+	e.batcher = newBatcher(c, c.Flush.tighten(loose))
+	e.batcher.send, e.batcher.keep = e.send, e.cache.put
 	return e, nil
 }
 
@@ -100,6 +143,9 @@ func (c Config) validate() error {
 	}
 	if c.Timeout < 0 {
 		errs = append(errs, fault.BadField("/timeout", "must not be negative"))
+	}
+	if c.Long != Refuse && c.Long != Truncate {
+		errs = append(errs, fault.BadField("/long", "is neither %q nor %q", Refuse, Truncate))
 	}
 	for i, u := range c.Upstreams {
 		if u.Provider == nil {
@@ -131,18 +177,7 @@ func oneSpace(upstreams []Upstream) error {
 	return nil
 }
 
-// limits returns what every upstream accepts, since any may get the call.
-func (c Config) limits() Limits {
-	var all Limits
-	for _, u := range c.Upstreams {
-		if l, ok := u.Provider.(Limiter); ok {
-			all = all.tighten(l.Limits())
-		}
-	}
-	return all
-}
-
-func (c Config) pool() (*balance.Pool[Provider], error) {
+func (c Config) pool(targets []*member) (*balance.Pool[*member], error) {
 	lane := c.Lane
 	if lane == nil {
 		own, err := balance.NewLane(balance.LaneConfig{Name: c.Name, HedgeQuantile: 0.99, HedgeShare: 0.01})
@@ -151,10 +186,10 @@ func (c Config) pool() (*balance.Pool[Provider], error) {
 		}
 		lane = own
 	}
-	members := make([]balance.Member[Provider], len(c.Upstreams))
+	members := make([]balance.Member[*member], len(c.Upstreams))
 	for i, u := range c.Upstreams {
-		members[i] = balance.Member[Provider]{
-			Name: u.Name, Target: u.Provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts,
+		members[i] = balance.Member[*member]{
+			Name: u.Name, Target: targets[i], Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts,
 		}
 	}
 	return balance.NewPool(balance.Config{Name: c.Name, Lane: lane, Trace: c.Trace}, members...)
@@ -167,12 +202,13 @@ func (e *Embedder) Space() Space { return e.space }
 func (e *Embedder) Snapshot() balance.Snapshot { return e.pool.Snapshot() }
 
 // Stats returns how the cache has done so far.
-func (e *Embedder) Stats() Stats { return e.shared.stats() }
+func (e *Embedder) Stats() Stats { return e.cache.stats() }
 
 // Close ends the calls that are still under way and waits for them. The
 // providers stay open: they belong to whoever made them.
 func (e *Embedder) Close() error {
-	e.shared.close()
+	e.batcher.close()
+	e.cache.close()
 	return e.pool.Close()
 }
 
@@ -181,16 +217,10 @@ func (e *Embedder) Close() error {
 // end of ctx is returned as it is.
 func (e *Embedder) Embed(ctx context.Context, b Batch) (Vectors, error) {
 	b.Task = cmp.Or(b.Task, DocumentTask)
-	var v Vectors
-	var err error
-	switch {
-	case len(b.Texts) == 0:
+	if len(b.Texts) == 0 {
 		return Vectors{Dims: e.space.Dims}, nil
-	case b.Bulk:
-		v, err = e.call(ctx, b)
-	default:
-		v, err = e.shared.embed(ctx, b)
 	}
+	v, err := e.embed(ctx, b)
 	if err != nil {
 		return Vectors{}, fmt.Errorf("embed %s: %w", count(len(b.Texts)), err)
 	}
@@ -204,65 +234,97 @@ func count(texts int) string {
 	return fmt.Sprintf("%d texts", texts)
 }
 
-// call embeds a batch upstream, in as many parts as the limits demand.
-func (e *Embedder) call(ctx context.Context, b Batch) (Vectors, error) {
-	parts := e.limits.split(b.Texts, len(e.space.Prefixed("", b.Task)))
-	if len(parts) == 1 {
-		return e.ask(ctx, b)
-	}
-	all := Vectors{Dims: e.space.Dims, Data: make([]float32, len(b.Texts)*e.space.Dims)}
-	var used atomic.Int64
-	calls, inner := errgroup.WithContext(ctx)
-	calls.SetLimit(e.parallel)
-	for _, p := range parts {
-		if inner.Err() != nil {
-			break // a part has failed, and its error is the answer
-		}
-		calls.Go(func() error {
-			v, err := e.ask(inner, Batch{Texts: b.Texts[p.from:p.to], Task: b.Task, Bulk: b.Bulk})
-			if err != nil {
-				return err
-			}
-			copy(all.Data[p.from*all.Dims:], v.Data)
-			used.Add(int64(v.Tokens))
-			return nil
-		})
-	}
-	if err := cmp.Or(calls.Wait(), context.Cause(ctx)); err != nil {
+func (e *Embedder) embed(ctx context.Context, b Batch) (Vectors, error) {
+	o := order{Batch: b}
+	if err := e.fit(&o); err != nil {
 		return Vectors{}, err
 	}
-	all.Tokens = int(used.Load())
-	return all, nil
-}
-
-// ask makes one balanced call. An answer that does not fit the question is its
-// attempt's error, so another upstream is asked.
-func (e *Embedder) ask(ctx context.Context, b Batch) (Vectors, error) {
-	estimate := max(tokens.Sum(b.Texts), 1)
-	c := balance.Call{Class: class(len(b.Texts)), Cost: int64(estimate), NoHedge: b.Bulk}
-	return balance.Do(ctx, e.pool, c, func(ctx context.Context, p Provider) (Vectors, error) {
-		v, err := p.Embed(ctx, b)
-		if err != nil {
-			return Vectors{}, err
+	rows := make([]row, len(b.Texts))
+	if !b.Bulk {
+		keys := e.cache.keys(b)
+		if e.cache.lookup(keys, rows) == 0 {
+			return e.join(rows), nil
 		}
-		if err := e.space.check(v, len(b.Texts)); err != nil {
-			return Vectors{}, err
-		}
-		v.Tokens = cmp.Or(v.Tokens, estimate)
-		balance.Settle(ctx, int64(v.Tokens))
-		return v, nil
-	})
-}
-
-// class groups calls that take about equally long.
-func class(texts int) string {
-	switch {
-	case texts == 1:
-		return "1"
-	case texts <= 8:
-		return "<=8"
-	case texts <= 64:
-		return "<=64"
+		o.keys = keys
+		o.skip = func(at int) bool { return rows[at].vector != nil || e.cache.landed(keys[at], &rows[at]) }
 	}
-	return ">64"
+	again, err := e.fill(ctx, o, rows)
+	if again {
+		o.keys = nil // now by a call of its own
+		_, err = e.fill(ctx, o, rows)
+	}
+	if err != nil {
+		return Vectors{}, err
+	}
+	return e.join(rows), nil
+}
+
+// fit deals with the texts that are longer than the window, by estimate.
+func (e *Embedder) fit(o *order) error {
+	if e.window <= 0 {
+		return nil
+	}
+	whole := o.Texts
+	for i, text := range whole {
+		size := tokens.Estimate(text)
+		switch {
+		case size <= e.window:
+			continue
+		case e.long == Truncate:
+			if o.cut == nil {
+				o.cut, o.Texts = make([]bool, len(whole)), append([]string(nil), whole...)
+			}
+			o.Texts[i], o.cut[i] = tokens.Cut(text, e.window), true
+		case size > e.window*sure/100:
+			return fault.New(fault.Invalid, "text %d is longer than the model's window: about %d tokens, not %d", i, size, e.window)
+		}
+	}
+	return nil
+}
+
+// sure is how many percent of the window a text is estimated at that is refused
+// without asking: estimates are off by a fifth, and the upstream knows better.
+const sure = 130
+
+// fill sets the rows that are missing. again is whether some are left that
+// another caller's call did not live long enough for.
+func (e *Embedder) fill(ctx context.Context, o order, rows []row) (again bool, err error) {
+	items, own, err := e.batcher.join(ctx, o)
+	if err != nil {
+		return false, err
+	}
+	defer e.batcher.leave(items)
+	if !o.Bulk {
+		e.cache.count(items, own)
+	}
+	for at, i := range items {
+		if i == nil {
+			continue
+		}
+		if err := i.wait(ctx); err != nil {
+			return false, err
+		}
+		switch {
+		case i.err == nil:
+			rows[at] = i.row
+		case !own[at] && errors.Is(i.err, context.DeadlineExceeded): // the time of those who came before
+			again = true
+		default:
+			return false, i.err
+		}
+	}
+	return again, nil
+}
+
+// join copies rows into one block, which is the caller's to change.
+func (e *Embedder) join(rows []row) Vectors {
+	v := Vectors{Dims: e.space.Dims, Data: make([]float32, 0, len(rows)*e.space.Dims)}
+	for at, r := range rows {
+		v.Data = append(v.Data, r.vector...)
+		v.Tokens += r.tokens
+		if r.cut {
+			v.Truncated = append(v.Truncated, at)
+		}
+	}
+	return v
 }

@@ -34,6 +34,7 @@ type fake struct {
 
 	mu     sync.Mutex
 	calls  []embed.Batch
+	times  []time.Time
 	atOnce int // calls that run now
 	most   int
 }
@@ -49,7 +50,8 @@ func (f *fake) Limits() embed.Limits { return f.limits }
 
 func (f *fake) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, error) {
 	f.mu.Lock()
-	f.calls = append(f.calls, b)
+	f.calls, f.times = append(f.calls, b), append(f.times, time.Now())
+	delay := f.delay
 	f.atOnce++
 	f.most = max(f.most, f.atOnce)
 	f.mu.Unlock()
@@ -58,9 +60,9 @@ func (f *fake) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, error) 
 		defer f.mu.Unlock()
 		f.atOnce--
 	}()
-	if f.delay > 0 {
+	if delay > 0 {
 		select {
-		case <-time.After(f.delay):
+		case <-time.After(delay):
 		case <-ctx.Done():
 			return embed.Vectors{}, ctx.Err()
 		}
@@ -206,17 +208,29 @@ func TestEmbed_property(t *testing.T) {
 	})
 }
 
-func TestEmbed_splitsByTheTightestLimit(t *testing.T) {
-	wide, tight := &fake{limits: embed.Limits{Inputs: 100, Bytes: 1000}}, &fake{limits: embed.Limits{Inputs: 3}}
-	e := lane(t, embed.Config{Parallel: 2}, wide, tight)
-	texts := strings.Split("a b c d e f g h i j", " ")
-	v, err := e.Embed(t.Context(), embed.Batch{Texts: texts, Bulk: true})
-	if err != nil {
-		t.Fatal(err)
+// TestEmbed_splitsByTheUpstreamsLimits holds that an upstream gets no more than
+// it takes, whatever the others take, and that the parts come together in order.
+func TestEmbed_splitsByTheUpstreamsLimits(t *testing.T) {
+	down := false
+	wide, tight := &fake{limits: embed.Limits{Inputs: 4, Bytes: 1000}}, &fake{limits: embed.Limits{Inputs: 3}}
+	wide.answer = func(b embed.Batch) (embed.Vectors, error) {
+		if down {
+			return embed.Vectors{}, fault.New(fault.Unavailable, "down")
+		}
+		return vectors(b), nil
 	}
-	check(t, v, texts, embed.DocumentTask)
-	if wide.asked() != 4 || v.Tokens != 100 {
-		t.Errorf("%d calls, %d tokens; want 4 and 100", wide.asked(), v.Tokens)
+	e := lane(t, embed.Config{}, wide, tight)
+	texts := strings.Split("a b c d e f g h i j", " ")
+	for n, want := range [][2]int{{3, 0}, {6, 5}} { // 4+4+2; then each of these parts as 3+1, 3+1, 2
+		v, err := e.Embed(t.Context(), embed.Batch{Texts: texts, Bulk: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, v, texts, embed.DocumentTask)
+		if wide.asked() != want[0] || tight.asked() != want[1] || v.Tokens != 100 {
+			t.Errorf("round %d: %d and %d calls, %d tokens; want %v and 100", n, wide.asked(), tight.asked(), v.Tokens, want)
+		}
+		down = true
 	}
 }
 
@@ -235,20 +249,27 @@ func TestEmbed_boundsConcurrency(t *testing.T) {
 }
 
 func TestEmbed_partFails(t *testing.T) {
-	f := &fake{limits: embed.Limits{Inputs: 1}, answer: func(b embed.Batch) (embed.Vectors, error) {
-		if b.Texts[0] == "poison" {
-			return embed.Vectors{}, fault.New(fault.Invalid, "too long")
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{limits: embed.Limits{Inputs: 1}, delay: time.Second, answer: func(b embed.Batch) (embed.Vectors, error) {
+			if b.Texts[0] == "poison" {
+				return embed.Vectors{}, fault.New(fault.Invalid, "too long")
+			}
+			return vectors(b), nil
+		}}
+		e := lane(t, embed.Config{Parallel: 1}, f)
+		start := time.Now()
+		_, err := e.Embed(t.Context(), embed.Batch{Texts: []string{"a", "poison", "b", "c", "d"}, Bulk: true})
+		if !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "embed 5 texts: ") {
+			t.Errorf("error %v", err)
 		}
-		return vectors(b), nil
-	}}
-	e := lane(t, embed.Config{Parallel: 1}, f)
-	_, err := e.Embed(t.Context(), embed.Batch{Texts: []string{"a", "poison", "b", "c", "d"}, Bulk: true})
-	if !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "embed 5 texts: ") {
-		t.Errorf("error %v", err)
-	}
-	if f.asked() > 3 {
-		t.Errorf("%d calls: the parts behind the failure were not saved", f.asked())
-	}
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("took %v: the caller waited for what is of no use to it", took)
+		}
+		<-time.After(time.Minute)
+		if f.asked() > 3 {
+			t.Errorf("%d calls: the parts behind the failure were not saved", f.asked())
+		}
+	})
 }
 
 // TestEmbed_wrongAnswers holds that an answer which does not fit is its
@@ -261,6 +282,7 @@ func TestEmbed_wrongAnswers(t *testing.T) {
 		"half a row":     {Dims: dims, Data: make([]float32, 2*dims-1)},
 		"other dims":     {Dims: 2, Data: make([]float32, 2*2)},
 		"nothing":        {},
+		"zeros":          {Dims: dims, Data: []float32{0, 0, 0, 1, 0, 0, 0, 0}},
 		"not a number":   {Dims: dims, Data: []float32{0, 0, 0, 0, 0, 0, nan, 0}},
 		"not finite":     {Dims: dims, Data: []float32{0, 0, inf, 0, 0, 0, 0, 0}},
 		"dims unstated":  {Data: make([]float32, 2*dims)},
@@ -333,6 +355,7 @@ func TestNew_refuses(t *testing.T) {
 		{embed.Config{}, fault.Invalid, []string{"/upstreams: must not be empty"}},
 		{embed.Config{Upstreams: []embed.Upstream{{Name: "a", Provider: ok}, {Name: "b"}}}, fault.Invalid, []string{"/upstreams/1/provider: is missing"}},
 		{embed.Config{Upstreams: []embed.Upstream{{Name: "a", Provider: ok}, {Name: "a", Provider: ok}}}, fault.Invalid, []string{`"a"`}},
+		{embed.Config{Long: "shrink", Upstreams: []embed.Upstream{{Name: "a", Provider: ok}}}, fault.Invalid, []string{"/long", "truncate"}},
 		{embed.Config{Parallel: -1, Timeout: -1, Upstreams: []embed.Upstream{{Name: "a", Provider: ok}}}, fault.Invalid, []string{"/parallel", "/timeout"}},
 		{embed.Config{Upstreams: []embed.Upstream{{Name: "a", Provider: &fake{space: embed.Space{Model: "x"}}}}}, fault.Invalid, []string{"0 dims"}},
 		{embed.Config{Upstreams: []embed.Upstream{{Name: "a", Provider: ok}, {Name: "b", Provider: other}}}, fault.Conflict,
@@ -367,28 +390,4 @@ func TestEmbed_traced(t *testing.T) {
 	if want := []string{"embed/a first false", "embed/b failover true"}; !slices.Equal(seen, want) {
 		t.Errorf("attempts %q, want %q: a request's trace must reach a shared call", seen, want)
 	}
-}
-
-func Example() {
-	a, b := &fake{answer: func(embed.Batch) (embed.Vectors, error) {
-		return embed.Vectors{}, fault.New(fault.Unavailable, "restarting")
-	}}, &fake{}
-	e, err := embed.New(embed.Config{Upstreams: []embed.Upstream{
-		{Name: "gpu-0", Provider: a},
-		{Name: "gpu-1", Provider: b, Tier: 1},
-	}})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer e.Close() //nolint:errcheck // an example
-	for range 2 {   // the second time from the cache
-		v, err := e.Embed(context.Background(), embed.Batch{Texts: []string{"toll"}, Task: embed.QueryTask})
-		fmt.Println(v.Row(0), err)
-	}
-	fmt.Println(e.Stats().Hits, "of 2 from the cache")
-	// Output:
-	// [4 116 108 5] <nil>
-	// [4 116 108 5] <nil>
-	// 1 of 2 from the cache
 }

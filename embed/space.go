@@ -42,14 +42,3 @@ func (s Space) Prefixed(text string, task Task) string {
 	}
 	return s.DocumentPrefix + text
 }
-
-// Limits is what a provider accepts in one call. Zero fields are unlimited.
-type Limits struct {
-	Inputs int // texts
-	Tokens int // estimated, all texts together
-	Bytes  int // of all texts together
-}
-
-// Limiter is a provider that accepts batches up to a size. The [Embedder] asks
-// once, when it is made, and splits larger ones.
-type Limiter interface{ Limits() Limits }

@@ -30,3 +30,20 @@ func Sum(texts []string) int {
 	}
 	return sum
 }
+
+// Cut returns the longest beginning of text that is estimated at no more than n
+// tokens, whole runes only.
+func Cut(text string, n int) string {
+	ascii, others := 0, 0
+	for at, r := range text {
+		if r < utf8.RuneSelf {
+			ascii++
+		} else {
+			others++
+		}
+		if (ascii+3)/4+others > n {
+			return text[:at]
+		}
+	}
+	return text
+}

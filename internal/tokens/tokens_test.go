@@ -32,6 +32,27 @@ func TestSum(t *testing.T) {
 	}
 }
 
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		n    int
+		want string
+	}{
+		{"", 0, ""},
+		{"a", 0, ""},
+		{"four", 1, "four"},
+		{"fives", 1, "five"},
+		{"日本語", 2, "日本"},
+		{"go 語", 1, "go "},
+		{"go 語", 2, "go 語"},
+		{"a\xffb", 1, "a"},
+	} {
+		if got := tokens.Cut(c.text, c.n); got != c.want || tokens.Estimate(got) > c.n {
+			t.Errorf("Cut(%q, %d) = %q, want %q", c.text, c.n, got, c.want)
+		}
+	}
+}
+
 func ExampleEstimate() {
 	fmt.Println(tokens.Estimate("Scanner reads a file line by line."))
 	// Output: 9

@@ -1,0 +1,79 @@
+package embed
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tokens"
+)
+
+// send makes one balanced call. An answer that does not fit the question is its
+// attempt's error, so another upstream is asked.
+func (e *Embedder) send(ctx context.Context, b Batch) []outcome {
+	s, err := e.call(ctx, b)
+	for wait := firstWait; b.Bulk && errors.Is(err, fault.Overloaded); wait = min(2*wait, mostWait) {
+		if !pause(ctx, max(wait, fault.RetryAfter(err))) {
+			break
+		}
+		s, err = e.call(ctx, b)
+	}
+	if err == nil {
+		return s.rows
+	}
+	rows := make([]outcome, len(b.Texts))
+	for i := range rows {
+		rows[i].err = err
+	}
+	return rows
+}
+
+// A bulk call waits as long before it asks again upstreams that are all busy and
+// do not say for how long.
+const (
+	firstWait = 100 * time.Millisecond
+	mostWait  = 5 * time.Second
+)
+
+// pause waits, and reports whether ctx still goes on. It does not begin to wait
+// for longer than ctx lasts.
+func pause(ctx context.Context, wait time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return false
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (e *Embedder) call(ctx context.Context, b Batch) (*sheet, error) {
+	c := balance.Call{Class: class(len(b.Texts)), Cost: int64(max(tokens.Sum(b.Texts), 1)), NoHedge: b.Bulk}
+	return balance.Do(ctx, e.pool, c, func(ctx context.Context, m *member) (*sheet, error) {
+		s, err := m.embed(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		balance.Settle(ctx, int64(s.tokens()))
+		return s, nil
+	})
+}
+
+// class groups calls that take about equally long.
+func class(texts int) string {
+	switch {
+	case texts == 1:
+		return "1"
+	case texts <= 8:
+		return "<=8"
+	case texts <= 64:
+		return "<=64"
+	}
+	return ">64"
+}

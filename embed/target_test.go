@@ -1,0 +1,204 @@
+package embed_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lanewise/lanewise/embed"
+)
+
+// model is an upstream that needs 5 ms a call and 0.2 ms a text, and runs four
+// calls at a time.
+type model struct {
+	slots chan struct{}
+	calls atomic.Int64
+}
+
+func newModel() *model { return &model{slots: make(chan struct{}, 4)} }
+
+func (*model) Space() embed.Space { return embed.Space{Model: "model", Dims: dims} }
+
+func (m *model) Embed(_ context.Context, b embed.Batch) (embed.Vectors, error) {
+	m.slots <- struct{}{}
+	<-time.After(5*ms + time.Duration(len(b.Texts))*ms/5)
+	<-m.slots
+	m.calls.Add(1)
+	return vectors(b), nil
+}
+
+// over returns a lane over upstreams without a cache.
+func over(t *testing.T, slots int, providers ...embed.Provider) *embed.Embedder {
+	t.Helper()
+	c := embed.Config{CacheBytes: -1}
+	for i, p := range providers {
+		c.Upstreams = append(c.Upstreams, embed.Upstream{Name: fmt.Sprint(i), Provider: p, Slots: slots})
+	}
+	e, err := embed.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { finish(t, e) })
+	return e
+}
+
+// inBubble returns what f returns in virtual time.
+func inBubble[T any](t *testing.T, f func(t *testing.T) T) (out T) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { out = f(t) })
+	return out
+}
+
+// closedLoop is how long it takes 256 callers to embed 40 texts each, one after
+// the other.
+func closedLoop(t *testing.T, p embed.Provider) time.Duration {
+	t.Helper()
+	start := time.Now()
+	var callers sync.WaitGroup
+	for c := range 256 {
+		callers.Go(func() {
+			for i := range 40 {
+				if _, err := p.Embed(t.Context(), query(fmt.Sprint(c, " ", i))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	return time.Since(start)
+}
+
+// TestTarget_coalescing: 256 callers of single texts get at least 8 times the
+// throughput of calls that are not batched.
+func TestTarget_coalescing(t *testing.T) {
+	unbatched := inBubble(t, func(t *testing.T) time.Duration {
+		t.Helper()
+		return closedLoop(t, newModel())
+	})
+	for _, slots := range []int{0, 4} {
+		batched := inBubble(t, func(t *testing.T) time.Duration {
+			t.Helper()
+			return closedLoop(t, over(t, slots, newModel()))
+		})
+		ratio := unbatched.Seconds() / batched.Seconds()
+		t.Logf("slots %d: %v unbatched, %v batched: %.1fx", slots, unbatched, batched, ratio)
+		if ratio < 8 {
+			t.Errorf("slots %d: %.1fx, want 8x", slots, ratio)
+		}
+	}
+}
+
+// TestTarget_loneCaller: one caller pays at most 5 % over a direct call. Virtual
+// time shows waits only; BenchmarkEmbed shows what the path costs.
+func TestTarget_loneCaller(t *testing.T) {
+	took := inBubble(t, func(t *testing.T) time.Duration {
+		t.Helper()
+		e := over(t, 0, newModel())
+		start := time.Now()
+		for i := range 100 {
+			if _, err := e.Embed(t.Context(), query(fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+		}
+		return time.Since(start) / 100
+	})
+	if direct := 5*ms + ms/5; took > direct*105/100 {
+		t.Errorf("%v a call, direct %v", took, direct)
+	}
+}
+
+// latencies are those of single texts that come at random, 40 a second, for 50 s.
+func latencies(t *testing.T, e *embed.Embedder) []time.Duration {
+	t.Helper()
+	chance := rand.New(rand.NewPCG(1, 2))
+	took := make([]time.Duration, 2000)
+	var callers sync.WaitGroup
+	for i := range took {
+		<-time.After(time.Duration(chance.ExpFloat64() * float64(25*ms)))
+		callers.Go(func() {
+			start := time.Now()
+			if _, err := e.Embed(t.Context(), query(fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+			took[i] = time.Since(start)
+		})
+	}
+	callers.Wait()
+	slices.Sort(took)
+	return took
+}
+
+// TestTarget_bulkBeside: with bulk at saturation p99 of single texts is at most
+// 1.3 times what it is without, where the upstream's slots are known.
+func TestTarget_bulkBeside(t *testing.T) {
+	p99 := func(took []time.Duration) time.Duration { return took[len(took)*99/100] }
+	for _, slots := range []int{4, 0} {
+		alone := inBubble(t, func(t *testing.T) time.Duration {
+			t.Helper()
+			return p99(latencies(t, over(t, slots, newModel())))
+		})
+		var texts, rate float64
+		beside := inBubble(t, func(t *testing.T) time.Duration {
+			t.Helper()
+			e := over(t, slots, newModel())
+			ctx, cancel := context.WithCancel(t.Context())
+			var bulk sync.WaitGroup
+			for range 16 {
+				bulk.Go(func() {
+					for ctx.Err() == nil {
+						if _, err := e.Embed(ctx, embed.Batch{Texts: make([]string, 256), Bulk: true}); err == nil {
+							texts += 256
+						}
+					}
+				})
+			}
+			start := time.Now()
+			took := latencies(t, e)
+			rate = texts / time.Since(start).Seconds()
+			cancel()
+			bulk.Wait()
+			return p99(took)
+		})
+		ratio := beside.Seconds() / alone.Seconds()
+		t.Logf("slots %d: p99 %v alone, %v beside %.0f bulk texts a second: %.2fx", slots, alone, beside, rate, ratio)
+		if slots > 0 && ratio > 1.3 {
+			t.Errorf("slots %d: %.2fx, want 1.3x", slots, ratio)
+		}
+	}
+}
+
+// TestTarget_threeUpstreams: 10,000 texts over three upstreams take at most a
+// 2.7th of the time that they take over one.
+func TestTarget_threeUpstreams(t *testing.T) {
+	job := func(t *testing.T, upstreams, slots int) time.Duration {
+		t.Helper()
+		return inBubble(t, func(t *testing.T) time.Duration {
+			t.Helper()
+			var all []embed.Provider
+			for range upstreams {
+				all = append(all, newModel())
+			}
+			e := over(t, slots, all...)
+			texts := make([]string, 10_000)
+			start := time.Now()
+			if _, err := e.Embed(t.Context(), embed.Batch{Texts: texts, Bulk: true}); err != nil {
+				t.Error(err)
+			}
+			return time.Since(start)
+		})
+	}
+	for slots, want := range map[int]float64{4: 2.7, 0: 2.4} { // not known: a short job is mostly the search for them
+		one, three := job(t, 1, slots), job(t, 3, slots)
+		ratio := one.Seconds() / three.Seconds()
+		t.Logf("slots %d: %v over one, %v over three: %.2fx", slots, one, three, ratio)
+		if ratio < want {
+			t.Errorf("slots %d: %.2fx, want %.1fx", slots, ratio, want)
+		}
+	}
+}

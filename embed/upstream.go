@@ -1,0 +1,235 @@
+package embed
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tokens"
+)
+
+// member is an upstream as the pool knows it, with what was learned of its limits.
+type member struct {
+	Provider
+	name     string
+	space    Space
+	timeout  time.Duration // of one bulk call
+	truncate bool
+	zeros    bool
+
+	mu       sync.Mutex
+	limits   Limits
+	accepted Limits // the largest call so far, in each respect
+}
+
+func newMember(u Upstream, c Config) *member {
+	m := &member{Provider: u.Provider, name: u.Name, space: u.Provider.Space(), timeout: c.Timeout, truncate: c.Long == Truncate, zeros: u.Zeros}
+	if l, ok := u.Provider.(Limiter); ok {
+		m.limits = l.Limits()
+	}
+	m.limits = m.limits.tighten(u.Limits)
+	return m
+}
+
+// Limits returns what the upstream accepts, as far as it is known by now.
+func (m *member) Limits() Limits {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.limits
+}
+
+// took enters that a call of a size was accepted.
+func (m *member) took(size Limits) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.accepted = m.accepted.each(size, func(a, b int) int { return max(a, b) })
+}
+
+// tooLarge enters that a call was refused and both of its halves were not: its
+// size was the reason. What is blamed is the first respect in which no call as
+// large was ever accepted, and what is allowed from now on is the larger half.
+func (m *member) tooLarge(size, half Limits) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var learned Limits
+	switch {
+	case size.Inputs > m.accepted.Inputs:
+		learned.Inputs = max(half.Inputs, m.accepted.Inputs)
+	case size.Tokens > m.accepted.Tokens:
+		learned.Tokens = max(half.Tokens, m.accepted.Tokens)
+	case size.Bytes > m.accepted.Bytes:
+		learned.Bytes = max(half.Bytes, m.accepted.Bytes)
+	}
+	m.limits = m.limits.tighten(learned)
+}
+
+// sheet is what came of a batch at one upstream, text by text.
+type sheet struct {
+	batch    Batch
+	rows     []outcome
+	prefix   int // bytes before each text
+	accepted int // texts
+	refused  int // texts, each alone
+}
+
+// hopeless is how many texts have to be refused alone, with none accepted, until
+// the fault is taken to be that of all: a wrong model, say.
+const hopeless = 3
+
+// embed embeds a batch in as many calls as the upstream's limits demand. An error
+// is one of the whole attempt; a text that is refused has its own.
+func (m *member) embed(ctx context.Context, b Batch) (*sheet, error) {
+	s := &sheet{batch: b, rows: make([]outcome, len(b.Texts)), prefix: len(m.space.Prefixed("", b.Task))}
+	for _, p := range m.Limits().split(b.Texts, s.prefix) {
+		if _, err := m.try(ctx, s, p); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// try embeds a part, and where the upstream refuses it, its halves: so a text
+// that cannot be embedded costs the others nothing but time. whole is whether
+// every text was accepted.
+func (m *member) try(ctx context.Context, s *sheet, p part) (whole bool, err error) {
+	texts := s.batch.Texts[p.from:p.to]
+	size := sizeOfAll(texts, s.prefix)
+	v, err := m.call(ctx, Batch{Texts: texts, Task: s.batch.Task, Bulk: s.batch.Bulk})
+	switch {
+	case err == nil:
+		m.took(size)
+		s.accept(p, v)
+		return true, nil
+	case !errors.Is(err, fault.Invalid):
+		return false, err
+	case p.len() == 1:
+		return m.alone(ctx, s, p.from, err)
+	}
+	if s.accepted == 0 && s.refused >= hopeless {
+		s.refuse(p, err)
+		return false, nil
+	}
+	mid := p.from + (p.len()+1)/2
+	left, err := m.try(ctx, s, part{p.from, mid})
+	if err != nil {
+		return false, err
+	}
+	right, err := m.try(ctx, s, part{mid, p.to})
+	if left && right {
+		m.tooLarge(size, sizeOfAll(s.batch.Texts[p.from:mid], s.prefix))
+	}
+	return left && right, err
+}
+
+const (
+	shortenings = 4  // how often a text that is refused is cut
+	leastText   = 64 // estimated tokens: a shorter text is not refused for its length
+)
+
+// alone deals with a single text that was refused: it is shortened until it fits,
+// where that is wanted, or refused.
+func (m *member) alone(ctx context.Context, s *sheet, at int, refusal error) (bool, error) {
+	text := s.batch.Texts[at]
+	for range shortenings {
+		size := tokens.Estimate(text)
+		if !m.truncate || size < leastText {
+			break
+		}
+		text = tokens.Cut(text, size*3/4)
+		v, err := m.call(ctx, Batch{Texts: []string{text}, Task: s.batch.Task, Bulk: s.batch.Bulk})
+		if err == nil {
+			s.accept(part{at, at + 1}, v)
+			s.rows[at].cut = true
+			return false, nil
+		}
+		if !errors.Is(err, fault.Invalid) {
+			return false, err
+		}
+	}
+	s.refuse(part{at, at + 1}, refusal)
+	return false, nil
+}
+
+// call makes one call and checks its answer. A bulk call is bounded here, since
+// its caller's time may include the wait for a quota.
+func (m *member) call(ctx context.Context, b Batch) (Vectors, error) {
+	if b.Bulk {
+		timed, cancel := context.WithTimeout(ctx, m.timeout)
+		defer cancel()
+		ctx = timed
+	}
+	v, err := m.Embed(ctx, b)
+	if err != nil {
+		return Vectors{}, err
+	}
+	if err := m.space.check(v, len(b.Texts)); err != nil {
+		return Vectors{}, err
+	}
+	if i := zeroRow(v); i >= 0 && !m.zeros {
+		return Vectors{}, fault.New(fault.Unavailable, "vector %d of the answer is all zeros", i)
+	}
+	return v, nil
+}
+
+// accept enters the vectors of a part, each in memory of its own, so that one
+// that stays cached does not hold the others. The tokens are shared out by estimate.
+func (s *sheet) accept(p part, v Vectors) {
+	texts := s.batch.Texts[p.from:p.to]
+	total := max(tokens.Sum(texts), 1)
+	v.Tokens = cmp.Or(v.Tokens, total)
+	left := v.Tokens
+	for i, text := range texts {
+		share := v.Tokens * tokens.Estimate(text) / total
+		if i == len(texts)-1 {
+			share = left
+		}
+		left -= share
+		s.rows[p.from+i].row = row{vector: append([]float32(nil), v.Row(i)...), tokens: share}
+	}
+	s.accepted += p.len()
+}
+
+func (s *sheet) refuse(p part, err error) {
+	for i := p.from; i < p.to; i++ {
+		s.rows[i].err = err
+	}
+	s.refused += p.len()
+}
+
+// tokens returns what the batch has cost.
+func (s *sheet) tokens() (sum int) {
+	for _, r := range s.rows {
+		sum += r.tokens
+	}
+	return sum
+}
+
+// check refuses an answer that is not one finite vector of s for each text.
+func (s Space) check(v Vectors, texts int) error {
+	if v.Dims != s.Dims {
+		return fault.New(fault.Unavailable, "answer has %d dims, but space %q has %d", v.Dims, s.ID(), s.Dims)
+	}
+	if len(v.Data) != texts*s.Dims {
+		return fault.New(fault.Unavailable, "answer has %d numbers, not %d vectors of %d", len(v.Data), texts, s.Dims)
+	}
+	for i, x := range v.Data {
+		if x-x != 0 { // NaN and both infinities
+			return fault.New(fault.Unavailable, "vector %d of the answer is not finite", i/s.Dims)
+		}
+	}
+	return nil
+}
+
+// zeroRow returns the first row that is all zeros, or -1.
+func zeroRow(v Vectors) int {
+	for i := range v.Rows() {
+		if !slices.ContainsFunc(v.Row(i), func(x float32) bool { return x != 0 }) {
+			return i
+		}
+	}
+	return -1
+}

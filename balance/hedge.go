@@ -14,12 +14,12 @@ func (r *race) arm() {
 	if !r.core.lane.hedging() || r.call.NoHedge || r.view.Len() < 2 || r.core.hedges.share.Load() <= 0 {
 		return
 	}
-	r.delay = r.class.hedgeDelay()
+	r.delay, r.longest = r.class.hedgeDelay(), time.Hour
 	if deadline, ok := r.ctx.Deadline(); ok {
-		r.delay = min(r.delay, time.Until(deadline)/4)
+		r.longest = time.Until(deadline) / 4
 	}
-	r.delay = max(r.delay, minDelay)
-	r.due = r.view.now + r.delay
+	r.delay = max(min(r.delay, r.longest), minDelay)
+	r.asked, r.due = r.view.now, r.view.now+r.delay
 	r.timer = time.AfterFunc(r.delay, r.ring)
 }
 
@@ -33,13 +33,30 @@ func (r *race) hedge(now time.Duration) bool {
 		r.timer = nil
 		return false
 	}
-	r.due = now + r.delay
-	r.timer.Reset(r.delay)
 	if late >= stall {
 		r.lateBy.Add(int64(late))
+		r.rearm(now, r.delay)
 		return false
 	}
+	if left := r.asked + r.patience() - now; left > 0 {
+		r.rearm(now, left)
+		return false
+	}
+	r.asked = now
+	r.rearm(now, r.delay)
 	return true
+}
+
+func (r *race) rearm(now, wait time.Duration) {
+	r.due = now + wait
+	r.timer.Reset(wait)
+}
+
+// patience is how long an attempt is left alone at least: as long as cut off it
+// would not count as slow. Where all members of a pool queue, most attempts last
+// longer than the lane's delay, and hedging them would only make the queues longer.
+func (r *race) patience() time.Duration {
+	return min(slowFactor*r.core.median(r.class), r.longest)
 }
 
 // allTried reports whether no member is left for another attempt.

@@ -100,6 +100,36 @@ func TestHedge_staysWithinAQuarterOfTheDeadline(t *testing.T) {
 	})
 }
 
+// TestHedge_waitsLongerWhereTheWholePoolIsSlow: a pool whose members need 50 ms is
+// hedged after three times that, and not after the 30 ms of its lane.
+func TestHedge_waitsLongerWhereTheWholePoolIsSlow(t *testing.T) {
+	for name, c := range map[string]struct {
+		usual, deadline, want time.Duration
+	}{
+		"all members are quick": {time.Millisecond, time.Minute, defaultHedgeDelay},
+		"all members are slow":  {50 * time.Millisecond, time.Minute, 150 * time.Millisecond},
+		"and time is short":     {50 * time.Millisecond, 400 * time.Millisecond, 100 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript(t, Config{}, "a", "b", "c")
+			for _, member := range []string{"a", "b", "c"} {
+				s.after[member] = c.usual
+				if _, err := s.call(t.Context(), Call{Prefer: member, NoHedge: true}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.after["a"], s.after["b"] = time.Hour, 0
+			ctx, cancel := context.WithTimeout(t.Context(), c.deadline)
+			defer cancel()
+			start := time.Now()
+			if got, err := s.call(ctx, Call{}); got != "b" || err != nil || time.Since(start) != c.want {
+				t.Errorf("%s: %q, %v after %v; want b after %v", name, got, err, time.Since(start), c.want)
+			}
+			_ = s.Close()
+		})
+	}
+}
+
 func TestHedge_isSkippedWhenItCouldNotAnswerInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t, Config{Lane: lane(t, LaneConfig{HedgeQuantile: 0.5})}, "a", "b")

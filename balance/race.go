@@ -44,7 +44,9 @@ type race struct {
 
 	timer   *time.Timer // rings when the call is slow; nil: no hedging
 	ring    func()
-	delay   time.Duration
+	delay   time.Duration // of a hedge, by the lane's latencies
+	longest time.Duration // that a hedge may wait
+	asked   time.Duration // pool time of the last attempt that is not a failover
 	due     time.Duration // pool time at which the timer should fire
 	lateBy  atomic.Int64  // ns, that it fired late: this process stood still
 	hedges  int

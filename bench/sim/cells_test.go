@@ -108,9 +108,9 @@ func (m Model) with(f func(*Model)) Model { f(&m); return m }
 // by returns the model under another policy.
 func (m Model) by(p Policy) Model { m.Policy = p; return m }
 
-// at returns the standard model at a load.
+// at returns the model at a load.
 func at(load float64) Model {
-	m := standard()
+	m := flagged()
 	m.Load = load
 	m.Queries, _ = size()
 	return m

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,28 @@ func standard() Model {
 	}
 }
 
+// validate names everything that is wrong with the model, by the names of the
+// tests' flags.
+func (m Model) validate() error {
+	var errs []error
+	check := func(ok bool, name, must string, is any) {
+		if !ok {
+			errs = append(errs, fault.New(fault.Invalid, "%s: must be %s, is %v", name, must, is))
+		}
+	}
+	check(m.Shards > 0, "shards", "at least 1", m.Shards)
+	check(m.Replicas > 0, "replicas", "at least 1", m.Replicas)
+	check(m.Slots > 0, "workers", "at least 1", m.Slots)
+	check(m.Routers > 0, "routers", "at least 1", m.Routers)
+	check(m.Queries > 0, "queries", "at least 1", m.Queries)
+	check(m.Load > 0 && m.Load <= 100, "load", "above 0 and at most 100, a share of the capacity", m.Load)
+	check(m.Slow > 0 && m.Slow <= 1e6, "slow", "above 0 and at most a million, a factor", m.Slow)
+	check(m.Stall >= 0 && m.Stall <= 1, "stall", "a share from 0 to 1", m.Stall)
+	check(m.Server == Abort || m.Server == Drop || m.Server == Ignore, "server", "abort, drop or ignore", fmt.Sprintf("%q", m.Server))
+	check(m.Deadline > 0, "deadline", "above 0", m.Deadline)
+	return errors.Join(errs...)
+}
+
 // mean is the mean service time of a healthy server.
 func (m Model) mean() time.Duration {
 	if m.Markov {
@@ -86,6 +109,9 @@ type searcher interface {
 }
 
 func newPlaza(m Model) (*plaza, error) {
+	if err := m.validate(); err != nil {
+		return nil, err
+	}
 	p := &plaza{model: m, tally: newTally(m.Shards), start: time.Now()}
 	for range m.Shards {
 		replicas := make([]*server, m.Replicas)
@@ -133,7 +159,8 @@ func (p *plaza) serve(ctx context.Context, shard, replica int) error {
 }
 
 // Run makes the model's queries at their times, whether the ones before have
-// been answered or not, and returns what became of them.
+// been answered or not, and returns what became of them. Its error is
+// fault.Invalid and names everything that is wrong with the model.
 func Run(m Model) (Result, error) {
 	p, err := newPlaza(m)
 	if err != nil {

@@ -3,6 +3,8 @@ package sim
 import (
 	"cmp"
 	"flag"
+	"fmt"
+	"os"
 	"runtime/debug"
 	"testing"
 	"testing/synctest"
@@ -17,19 +19,35 @@ var (
 	seed    = flag.Uint64("seed", 1, "first seed of the draws")
 	seeds   = flag.Int("seeds", 0, "seeds of each cell; 0: 1, or 5 with -full")
 	queries = flag.Int("queries", 0, "queries of each cell; 0: 2,000, or 60,000 with -full, or 20,000 in TestTry")
-	shards  = flag.Int("shards", 16, "shards of TestTry")
-	copies  = flag.Int("replicas", 3, "replicas of a shard in TestTry")
-	workers = flag.Int("workers", 4, "calls that a replica works on at a time in TestTry")
+	shards  = flag.Int("shards", 16, "shards")
+	copies  = flag.Int("replicas", 3, "replicas of a shard")
+	workers = flag.Int("workers", 4, "calls that a replica works on at a time")
+	stall   = flag.Float64("stall", 0.01, "share of the calls that stall")
+	routers = flag.Int("routers", 1, "routers that share the servers")
 	load    = flag.Float64("load", 0.6, "load of TestTry, as a share of the healthy capacity")
 	slow    = flag.Float64("slow", 1, "times the service time of one replica in TestTry")
-	stall   = flag.Float64("stall", 0.01, "share of the calls that stall in TestTry")
 	kind    = flag.String("server", string(Drop), "what the servers of TestTry do on cancel: abort, drop or ignore")
-	routers = flag.Int("routers", 1, "routers of TestTry that share the servers")
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	switch {
+	case flag.NArg() > 0:
+		fmt.Fprintf(os.Stderr, "%q is not a flag; flags begin with -\n", flag.Arg(0))
+		os.Exit(2)
+	case *seeds < 0 || *queries < 0:
+		fmt.Fprintf(os.Stderr, "-seeds and -queries must not be negative, are %d and %d\n", *seeds, *queries)
+		os.Exit(2)
+	}
 	debug.SetGCPercent(400) // a fifth of the time
 	goleak.VerifyTestMain(m)
+}
+
+// flagged is the standard model with what the flags change for all tests.
+func flagged() Model {
+	return standard().with(func(m *Model) {
+		m.Seed, m.Shards, m.Replicas, m.Slots, m.Stall, m.Routers = *seed, *shards, *copies, *workers, *stall, *routers
+	})
 }
 
 // simulate runs a model in virtual time.
@@ -50,9 +68,8 @@ func TestTry(t *testing.T) {
 	if !flagsGiven() {
 		t.Skip("give one of the model's flags, such as -args -load=0.8, to try a case")
 	}
-	m := standard()
-	m.Seed, m.Queries, m.Shards, m.Replicas, m.Slots = *seed, cmp.Or(*queries, 20_000), *shards, *copies, *workers
-	m.Load, m.Slow, m.Stall, m.Server, m.Routers = *load, *slow, *stall, Cancel(*kind), *routers
+	m := flagged()
+	m.Queries, m.Load, m.Slow, m.Server = cmp.Or(*queries, 20_000), *load, *slow, Cancel(*kind)
 	for _, p := range policies() {
 		m.Policy = p
 		r := simulate(t, m)
@@ -64,7 +81,7 @@ func TestTry(t *testing.T) {
 func flagsGiven() (given bool) {
 	flag.Visit(func(f *flag.Flag) {
 		switch f.Name {
-		case "shards", "replicas", "workers", "load", "slow", "stall", "server", "routers":
+		case "seed", "shards", "replicas", "workers", "load", "slow", "stall", "server", "routers":
 			given = true
 		}
 	})

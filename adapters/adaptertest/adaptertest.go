@@ -32,12 +32,10 @@ type Suite struct {
 	// place may replace each other, and the vectors of points may come back with
 	// that much of a difference, relative to their length.
 	Tolerance float64
-	// Unconditional is set for engines without conditional writes: older versions,
-	// epochs and the all-or-nothing of a batch are not asked for.
+	// Unconditional is set for engines without transactions: epochs and the
+	// all-or-nothing of a batch are not asked for, and older versions only where the
+	// store's Capabilities say that they never overwrite.
 	Unconditional bool
-	// MaxMeta is how many bytes of metadata the engine takes; 0: more than the suite
-	// writes.
-	MaxMeta int
 	// Wire is called once for each test of the network between the store and its
 	// engine, and begins without collections. nil: there is none, and these tests are
 	// skipped as not applicable.
@@ -87,11 +85,14 @@ func (s Suite) one(t *testing.T, c check) {
 	t.Helper()
 	t.Run(c.name, func(t *testing.T) {
 		if c.conditional && s.Unconditional {
-			t.Skip("not applicable: the engine has no conditional writes (Suite.Unconditional)")
+			t.Skip("not applicable: the engine has no transactions (Suite.Unconditional)")
 		}
 		b := &bench{T: t, Suite: s}
 		if !c.bare {
 			b.store = s.Open(t)
+		}
+		if c.versions && s.Unconditional && !b.can().Versions {
+			t.Skip("not applicable: an older write may overwrite a newer one (Capabilities.Versions)")
 		}
 		c.run(b)
 	})
@@ -101,6 +102,7 @@ func (s Suite) one(t *testing.T, c check) {
 type check struct {
 	name        string
 	conditional bool // not asked of an Unconditional store
+	versions    bool // asked of an Unconditional store that declares versions
 	alone       bool // not beside others: it counts goroutines
 	bare        bool // opens its stores itself
 	run         func(*bench)

@@ -163,8 +163,8 @@ func readStats(b *bench) {
 
 func readPayloads(b *bench) {
 	long := 100_000
-	if b.MaxMeta > 0 {
-		long = min(long, b.MaxMeta-len(`{"long":""}`))
+	if most := b.can().MaxMeta; most > 0 {
+		long = min(long, most-len(`{"long":""}`))
 	}
 	b.create(docs, 2, search.Dot)
 	for i, meta := range []string{

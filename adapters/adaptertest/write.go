@@ -12,8 +12,8 @@ import (
 var writeChecks = []check{ //nolint:gochecknoglobals // a constant table
 	{name: "an upsert replaces the point", run: writeUpsert},
 	{name: "a deletion by key", run: writeDelete},
-	{name: "an older version never overwrites", conditional: true, run: writeVersions},
-	{name: "a late retry does not bring a point back", conditional: true, run: writeTombstone},
+	{name: "an older version never overwrites", versions: true, run: writeVersions},
+	{name: "a late retry does not bring a point back", versions: true, run: writeTombstone},
 	{name: "a batch applies as a whole or not at all", conditional: true, run: writeAtomic},
 	{name: "a lower epoch is refused", conditional: true, run: writeEpoch},
 	{name: "create and drop", run: writeCollections},

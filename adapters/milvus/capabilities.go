@@ -11,6 +11,6 @@ func (s *Store) Capabilities() search.Capabilities {
 	flat := s.cfg.Index == Flat
 	return search.Capabilities{
 		Engine: "milvus", Prefix: flat, Exact: flat, MaxK: maxRows,
-		MaxDims: 32768, MaxID: maxBytes, MaxText: maxBytes, MaxMeta: maxBytes, MaxOrder: scalars.MostOrdered,
+		MaxDims: 32768, MaxID: maxBytes - 1, MaxText: maxBytes, MaxMeta: maxBytes, MaxOrder: scalars.MostOrdered,
 	}
 }

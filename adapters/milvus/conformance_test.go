@@ -116,7 +116,6 @@ func TestStore_conforms(t *testing.T) {
 		Wire:          onWire,
 		Tolerance:     1e-5,
 		Unconditional: true,
-		MaxMeta:       65535,
 		Parallel:      12,
 	}.Run(t)
 }

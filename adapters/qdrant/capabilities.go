@@ -6,6 +6,6 @@ import "github.com/lanewise/lanewise/search"
 func (*Store) Capabilities() search.Capabilities {
 	return search.Capabilities{
 		Engine: "qdrant", Prefix: true, Versions: true, Sparse: true, Exact: true,
-		MaxDims: 65536, MaxOrder: longestOrder, MaxNested: deepestFilter,
+		MaxDims: mostDims, MaxOrder: longestOrder, MaxNested: deepestFilter,
 	}
 }

@@ -10,14 +10,16 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
+const mostDims = 65536 // Qdrant's own
+
 func checkCollection(c *search.Collection) error {
 	switch {
 	case c.Name == "":
 		return fault.BadField("/create/name", "is empty")
 	case !utf8.ValidString(c.Name):
 		return fault.BadField("/create/name", "is not valid UTF-8")
-	case c.Dims < 1:
-		return fault.BadField("/create/dims", "is %d, it must be at least 1", c.Dims)
+	case c.Dims < 1 || c.Dims > mostDims:
+		return fault.BadField("/create/dims", "is %d, it must be 1 to %d", c.Dims, mostDims)
 	case c.Metric != search.Cosine && c.Metric != search.Dot && c.Metric != search.Euclidean:
 		return fault.BadField("/create/metric", "is %q, it must be cosine, dot or euclidean", c.Metric)
 	case c.Placement.By == search.ByExternal:

@@ -37,7 +37,7 @@ func TestReplica_isTheStoreItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	points := []search.Point{
-		{Key: search.Key{Tenant: "t", ID: "a"}, Version: 1 << 60, Dense: []float32{1, 0.1}, Text: "ä", Meta: []byte(`{"n":1}`)},
+		{Key: search.Key{Tenant: "t", ID: "a"}, Version: 1 << 60, Dense: []float32{1, 0.1}, Text: "ä", Meta: []byte(`{"n":1}`), Sparse: search.Sparse{Index: []uint32{7}, Value: []float32{1}}},
 		{Key: search.Key{Tenant: "t", ID: "b"}, Version: 1<<60 + 1, Dense: []float32{0.3, 2}, Meta: []byte(`{"n":2}`)},
 	}
 	written, err := far.Write(ctx, search.Batch{Collection: "docs", Upserts: points})
@@ -64,6 +64,9 @@ func TestReplica_isTheStoreItself(t *testing.T) {
 		return s.Count(ctx, "docs", "t", f)
 	})
 	same(t, "stats", store, far, func(s search.Store) (any, error) { return s.Stats(ctx, "") })
+	same(t, "terms", store, far, func(s search.Store) (any, error) {
+		return s.(search.TermCounter).TermStats(ctx, search.TermQuery{Collection: "docs", Tenant: "t", Terms: []uint32{7, 1}})
+	})
 	for _, s := range []search.Store{store, far} {
 		if _, err := s.Search(ctx, search.Query{Collection: "none", Legs: []search.Leg{{Dense: []float32{1, 1}, K: 1}}}); !errors.Is(err, fault.NotFound) {
 			t.Errorf("%T: unknown collection: %v, want not found", s, err)

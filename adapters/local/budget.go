@@ -19,6 +19,10 @@ import (
 // and trees keep free.
 const perRow = 128
 
+// perPosting is about what an entry of a sparse vector costs in memory: its posting,
+// the room that its list keeps free, and its part of the list of a word that is new.
+const perPosting = 16
+
 // Memory returns about how many bytes the store needs for what it holds in
 // memory: vectors, ids and the index, with the rows that were overwritten or
 // deleted since they were last packed.
@@ -39,7 +43,7 @@ func (st *state) need() (bytes int64) {
 
 // need is what the rows of a collection take in memory.
 func (h *header) need(indexed int) int64 {
-	return h.Memory + int64(h.Rows)*int64(perRow+4*indexed) //nolint:gosec // rows that fit a disk
+	return h.Memory + h.Words + int64(h.Rows)*int64(perRow+4*indexed) //nolint:gosec // rows that fit a disk
 }
 
 // checkNeed refuses to load what would not fit.
@@ -49,7 +53,7 @@ func (s *Store) checkNeed(need int64) error {
 		limit, what = freeMemory(), "are free"
 	}
 	if need > limit {
-		return fmt.Errorf("the vectors need %s of memory, %s %s", mib(need), mib(limit), what)
+		return fmt.Errorf("the vectors and words need %s of memory, %s %s", mib(need), mib(limit), what)
 	}
 	return nil
 }
@@ -66,10 +70,11 @@ func (e *edit) admit(c *search.Collection, b *search.Batch) error {
 		}
 	}
 	for i := range b.Upserts {
-		need += int64(4*c.Dims + len(b.Upserts[i].ID) + len(b.Upserts[i].Tenant) + perRow)
+		p := &b.Upserts[i]
+		need += int64(4*c.Dims + len(p.ID) + len(p.Tenant) + perRow + perPosting*len(p.Sparse.Index))
 	}
 	if need > e.limit {
-		return fault.New(fault.Overloaded, "the store is full: the vectors would need %s of memory, MemoryLimit allows %s",
+		return fault.New(fault.Overloaded, "the store is full: the vectors and words would need %s of memory, MemoryLimit allows %s",
 			mib(need), mib(e.limit))
 	}
 	return nil

@@ -32,6 +32,7 @@ func (d *draft) upsert(p *search.Point) (stopped search.Version, ok bool, err er
 	c.bare[row] = len(p.Dense) == 0
 	c.index(row, d.c.columns.number(p.Meta))
 	part.settle(d.c.head.Collection.Metric, id, at, hasDocument(p))
+	part.note(p.Sparse)
 	return 0, true, nil
 }
 
@@ -83,6 +84,9 @@ func (d *draft) writePoint(number uint64, p *search.Point) error {
 	var flags byte
 	if hasDocument(p) {
 		flags |= rowHasDoc
+		if len(p.Sparse.Index) > 0 {
+			flags |= rowHasWords
+		}
 		record := newDocument(p)
 		seal(number, record)
 		d.c.head.Bytes += int64(len(record))

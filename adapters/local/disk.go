@@ -32,6 +32,8 @@ type header struct {
 	Memory     int64             `json:"memory"` // bytes of the row records
 	Sum        uint64            `json:"sum"`    // over the row records, whatever their order
 	Newest     search.Version    `json:"newest"`
+	Words      int64             `json:"words,omitempty"`  // bytes that the index of sparse vectors takes in memory
+	Marked     bool              `json:"marked,omitempty"` // rows say by rowHasWords whether their documents have a sparse vector
 }
 
 // count adds a row record to the header, or takes it away.

@@ -26,8 +26,9 @@ type partDraft struct {
 	by   *edition
 	name string // the tenant
 	dims int
-	cols int    // indexed fields
-	own  []bool // block i has a bitmap of its own
+	cols int                  // indexed fields
+	own  []bool               // block i has a bitmap of its own
+	news map[uint32][]posting // by term: not yet in the lexicon
 }
 
 func newDraft(c *collection, by *edition) *draft {
@@ -57,17 +58,22 @@ func (d *draft) done() *collection {
 		if ok {
 			d.c.points -= old.points
 			d.c.digest -= old.digest
+			d.c.words -= old.words.bytes
 		}
+		p.learn()
 		p.pack()
 		d.c.points += p.points
 		d.c.digest += p.digest
+		d.c.words += p.words.bytes
 		if p.ids.size == 0 {
+			d.c.words -= p.words.bytes
 			d.c.tenants.remove(d.by, tenant)
 			continue
 		}
 		final := p.part
 		d.c.tenants.put(d.by, tenant, &final)
 	}
+	d.c.head.Words = d.c.words
 	return d.c
 }
 
@@ -85,6 +91,9 @@ func (p *partDraft) forget(old slot) {
 	p.points--
 	p.digest -= search.Digest(search.Key{Tenant: p.name, ID: b.ids[old.row]}, b.versions[old.row])
 	p.dead++
+	if b.worded[old.row] {
+		p.words.docs--
+	}
 }
 
 // grow returns a chunk and the index of a free row in it, at the end of the part.

@@ -111,7 +111,7 @@ func (e *edit) create(b *search.Batch) error {
 	if have, ok := e.next.collections[want.Name]; ok {
 		return e.createAgain(have, want)
 	}
-	c := &collection{id: e.next.nextID, head: header{Collection: want}, columns: newColumns(e.fields)}
+	c := &collection{id: e.next.nextID, head: header{Collection: want, Marked: true}, columns: newColumns(e.fields)}
 	e.next.nextID++
 	e.next.collections[want.Name] = c
 	e.dirty = true

@@ -132,7 +132,7 @@ func (d *draft) place(number uint64, r *row) error {
 		d.mark(p, r.key, slot{version: r.version, record: number}, r.at)
 		return nil
 	}
-	values, err := d.indexed(number, r)
+	doc, err := d.indexed(number, r)
 	if err != nil {
 		return err
 	}
@@ -143,19 +143,17 @@ func (d *draft) place(number uint64, r *row) error {
 	c, at := p.grow()
 	putFloats(c.vector(at)[:len(r.dense)/4], r.dense)
 	c.bare[at] = len(r.dense) == 0
-	c.index(at, values)
+	c.index(at, d.c.columns.number(doc.meta))
 	p.settle(d.c.head.Collection.Metric, r.key.ID, slot{version: r.version, record: number}, r.flags&rowHasDoc != 0)
+	p.note(doc.sparse)
 	return nil
 }
 
-// indexed reads the indexed fields of a row's document.
-func (d *draft) indexed(number uint64, r *row) ([]uint32, error) {
-	if len(d.c.columns) == 0 || r.flags&rowHasDoc == 0 {
-		return nil, nil
+// indexed reads a row's document, if an index in memory needs it.
+func (d *draft) indexed(number uint64, r *row) (doc document, err error) {
+	worded := r.flags&rowHasWords != 0 || !d.c.head.Marked
+	if r.flags&rowHasDoc == 0 || len(d.c.columns) == 0 && !worded {
+		return doc, nil
 	}
-	doc, err := decodeDocument(number, d.docs.Get(recordKey(number)))
-	if err != nil {
-		return nil, err
-	}
-	return d.c.columns.number(doc.meta), nil
+	return decodeDocument(number, d.docs.Get(recordKey(number)))
 }

@@ -9,9 +9,9 @@ import (
 // The rows of a tenant lie in chunks that grow with it, so that a small tenant
 // costs little and a large one is scanned in long runs.
 const (
-	smallestChunk = 8    // rows
-	largestChunk  = 4096 // rows
-	sparseEnough  = 1024 // dead rows below which a tenant is never packed
+	smallestChunk = 8            // rows
+	largestChunk  = 1 << rowBits // rows
+	sparseEnough  = 1024         // dead rows below which a tenant is never packed
 )
 
 // state is an immutable snapshot of the whole store. Readers count themselves
@@ -28,19 +28,21 @@ type state struct {
 type collection struct {
 	id      uint32 // names its buckets, so that a dropped name can be used again at once
 	head    header
-	tenants tree[*part]
+	tenants tree[string, *part]
 	points  int    // of all tenants
 	digest  uint64 // of all tenants' points
+	words   int64  // bytes of all tenants' lexicons
 	columns columns
 }
 
 // part is an immutable snapshot of the points of one tenant.
 type part struct {
-	ids    tree[slot]
+	ids    tree[string, slot]
 	blocks []block
 	points int
 	digest uint64 // sum of search.Digest over the points
 	dead   int    // rows of blocks that no longer stand for a point
+	words  lexicon
 }
 
 // slot is what is known of an id: where its point is, or that it was deleted.
@@ -71,6 +73,7 @@ type chunk struct {
 	ids      []string
 	versions []search.Version
 	records  []uint64
+	worded   []bool     // the point has a sparse vector
 	docs     []bool     // the record has a document beside it on disk
 	columns  [][]uint32 // values of the indexed fields
 }
@@ -84,6 +87,7 @@ func newChunk(dims, indexed, rows int) *chunk {
 		ids:      make([]string, rows),
 		versions: make([]search.Version, rows),
 		records:  make([]uint64, rows),
+		worded:   make([]bool, rows),
 		docs:     make([]bool, rows),
 		columns:  make([][]uint32, indexed),
 	}

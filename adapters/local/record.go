@@ -23,8 +23,9 @@ const sumLen = 4 // bytes of a checksum
 
 // The bits of a row's first byte.
 const (
-	rowDeleted byte = 1 << iota // a deletion: no vector, but the time of the deletion
-	rowHasDoc                   // there is a document under the same number
+	rowDeleted  byte = 1 << iota // a deletion: no vector, but the time of the deletion
+	rowHasDoc                    // there is a document under the same number
+	rowHasWords                  // and it has a sparse vector; of headers that are Marked
 )
 
 // row is the decoded form of a row record.

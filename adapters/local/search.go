@@ -10,21 +10,27 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// ranking is one leg on its way through a search.
+// ranking is one leg on its way through a search: a dense one has a probe, a
+// lexical one a recall.
 type ranking struct {
 	c    *collection
 	part *part
 	leg  *search.Leg
 	*probe
+	words     *recall
 	best      []candidate
 	exhausted bool
 }
 
 // Search ranks the points of exactly the query's tenant, exactly: EF and Exact of
-// a leg change nothing. Legs on the same collection share one scan. A leg with a
-// sparse vector is fault.Invalid, because the store has no lexical leg; so is a
-// vector with other dims than the collection's, or a number that is not finite.
-// A collection that is not there is fault.NotFound.
+// a leg change nothing. Dense legs on the same collection share one scan.
+//
+// A leg with a sparse vector ranks the points that share a dimension with it where
+// neither value is 0, by the inner product, and no others, not even those that
+// Only names. It goes by an index in memory. A leg has one vector; a dense one with
+// other dims than the collection's, a sparse one whose indices do not rise, and a
+// number that is not finite are fault.Invalid. A collection that is not there is
+// fault.NotFound.
 func (s *Store) Search(ctx context.Context, q search.Query) (search.Result, error) {
 	if ctx.Err() != nil {
 		return search.Result{}, context.Cause(ctx)
@@ -73,14 +79,12 @@ func (st *state) planLeg(q *search.Query, leg *search.Leg) (*ranking, error) {
 	switch {
 	case !ok:
 		return nil, errNoCollection(name)
-	case len(leg.Sparse.Index) > 0:
-		return nil, fault.BadField("/sparse", "the embedded store has no lexical leg yet")
 	case leg.K < 1:
 		return nil, fault.BadField("/k", "is %d, it must be at least 1", leg.K)
 	case leg.Vector != "":
 		return nil, fault.BadField("/vector", "is %q, but points of the embedded store have one vector without a name", leg.Vector)
 	}
-	if err := wellformed.Dense("/dense", c.head.Collection.Dims, leg.Dense); err != nil {
+	if err := checkVector(c.head.Collection.Dims, leg); err != nil {
 		return nil, err
 	}
 	p, ok := c.tenants.get(q.Tenant)
@@ -88,7 +92,27 @@ func (st *state) planLeg(q *search.Query, leg *search.Leg) (*ranking, error) {
 		p = new(part)
 	}
 	k := min(leg.K, p.points) + 1 // one more tells whether there are more
-	return &ranking{c: c, part: p, leg: leg, probe: newProbe(c.head.Collection.Metric, leg.Dense, k)}, nil
+	r := &ranking{c: c, part: p, leg: leg}
+	if isLexical(leg) {
+		r.words = newRecall(p, leg.Sparse, k)
+	} else {
+		r.probe = newProbe(c.head.Collection.Metric, leg.Dense, k)
+	}
+	return r, nil
+}
+
+func isLexical(leg *search.Leg) bool { return len(leg.Sparse.Index)+len(leg.Sparse.Value) > 0 }
+
+// checkVector wants one vector, in good form.
+func checkVector(dims int, leg *search.Leg) error {
+	switch {
+	case !isLexical(leg):
+		return wellformed.Dense("/dense", dims, leg.Dense)
+	case len(leg.Dense) > 0:
+		return fault.BadField("/sparse", "stands beside a dense vector: a leg is one ranking")
+	default:
+		return wellformed.Sparse("/sparse", leg.Sparse)
+	}
 }
 
 // rank fills in the best rows of every leg.
@@ -97,12 +121,14 @@ func (s *Store) rank(ctx context.Context, q *search.Query, rankings []*ranking) 
 	for _, r := range rankings {
 		var err error
 		switch {
+		case r.words != nil:
+			err = s.recall(ctx, q, r)
 		case r.leg.Only != nil:
 			err = s.rankOnly(q, r)
 		case !swept[r.part]:
 			swept[r.part] = true
 			err = s.sweep(ctx, q, slices.DeleteFunc(slices.Clone(rankings), func(other *ranking) bool {
-				return other.part != r.part || other.leg.Only != nil
+				return other.part != r.part || other.leg.Only != nil || other.words != nil
 			}))
 		}
 		if err != nil {
@@ -155,6 +181,32 @@ func (s *Store) rankOnly(q *search.Query, r *ranking) error {
 	}
 	r.best, r.exhausted = c.best()
 	return err
+}
+
+// recall ranks a lexical leg. Documents are open for the filter only.
+func (s *Store) recall(ctx context.Context, q *search.Query, r *ranking) error {
+	run := func(sv *sieve) error {
+		if r.leg.Only != nil {
+			return r.words.only(r.part.only(q.Tenant, r.leg.Only), sv)
+		}
+		return r.words.run(ctx, sv)
+	}
+	var err error
+	if q.Filter.IsZero() {
+		err = run(nil)
+	} else {
+		err = s.read(r.c, func(h *shelf) error { return run(newSieve(q.Filter, r.c.columns, h)) })
+	}
+	r.best, r.exhausted = r.words.heap.best()
+	return err
+}
+
+// raw returns the engine's own figure for a canonical score.
+func (r *ranking) raw(score float64) float64 {
+	if r.words != nil {
+		return score
+	}
+	return r.probe.raw(score)
 }
 
 // only finds the points with these keys, each once.

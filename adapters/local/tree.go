@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 )
@@ -8,12 +9,12 @@ import (
 // fanout is the largest number of entries of one twig of a tree.
 const fanout = 64
 
-// tree is an immutable map from strings in bytewise order: a B+tree whose
+// tree is an immutable map in the order of its keys (strings: bytewise), a B+tree whose
 // changes copy the path to the root, so that whoever holds an older value of the
 // tree goes on reading it. Twigs that were copied for the same edit are changed
 // in place. The zero tree is empty.
-type tree[V any] struct {
-	root *twig[V]
+type tree[K cmp.Ordered, V any] struct {
+	root *twig[K, V]
 	size int
 }
 
@@ -23,15 +24,15 @@ type edition struct{ _ byte }
 
 // twig is one piece of a tree. A branch has kids, and keys[i] is not greater
 // than any key below kids[i]; a leaf has values.
-type twig[V any] struct {
+type twig[K cmp.Ordered, V any] struct {
 	by   *edition
-	keys []string
+	keys []K
 	vals []V
-	kids []*twig[V]
+	kids []*twig[K, V]
 }
 
 // get returns the value at key.
-func (t tree[V]) get(key string) (v V, ok bool) {
+func (t tree[K, V]) get(key K) (v V, ok bool) {
 	w := t.root
 	for w != nil {
 		i, found := slices.BinarySearch(w.keys, key)
@@ -51,13 +52,13 @@ func (t tree[V]) get(key string) (v V, ok bool) {
 
 // ascend calls yield with every key not smaller than from, in order, until it
 // returns false.
-func (t tree[V]) ascend(from string, yield func(key string, v V) bool) {
+func (t tree[K, V]) ascend(from K, yield func(key K, v V) bool) {
 	if t.root != nil {
 		t.root.ascend(from, yield)
 	}
 }
 
-func (w *twig[V]) ascend(from string, yield func(string, V) bool) bool {
+func (w *twig[K, V]) ascend(from K, yield func(K, V) bool) bool {
 	i, found := slices.BinarySearch(w.keys, from)
 	if w.kids == nil {
 		for ; i < len(w.keys); i++ {
@@ -79,9 +80,9 @@ func (w *twig[V]) ascend(from string, yield func(string, V) bool) bool {
 }
 
 // put sets the value at key.
-func (t *tree[V]) put(by *edition, key string, v V) {
+func (t *tree[K, V]) put(by *edition, key K, v V) {
 	if t.root == nil {
-		t.root = &twig[V]{by: by}
+		t.root = &twig[K, V]{by: by}
 	}
 	root := t.root.own(by)
 	if root.put(by, key, v) {
@@ -89,19 +90,19 @@ func (t *tree[V]) put(by *edition, key string, v V) {
 	}
 	if len(root.keys) > fanout {
 		right := root.split(by)
-		root = &twig[V]{by: by, keys: []string{root.keys[0], right.keys[0]}, kids: []*twig[V]{root, right}}
+		root = &twig[K, V]{by: by, keys: []K{root.keys[0], right.keys[0]}, kids: []*twig[K, V]{root, right}}
 	}
 	t.root = root
 }
 
 // own returns w, or a copy of it if another edit made w.
-func (w *twig[V]) own(by *edition) *twig[V] {
+func (w *twig[K, V]) own(by *edition) *twig[K, V] {
 	if w.by == by {
 		return w
 	}
-	c := &twig[V]{by: by, keys: append(make([]string, 0, len(w.keys)+8), w.keys...)}
+	c := &twig[K, V]{by: by, keys: append(make([]K, 0, len(w.keys)+8), w.keys...)}
 	if w.kids != nil {
-		c.kids = append(make([]*twig[V], 0, len(w.kids)+8), w.kids...)
+		c.kids = append(make([]*twig[K, V], 0, len(w.kids)+8), w.kids...)
 	} else {
 		c.vals = append(make([]V, 0, len(w.vals)+8), w.vals...)
 	}
@@ -109,7 +110,7 @@ func (w *twig[V]) own(by *edition) *twig[V] {
 }
 
 // put sets the value below w, which the edit owns, and reports whether the key is new.
-func (w *twig[V]) put(by *edition, key string, v V) bool {
+func (w *twig[K, V]) put(by *edition, key K, v V) bool {
 	i, found := slices.BinarySearch(w.keys, key)
 	if w.kids == nil {
 		if found {
@@ -136,13 +137,13 @@ func (w *twig[V]) put(by *edition, key string, v V) bool {
 }
 
 // split moves the upper half of w into a new twig.
-func (w *twig[V]) split(by *edition) *twig[V] {
+func (w *twig[K, V]) split(by *edition) *twig[K, V] {
 	at := len(w.keys) / 2
-	right := &twig[V]{by: by, keys: append(make([]string, 0, fanout+1), w.keys[at:]...)}
+	right := &twig[K, V]{by: by, keys: append(make([]K, 0, fanout+1), w.keys[at:]...)}
 	clear(w.keys[at:])
 	w.keys = w.keys[:at]
 	if w.kids != nil {
-		right.kids = append(make([]*twig[V], 0, fanout+1), w.kids[at:]...)
+		right.kids = append(make([]*twig[K, V], 0, fanout+1), w.kids[at:]...)
 		clear(w.kids[at:])
 		w.kids = w.kids[:at]
 	} else {
@@ -154,7 +155,7 @@ func (w *twig[V]) split(by *edition) *twig[V] {
 }
 
 // remove takes key out. Twigs may be left short, but never empty.
-func (t *tree[V]) remove(by *edition, key string) {
+func (t *tree[K, V]) remove(by *edition, key K) {
 	if _, ok := t.get(key); !ok {
 		return
 	}
@@ -171,7 +172,7 @@ func (t *tree[V]) remove(by *edition, key string) {
 }
 
 // remove takes out a key that is below w, which the edit owns.
-func (w *twig[V]) remove(by *edition, key string) {
+func (w *twig[K, V]) remove(by *edition, key K) {
 	i := sort.Search(len(w.keys), func(i int) bool { return w.keys[i] > key }) - 1
 	if w.kids == nil {
 		w.keys = slices.Delete(w.keys, i, i+1)

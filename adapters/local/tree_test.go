@@ -14,10 +14,10 @@ import (
 func TestTree_equalsMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type version struct {
-			tree tree[int]
+			tree tree[string, int]
 			want map[string]int
 		}
-		var now tree[int]
+		var now tree[string, int]
 		want := map[string]int{}
 		var past []version
 		key := rapid.Custom(func(t *rapid.T) string { return fmt.Sprint(rapid.IntRange(0, 600).Draw(t, "key")) })
@@ -40,7 +40,7 @@ func TestTree_equalsMap(t *testing.T) {
 	})
 }
 
-func checkTree(t *rapid.T, got tree[int], want map[string]int, from string) {
+func checkTree(t *rapid.T, got tree[string, int], want map[string]int, from string) {
 	if got.size != len(want) {
 		t.Fatalf("size is %d, want %d", got.size, len(want))
 	}

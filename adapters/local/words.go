@@ -1,0 +1,229 @@
+package local
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+
+	"github.com/lanewise/lanewise/search"
+)
+
+// A lexical leg ranks the rows that share a term with the query by the inner product
+// of the two vectors. The canonical score is a sum in float64 by rising term; the
+// product of two float32 is exact in it, so that every machine gets the same bits.
+//
+// The ranking is MaxScore (Turtle and Flood, Query evaluation: strategies and
+// optimizations, 1995), a window of rows at a time: terms that together cannot lift
+// a row to the last place are not walked through but looked up for the rows that
+// the others bring. A window is a block: its sums fit into the processor's cache.
+
+const windowRows = 1 << rowBits
+
+// recall is a lexical leg on its way through a part.
+type recall struct {
+	part   *part
+	terms  []recallTerm // by rising dimension, which is the order of the sums
+	rising []int        // indices of terms by rising bound
+	lookUp int          // that many of them cannot lift a row to the last place
+	rest   float64      // what those can add to a row
+	slack  float64      // bounds all roundings of a sum
+	heap   ranks
+	sums   []float64 // of the window's rows; untouched: -0
+}
+
+// recallTerm is a term of the query that some row has.
+type recallTerm struct {
+	weight float64
+	list   *postings
+	bound  float64 // no row gets more from the term, or less than its negative
+	lo, hi int     // its postings in the window
+	walked bool    // it is walked through in this window
+}
+
+// untouched is the sum of nothing, -0: whatever products are added to it, even if they
+// cancel out, make it another number.
+func untouched() float64 { return math.Copysign(0, -1) }
+
+// newRecall prepares a leg for its best k rows.
+func newRecall(p *part, query search.Sparse, k int) *recall {
+	r := &recall{part: p, heap: ranks{part: p, k: k, least: math.Inf(-1)}}
+	total := 0.0
+	for i, term := range query.Index {
+		weight := float64(query.Value[i])
+		l, ok := p.words.lists.get(term)
+		if !ok || weight == 0 {
+			continue
+		}
+		bound := math.Abs(weight) * float64(l.peak())
+		total += bound
+		r.rising = append(r.rising, len(r.terms))
+		r.terms = append(r.terms, recallTerm{weight: weight, list: l, bound: bound})
+	}
+	slices.SortFunc(r.rising, func(i, j int) int { return cmp.Compare(r.terms[i].bound, r.terms[j].bound) })
+	r.slack = total * float64(len(r.terms)+2) * 0x1p-52
+	return r
+}
+
+// run ranks the rows that pass the sieve.
+func (r *recall) run(ctx context.Context, sv *sieve) error {
+	r.sums = make([]float64, windowRows)
+	for i := range r.sums {
+		r.sums[i] = untouched()
+	}
+	for {
+		r.divide()
+		window, ok := r.next()
+		if !ok {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := r.harvest(window, sv); err != nil {
+			return err
+		}
+	}
+}
+
+// divide decides which terms are walked through from here on.
+func (r *recall) divide() {
+	for r.lookUp < len(r.rising) {
+		t := &r.terms[r.rising[r.lookUp]]
+		if r.rest+t.bound+r.slack >= r.heap.least {
+			break
+		}
+		r.rest += t.bound
+		r.lookUp++
+	}
+	for i, at := range r.rising {
+		r.terms[at].walked = i >= r.lookUp
+	}
+}
+
+// next moves the terms that are walked through to the next window with any of them.
+func (r *recall) next() (window uint32, ok bool) {
+	window = nowhere
+	for i := range r.terms {
+		if t := &r.terms[i]; t.walked {
+			t.lo = t.hi
+			if t.lo < len(t.list.rows) {
+				window = min(window, t.list.rows[t.lo].row>>rowBits)
+			}
+		}
+	}
+	if window == nowhere {
+		return 0, false
+	}
+	for i := range r.terms {
+		if t := &r.terms[i]; t.walked {
+			rows := t.list.rows[t.lo:min(len(t.list.rows), t.lo+windowRows)]
+			after, _ := slices.BinarySearchFunc(rows, (window+1)<<rowBits, func(p posting, row uint32) int { return cmp.Compare(p.row, row) })
+			t.hi = t.lo + after
+		}
+	}
+	return window, true
+}
+
+// harvest sums up a window and offers its rows to the ranks.
+func (r *recall) harvest(window uint32, sv *sieve) error {
+	n := 0
+	for i := range r.terms {
+		if t := &r.terms[i]; t.walked {
+			add(r.sums, t.list.rows[t.lo:t.hi], t.weight)
+			n += t.hi - t.lo
+		}
+	}
+	if n >= windowRows/2 {
+		return r.sweep(window, sv)
+	}
+	for i := range r.terms {
+		t := &r.terms[i]
+		if !t.walked {
+			continue
+		}
+		for _, p := range t.list.rows[t.lo:t.hi] {
+			if err := r.take(window, int(p.row%windowRows), sv); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// add adds a term's products to the sums of its rows.
+func add(sums []float64, rows []posting, weight float64) {
+	sums = sums[:windowRows]
+	for _, p := range rows {
+		sums[p.row%windowRows] += weight * float64(p.value)
+	}
+}
+
+// sweep takes all sums of a window in turn.
+func (r *recall) sweep(window uint32, sv *sieve) error {
+	for row, sum := range r.sums {
+		if sum+r.rest+r.slack < r.heap.least {
+			r.sums[row] = untouched()
+			continue
+		}
+		if err := r.take(window, row, sv); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take offers a row to the ranks, if it has a sum, and clears that.
+func (r *recall) take(window uint32, row int, sv *sieve) error {
+	sum := r.sums[row]
+	r.sums[row] = untouched()
+	if math.Float64bits(sum) == math.Float64bits(untouched()) || sum+r.rest+r.slack < r.heap.least {
+		return nil
+	}
+	b := r.part.blocks[window]
+	if !b.isLive(row) {
+		return nil
+	}
+	if r.lookUp > 0 {
+		sum, _ = r.score(window<<rowBits | uint32(row)) //nolint:gosec // below windowRows
+	}
+	x := candidate{score: sum, block: int32(window), row: int32(row), exact: true} //nolint:gosec // see slot
+	if !r.heap.admits(x) {
+		return nil
+	}
+	ok, err := sv.look(b, row)
+	if ok {
+		r.heap.push(x)
+	}
+	return err
+}
+
+// score returns the score of a row, and whether it has any of the terms.
+func (r *recall) score(row uint32) (sum float64, found bool) {
+	for i := range r.terms {
+		t := &r.terms[i]
+		if at := t.list.from(row); at < len(t.list.rows) && t.list.rows[at].row == row {
+			sum += t.weight * float64(t.list.rows[at].value)
+			found = true
+		}
+	}
+	return sum, found
+}
+
+// only ranks rows by name.
+func (r *recall) only(slots []slot, sv *sieve) error {
+	for _, at := range slots {
+		sum, found := r.score(rowNumber(int(at.block), int(at.row)))
+		if !found {
+			continue
+		}
+		ok, err := sv.look(r.part.blocks[at.block], int(at.row))
+		if err != nil {
+			return err
+		}
+		if x := (candidate{score: sum, block: at.block, row: at.row, exact: true}); ok && r.heap.admits(x) {
+			r.heap.push(x)
+		}
+	}
+	return nil
+}

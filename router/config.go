@@ -30,8 +30,9 @@ type Config struct {
 	// names no space uses the first. Without one only vectors can be searched.
 	Embedders []embed.Provider
 
-	// Lexicon takes texts by their words, in lexical collections. Without one there are none.
-	Lexicon Lexicon
+	// Lexicon returns what takes the texts of a lexical collection by their words, such as a bm25.Encoder;
+	// fault.Invalid where it cannot. Without it there are no lexical collections.
+	Lexicon func(c search.Collection) (Lexicon, error)
 
 	// StatsAge is how old the document frequencies behind the weights of words may be. 0: 10 s; negative: asked
 	// for with every search.

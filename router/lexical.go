@@ -9,28 +9,32 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// Lexicon turns texts into words that can be compared: sparse vectors whose
-// indices are terms. What it makes of a text depends on the collection's language
-// and typical length alone. Safe for concurrent use.
+// Lexicon turns the texts of a collection into words that can be compared: sparse
+// vectors whose indices are terms. Safe for concurrent use. Package embed/bm25 has one.
 type Lexicon interface {
 	// Document returns the vector that is stored with a text; it does not depend on other texts.
-	Document(c search.Collection, text string) search.Sparse
-	// Terms returns the terms of a question with their weights among themselves.
-	Terms(c search.Collection, text string) search.Sparse
-	// Weigh returns the query vector: terms by how rare they are in all of a tenant's points.
-	Weigh(terms search.Sparse, stats search.TermStats) search.Sparse
+	Document(text string) search.Sparse
+	// Query returns the terms of a question and how often each occurs.
+	Query(text string) search.Sparse
+	// Weigh makes a query vector of terms, by how rare they are in all of a tenant's points.
+	Weigh(terms search.Sparse, stats search.TermStats) (search.Sparse, error)
 }
 
 // inWords adds the vectors of their words to the points of a lexical collection.
-func (r *Router) inWords(c search.Collection, points []search.Point) {
+func (r *Router) inWords(c search.Collection, points []search.Point) error {
 	if !c.Lexical || r.cfg.Lexicon == nil {
-		return
+		return nil
+	}
+	lexicon, err := r.cfg.Lexicon(c)
+	if err != nil {
+		return err
 	}
 	for i := range points {
 		if p := &points[i]; len(p.Sparse.Index) == 0 && p.Text != "" {
-			p.Sparse = r.cfg.Lexicon.Document(c, p.Text)
+			p.Sparse = lexicon.Document(p.Text)
 		}
 	}
+	return nil
 }
 
 // weigh makes query vectors of the texts of the plan's lexical legs. A text
@@ -45,23 +49,34 @@ func (r *Router) weigh(ctx context.Context, p *plan, rec *recorder) error {
 		if l.dense() || l.Text == "" {
 			continue
 		}
-		terms := r.cfg.Lexicon.Terms(l.collection, l.Text)
-		if len(terms.Index) == 0 {
-			continue
-		}
-		q := search.TermQuery{Collection: l.collection.Name, Tenant: p.Tenant, Terms: terms.Index}
-		stats, silent, err := r.termStats(ctx, p.topo, l.collection, q)
-		if err != nil {
+		if err := r.weighLeg(ctx, p, l); err != nil {
 			return err
 		}
-		p.silent = append(p.silent, silent...)
-		l.Sparse = r.cfg.Lexicon.Weigh(terms, stats)
 		asked = true
 	}
 	if asked {
 		rec.stage("terms")
 	}
 	return nil
+}
+
+func (r *Router) weighLeg(ctx context.Context, p *plan, l *leg) error {
+	lexicon, err := r.cfg.Lexicon(l.collection)
+	if err != nil {
+		return err
+	}
+	terms := lexicon.Query(l.Text)
+	if len(terms.Index) == 0 {
+		return nil
+	}
+	q := search.TermQuery{Collection: l.collection.Name, Tenant: p.Tenant, Terms: terms.Index}
+	stats, silent, err := r.termStats(ctx, p.topo, l.collection, q)
+	if err != nil {
+		return err
+	}
+	p.silent = append(p.silent, silent...)
+	l.Sparse, err = lexicon.Weigh(terms, stats)
+	return err
 }
 
 // termStats returns how common terms are over all shards that hold the tenant's
@@ -131,7 +146,8 @@ func (r *Router) checkWords(c search.Collection) error {
 	if name := r.wordless(); name != "" {
 		return fault.BadField("/lexical", "replica %s cannot search by words", name)
 	}
-	return nil
+	_, err := r.cfg.Lexicon(c) // refuses a language that it cannot read
+	return err
 }
 
 // SearchesWords reports whether every shard can search by words, so that new

@@ -20,16 +20,23 @@ import (
 // spaces is a lexicon of the words between spaces, each weighed by its idf.
 type spaces struct{}
 
-func (spaces) Document(_ search.Collection, text string) search.Sparse { return wordsOf(text) }
-func (spaces) Terms(_ search.Collection, text string) search.Sparse    { return wordsOf(text) }
+func (spaces) Document(text string) search.Sparse { return wordsOf(text) }
+func (spaces) Query(text string) search.Sparse    { return wordsOf(text) }
 
-func (spaces) Weigh(terms search.Sparse, stats search.TermStats) search.Sparse {
+func lexicon(c search.Collection) (router.Lexicon, error) {
+	if c.Language == "xx" {
+		return nil, fault.BadField("/language", "nobody speaks xx")
+	}
+	return spaces{}, nil
+}
+
+func (spaces) Weigh(terms search.Sparse, stats search.TermStats) (search.Sparse, error) {
 	out := search.Sparse{Index: terms.Index}
 	for _, n := range stats.Counts {
 		df := min(float64(n), float64(stats.Docs))
 		out.Value = append(out.Value, float32(math.Log(1+(float64(stats.Docs)-df+0.5)/(df+0.5))))
 	}
-	return out
+	return out, nil
 }
 
 func wordsOf(text string) (v search.Sparse) {
@@ -148,7 +155,7 @@ func lexicalRouter(t *testing.T, c router.Config, shards int) (*router.Router, [
 		all = append(all, withWords(s))
 		grid = append(grid, []search.Store{all[len(all)-1]})
 	}
-	c.Embedders, c.Lexicon = []embed.Provider{letters{}}, spaces{}
+	c.Embedders, c.Lexicon = []embed.Provider{letters{}}, lexicon
 	r := newRouter(t, c, grid...)
 	create(t, r, search.Collection{Name: "notes", Space: letters{}.Space().ID(), Lexical: true})
 	return r, all
@@ -291,7 +298,7 @@ func TestCreateCollection_lexicalLater(t *testing.T) {
 	if _, err := r.CreateCollection(t.Context(), c); !errors.Is(err, fault.Conflict) {
 		t.Errorf("taking the words away: got %v", err)
 	}
-	wordless := newRouter(t, router.Config{Lexicon: spaces{}}, []search.Store{failing(nil)})
+	wordless := newRouter(t, router.Config{Lexicon: lexicon}, []search.Store{failing(nil)})
 	_, err := wordless.CreateCollection(t.Context(), search.Collection{Name: "x", Dims: 2, Lexical: true})
 	if fault.Field(err) != "/lexical" || !strings.Contains(err.Error(), "s0/r0") {
 		t.Errorf("got %v", err)

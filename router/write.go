@@ -107,7 +107,9 @@ func (r *Router) readyPoints(ctx context.Context, c search.Collection, u Upsert)
 		}
 		points[i] = p
 	}
-	r.inWords(c, points)
+	if err := r.inWords(c, points); err != nil {
+		return nil, err
+	}
 	if len(bare) == 0 {
 		return points, nil
 	}

@@ -17,11 +17,7 @@ func (s *server) answer(w *recorder, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q, err := question(&body)
-	if err != nil {
-		return err
-	}
-	stream, err := s.router.Answer(r.Context(), q)
+	stream, err := s.router.Answer(r.Context(), question(&body))
 	if err != nil {
 		return err
 	}
@@ -37,16 +33,12 @@ func (s *server) answer(w *recorder, r *http.Request) error {
 	return s.reply(w, publicAnswer(a))
 }
 
-func question(b *wire.AnswerRequest) (router.Question, error) {
-	req, err := request(&b.SearchRequest)
-	if err != nil {
-		return router.Question{}, err
-	}
-	q := router.Question{Request: req, Question: b.Question, Model: b.Model}
+func question(b *wire.AnswerRequest) router.Question {
+	q := router.Question{Request: request(&b.SearchRequest), Question: b.Question, Model: b.Model}
 	for _, t := range b.Turns {
 		q.Turns = append(q.Turns, llm.Message{Role: llm.Role(t.Role), Content: t.Content})
 	}
-	return q, nil
+	return q
 }
 
 func publicAnswer(a router.Answer) wire.AnswerResponse {
@@ -80,7 +72,7 @@ func (s *server) streamAnswer(ctx context.Context, w *recorder, stream *router.A
 	e := events{w: w, flush: http.NewResponseController(w)}
 	_ = e.flush.SetWriteDeadline(time.Time{}) // a server's limit for ordinary answers does not fit; ctx ends the stream
 	first := stream.Answer()
-	e.send("sources", wire.SearchResponse{Hits: publicHits(collection, first.Hits), Report: wire.NewReport(first.Report)})
+	e.send("sources", wire.SearchResponse{Hits: publicHits(collection, first.Hits, nil), Report: wire.NewReport(first.Report)})
 	for e.err == nil {
 		chunk, err := stream.Next()
 		switch {

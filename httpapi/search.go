@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
@@ -33,15 +32,11 @@ func (s *server) search(w *recorder, r *http.Request) error {
 
 // searchOne answers one search, alone or as a part of a batch.
 func (s *server) searchOne(ctx context.Context, body *wire.SearchRequest) (wire.SearchResponse, error) {
-	q, err := request(body)
+	res, err := s.retrieve(ctx, request(body))
 	if err != nil {
 		return wire.SearchResponse{}, err
 	}
-	res, err := s.retrieve(ctx, q)
-	if err != nil {
-		return wire.SearchResponse{}, err
-	}
-	return response(body.Collection, res), nil
+	return response(body.Collection, res, len(body.Legs) == 0), nil
 }
 
 // searchBatch answers by position. A search that fails has its problem there.
@@ -85,16 +80,13 @@ func (s *server) batchPart(ctx context.Context, q *wire.SearchRequest) (res wire
 }
 
 // request turns a body into what the router asks for.
-func request(b *wire.SearchRequest) (router.Request, error) {
-	if err := refuseLater(b); err != nil {
-		return router.Request{}, err
-	}
+func request(b *wire.SearchRequest) router.Request {
 	q := router.Request{
 		Collection: b.Collection, Tenant: b.Tenant, Text: b.Text, Vector: b.Vector, Space: b.Space,
 		K: b.K, MinScore: b.MinScore, Mode: router.Mode(b.Mode), Filter: b.Filter, Fields: fields(b.Include),
 		EF: b.EF, Exact: b.Exact, Timeout: time.Duration(b.TimeoutMS) * time.Millisecond,
 		OnPartial: router.OnPartial(b.OnPartial), MinCoverage: b.MinCoverage, Explain: b.Explain,
-		Fusion: router.Fusion(b.Fusion), Cursor: b.Cursor,
+		Fusion: router.Fusion(b.Fusion), Cursor: b.Cursor, Rerank: b.Rerank,
 	}
 	if b.Group != nil {
 		q.Group = &router.Group{By: b.Group.By, Size: b.Group.Size}
@@ -103,36 +95,17 @@ func request(b *wire.SearchRequest) (router.Request, error) {
 		q.MMR = &b.MMR.Lambda
 	}
 	for _, l := range b.Legs {
-		leg := router.Leg{Collection: l.Collection, Text: l.Text, Vector: l.Vector, Weight: defaultWeight}
+		leg := router.Leg{Collection: l.Collection, Text: l.Text, Vector: l.Vector, Sparse: l.Sparse.Vector(), Using: l.Using, Weight: defaultWeight}
 		if l.Weight != nil {
 			leg.Weight = *l.Weight
 		}
 		q.Legs = append(q.Legs, leg)
 	}
-	return q, nil
+	return q
 }
 
 // defaultWeight is that of a leg which states none.
 const defaultWeight = 0.5
-
-// refuseLater refuses what the contract has and this version's router has not.
-// To ignore it would be a different answer.
-func refuseLater(b *wire.SearchRequest) error {
-	if b.Rerank > 0 {
-		return notYet("rerank")
-	}
-	for i, l := range b.Legs {
-		if l.Sparse != nil {
-			return notYet(fmt.Sprintf("legs/%d/sparse", i))
-		}
-		if l.Using != "" {
-			return notYet(fmt.Sprintf("legs/%d/using", i))
-		}
-	}
-	return nil
-}
-
-func notYet(field string) error { return fault.BadField("/"+field, "is not available in this version") }
 
 // fields reads "include"; where it is absent, text and metadata are meant.
 func fields(include []string) search.Fields {
@@ -153,20 +126,26 @@ func fields(include []string) search.Fields {
 	return f
 }
 
-func response(collection string, res router.Response) wire.SearchResponse {
+// response is res in public form. Where the request spelled no legs out, they go by what they match.
+func response(collection string, res router.Response, short bool) wire.SearchResponse {
+	var names []string
+	if short && res.Report.Mode == string(router.Hybrid) {
+		names = []string{string(router.Dense), string(router.Lexical)}
+	}
 	return wire.SearchResponse{
-		Hits: publicHits(collection, res.Hits), Report: wire.NewReport(res.Report),
+		Hits: publicHits(collection, res.Hits, names), Report: wire.NewReport(res.Report),
 		NextCursor: res.NextCursor, Explain: publicExplain(res.Explain),
 	}
 }
 
-func publicHits(collection string, hits []search.Hit) []wire.Hit {
+// publicHits names a hit's legs by names, or else by their numbers.
+func publicHits(collection string, hits []search.Hit, names []string) []wire.Hit {
 	out := make([]wire.Hit, len(hits))
 	for i := range hits {
 		h := &hits[i]
 		out[i] = wire.Hit{
 			ID: h.ID, Tenant: h.Tenant, Score: h.Score, RawScore: h.Raw, Shard: h.Shard,
-			Text: h.Text, Metadata: h.Meta, Vector: h.Dense, Legs: publicLegs(h.Legs),
+			Text: h.Text, Metadata: h.Meta, Vector: h.Dense, Legs: publicLegs(h.Legs, names),
 		}
 		if h.Collection != collection {
 			out[i].Collection = h.Collection
@@ -175,13 +154,17 @@ func publicHits(collection string, hits []search.Hit) []wire.Hit {
 	return out
 }
 
-func publicLegs(legs []search.LegScore) map[string]wire.LegScore {
+func publicLegs(legs []search.LegScore, names []string) map[string]wire.LegScore {
 	if len(legs) == 0 {
 		return nil
 	}
 	out := make(map[string]wire.LegScore, len(legs))
 	for _, l := range legs {
-		out[strconv.Itoa(l.Leg)] = wire.LegScore{Rank: l.Rank, Score: l.Score}
+		name := strconv.Itoa(l.Leg)
+		if l.Leg < len(names) {
+			name = names[l.Leg]
+		}
+		out[name] = wire.LegScore{Rank: l.Rank, Score: l.Score}
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/rerank"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/shardmap"
 )
@@ -37,6 +38,9 @@ type Config struct {
 	// StatsAge is how old the document frequencies behind the weights of words may be. 0: 10 s; negative: asked
 	// for with every search.
 	StatsAge time.Duration
+
+	// Reranker puts candidates in order where a request asks for it. Without one that is refused.
+	Reranker rerank.Provider
 
 	// Generator writes the answers. Without it Answer is refused.
 	Generator llm.Provider

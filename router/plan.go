@@ -49,7 +49,7 @@ func (r *Router) plan(q Request) (*plan, error) {
 		return nil, err
 	}
 	p.depth = p.firstDepth()
-	return p, errors.Join(p.checkLimits(), p.checkRanking(), p.checkPaging())
+	return p, errors.Join(p.checkLimits(), p.checkRanking(), p.checkRerank(r.cfg.Reranker != nil), p.checkPaging())
 }
 
 // spellOut turns the short form of a request into legs, and checks them. lexicon says
@@ -101,6 +101,7 @@ func (p *plan) firstDepth() int {
 	if p.MMR != nil {
 		depth = max(depth, 4*p.K)
 	}
+	depth = max(depth, p.Rerank)
 	if p.Group != nil {
 		depth = max(depth, 2*p.K)
 	}

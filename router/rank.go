@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 )
@@ -54,7 +55,11 @@ func (r *Router) rank(ctx context.Context, p *plan) (Response, error) {
 	}
 	for {
 		f, err := r.find(ctx, p, depth, fields)
-		hits, short := p.order(f)
+		list := p.fuse(f)
+		if err == nil || errors.Is(err, fault.Partial) {
+			list = r.rerank(ctx, p, list, &f.report)
+		}
+		hits, short := p.choose(list)
 		if short && err == nil && depth < MaxK {
 			depth = min(2*depth, MaxK)
 			continue
@@ -86,16 +91,21 @@ func (r *Router) finish(ctx context.Context, p *plan, res Response, have search.
 	return res, err
 }
 
-// order makes one ranking of the legs. short says that more candidates could
-// fill the groups up.
-func (p *plan) order(f found) (hits []search.Hit, short bool) {
-	list := f.lists[0]
-	if len(p.legs) > 1 {
-		list = search.List{Hits: merge.Fuse(p.Fusion, f.rankings), Exhausted: true}
-		for _, l := range f.lists {
-			list.Exhausted = list.Exhausted && l.Exhausted
-		}
+// fuse makes one ranking of the legs.
+func (p *plan) fuse(f found) search.List {
+	if len(p.legs) == 1 {
+		return f.lists[0]
 	}
+	list := search.List{Hits: merge.Fuse(p.Fusion, f.rankings), Exhausted: true}
+	for _, l := range f.lists {
+		list.Exhausted = list.Exhausted && l.Exhausted
+	}
+	return list
+}
+
+// choose takes the hits of the answer from a ranking. short says that more
+// candidates could fill the groups up.
+func (p *plan) choose(list search.List) (hits []search.Hit, short bool) {
 	keep := max(p.K+spareHits, p.wanted())
 	if p.MMR != nil {
 		list.Hits = merge.MMR(keep, *p.MMR, p.relevantTo(), list.Hits)
@@ -116,9 +126,9 @@ func (p *plan) wanted() int {
 }
 
 // relevantTo is the query vector that a diversified answer stays close to; with
-// several legs it is their fused score instead.
+// several legs, or reranked, it is their score instead.
 func (p *plan) relevantTo() []float32 {
-	if len(p.legs) > 1 {
+	if len(p.legs) > 1 || p.Rerank > 0 {
 		return nil
 	}
 	return p.legs[0].Vector
@@ -126,7 +136,7 @@ func (p *plan) relevantTo() []float32 {
 
 // needs is what the ranking itself has to see of a point.
 func (p *plan) needs() search.Fields {
-	return search.Fields{Meta: p.Group != nil, Vector: p.MMR != nil}
+	return search.Fields{Text: p.Rerank > 0, Meta: p.Group != nil, Vector: p.MMR != nil}
 }
 
 func union(a, b search.Fields) search.Fields {
@@ -136,6 +146,9 @@ func union(a, b search.Fields) search.Fields {
 // strip removes what only the ranking needed.
 func strip(hits []search.Hit, fields search.Fields) {
 	for i := range hits {
+		if !fields.Text {
+			hits[i].Text = ""
+		}
 		if !fields.Meta {
 			hits[i].Meta = nil
 		}

@@ -43,6 +43,7 @@ type Request struct {
 	MinScore    *float64  // lowest canonical score in a dense leg; nil: none. Neither fused scores nor BM25's have a threshold
 	Mode        Mode
 	Filter      search.Filter
+	Rerank      int      // best candidates that the rerank lane puts in order; 0: none. Hits then carry its scores, and their former ones as Raw
 	Group       *Group   // nil: hits are not grouped
 	MMR         *float64 // lambda of maximal marginal relevance, 0 to 1; nil: by score alone
 	Fields      search.Fields

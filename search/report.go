@@ -16,6 +16,8 @@ type Report struct {
 	Dropped        int // rows dropped: NaN or infinite scores, foreign or misplaced points
 	Vanished       int // hits whose payload was deleted while the query ran
 	Mode           string
+	Reranked       int    // candidates whose order a reranker decided on
+	RerankSkipped  string // why the reranking that was asked for did not take place
 	Hedges         int
 	Failovers      int
 	Took           time.Duration

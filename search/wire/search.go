@@ -15,6 +15,7 @@ const (
 	maxK       = 10_000
 	maxCursorK = 1_000 // of a request that opens a cursor
 	maxLegs    = 16    // of one request
+	maxRerank  = 1000  // texts that a model reads
 	maxBatch   = 1_000 // queries of one batch
 )
 
@@ -122,7 +123,7 @@ func (l *Leg) check(at, collection string) error {
 func (r *SearchRequest) checkOptions() error {
 	if err := firstOf(
 		checkRange("/k", r.K, 1, maxK),
-		checkRange("/rerank", r.Rerank, 0, maxK),
+		checkRange("/rerank", r.Rerank, 0, maxRerank),
 		checkRange("/ef", r.EF, 0, 1<<20),
 		checkRange("/timeout_ms", r.TimeoutMS, 0, 1<<31-1),
 		checkWord("/mode", r.Mode, "auto", "dense", "lexical", "hybrid"),
@@ -249,6 +250,8 @@ type Report struct {
 	Dropped        int       `json:"dropped"`
 	Vanished       int       `json:"vanished"`
 	Mode           string    `json:"mode,omitzero"`
+	Reranked       int       `json:"reranked,omitzero"`
+	RerankSkipped  string    `json:"rerank_skipped,omitzero"`
 	Hedges         int       `json:"hedges"`
 	Failovers      int       `json:"failovers"`
 	TookMS         float64   `json:"took_ms"`
@@ -267,7 +270,7 @@ func NewReport(r search.Report) Report {
 	out := Report{
 		Complete: r.Complete, Coverage: r.Coverage, ShardsAsked: r.ShardsAsked, ShardsAnswered: r.ShardsAnswered,
 		RowsAsked: r.RowsAsked, RowsSaved: r.RowsSaved, Refills: r.Refills, Dropped: r.Dropped, Vanished: r.Vanished,
-		Mode: r.Mode, Hedges: r.Hedges, Failovers: r.Failovers, TookMS: float64(r.Took.Microseconds()) / 1000, Epoch: r.Epoch,
+		Mode: r.Mode, Reranked: r.Reranked, RerankSkipped: r.RerankSkipped, Hedges: r.Hedges, Failovers: r.Failovers, TookMS: float64(r.Took.Microseconds()) / 1000, Epoch: r.Epoch,
 	}
 	for _, m := range r.Missing {
 		out.Missing = append(out.Missing, Missing(m))

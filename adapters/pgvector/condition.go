@@ -14,7 +14,22 @@ import (
 // gave ever becomes a part of the text.
 type statement struct {
 	strings.Builder
-	args []any
+	args   []any
+	asItIs bool // filters look at metadata as it is, not at the form of fieldsOf
+}
+
+// filter appends a filter on the table's rows.
+func (t *table) filter(st *statement, f *search.Filter) error {
+	st.asItIs = t.view != nil
+	return st.filter(f)
+}
+
+// checkTenant refuses a tenant where there are none.
+func (t *table) checkTenant(tenant string) error {
+	if t.view != nil && tenant != "" {
+		return fault.BadField("/tenant", "collection %q is external: its points belong to no tenant", t.Name)
+	}
+	return nil
 }
 
 // param adds a parameter and returns its place, such as "$3".
@@ -58,6 +73,9 @@ func (st *statement) filter(f *search.Filter) error {
 		st.write("not ")
 		return st.join(f.Terms, "")
 	case search.Eq, search.Ne, search.Gt, search.Gte, search.Lt, search.Lte, search.In, search.Nin, search.Exists:
+		if st.asItIs {
+			return st.raw(f)
+		}
 		return st.leaf(f)
 	default:
 		return errMalformed(f)
@@ -155,7 +173,7 @@ func operand(v search.Value) any {
 
 // ordered appends a comparison with any value of the same type in the path's list.
 func (st *statement) ordered(f *search.Filter, path string) error {
-	sign := map[search.Op]string{search.Gt: ">", search.Gte: ">=", search.Lt: "<", search.Lte: "<="}[f.Op]
+	sign := signOf(f.Op)
 	kind, value := "number", ""
 	switch v := f.Values[0].Any().(type) {
 	case nil, bool:
@@ -179,6 +197,10 @@ func (st *statement) ordered(f *search.Filter, path string) error {
 	}
 	st.write(" else false end)")
 	return nil
+}
+
+func signOf(op search.Op) string {
+	return map[search.Op]string{search.Gt: ">", search.Gte: ">=", search.Lt: "<", search.Lte: "<="}[op]
 }
 
 func errMalformed(f *search.Filter) error {

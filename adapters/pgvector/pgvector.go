@@ -52,6 +52,7 @@ type Config struct {
 	MaxConns    int           // open at the same time, further calls wait; 0: the DSN's pool_max_conns, else 16
 	DialTimeout time.Duration // 0: the DSN's connect_timeout, else 2 s
 	HNSW        *HNSW         // index of collections that are created, and used where a table has one; nil: exact scans
+	External    []External    // tables that are there already, read as they are
 	FieldIndex  bool          // a GIN index on the metadata of collections that are created: for selective filters
 }
 
@@ -141,6 +142,26 @@ func (s *Store) Close() error {
 // client, or the database was set up anew: what is remembered of it is forgotten, and
 // the call is run once more.
 func (s *Store) do(ctx context.Context, op string, call func(*pgxpool.Conn) error) error {
+	return s.bare(ctx, op, func(conn *pgxpool.Conn) error {
+		if !s.ready.Load() {
+			if err := s.setUp(ctx, conn); err != nil {
+				return err
+			}
+		}
+		return call(conn)
+	})
+}
+
+// on is do for a call on one collection. An external one needs nothing set up.
+func (s *Store) on(ctx context.Context, collection, op string, call func(*pgxpool.Conn) error) error {
+	if s.config.external(collection) != nil {
+		return s.bare(ctx, op, call)
+	}
+	return s.do(ctx, op, call)
+}
+
+// bare is do without a schema.
+func (s *Store) bare(ctx context.Context, op string, call func(*pgxpool.Conn) error) error {
 	err := s.try(ctx, call)
 	if err != nil && isGone(err) && ctx.Err() == nil {
 		s.tables.Clear()
@@ -159,10 +180,5 @@ func (s *Store) try(ctx context.Context, call func(*pgxpool.Conn) error) error {
 		return err
 	}
 	defer conn.Release()
-	if !s.ready.Load() {
-		if err := s.setUp(ctx, conn); err != nil {
-			return err
-		}
-	}
 	return call(conn)
 }

@@ -1,8 +1,10 @@
 package pgvector
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -106,7 +108,7 @@ func selectPoints(st *statement, t *table, f search.Fields) {
 // Get fetches points by key, in the order of the keys.
 func (s *Store) Get(ctx context.Context, collection string, keys []search.Key, f search.Fields) ([]search.Point, error) {
 	var found []search.Point
-	err := s.do(ctx, "get", func(conn *pgxpool.Conn) error {
+	err := s.on(ctx, collection, "get", func(conn *pgxpool.Conn) error {
 		t, err := s.table(ctx, conn, collection)
 		if err != nil {
 			return err
@@ -119,6 +121,13 @@ func (s *Store) Get(ctx context.Context, collection string, keys []search.Key, f
 		}
 		st := new(statement)
 		selectPoints(st, t, f)
+		if t.view != nil {
+			st.write(" where ")
+			t.view.among(st, idsOf("", keys))
+			found, err = points(ctx, conn, st, f)
+			found = inOrder(keys, found)
+			return err
+		}
 		st.write(" join unnest(", st.param(tenants), "::text[], ", st.param(ids), `::text[]) with ordinality k (tenant, id, place)
 			on p.tenant = k.tenant and p.id = k.id where p.deleted is null order by k.place`)
 		found, err = points(ctx, conn, st, f)
@@ -130,10 +139,25 @@ func (s *Store) Get(ctx context.Context, collection string, keys []search.Key, f
 	return found, nil
 }
 
+// inOrder puts points into the order of the keys.
+func inOrder(keys []search.Key, found []search.Point) []search.Point {
+	byKey := make(map[search.Key]search.Point, len(found))
+	for _, p := range found {
+		byKey[p.Key] = p
+	}
+	found = found[:0]
+	for _, k := range keys {
+		if p, ok := byKey[k]; ok {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
 // Scroll returns one page of a collection in the order of the keys.
 func (s *Store) Scroll(ctx context.Context, scan search.Scan) (search.Page, error) {
 	var page search.Page
-	err := s.do(ctx, "scroll", func(conn *pgxpool.Conn) error {
+	err := s.on(ctx, scan.Collection, "scroll", func(conn *pgxpool.Conn) error {
 		t, err := s.table(ctx, conn, scan.Collection)
 		if err != nil {
 			return err
@@ -162,6 +186,9 @@ func scrollStatement(t *table, scan *search.Scan) (*statement, error) {
 	case !storable(scan.After.Tenant) || !storable(scan.After.ID):
 		return nil, fault.BadField("/after", "no point has such a key: it must be UTF-8 without NUL")
 	}
+	if err := t.checkTenant(scan.Tenant); err != nil {
+		return nil, err
+	}
 	st := new(statement)
 	selectPoints(st, t, scan.Fields)
 	st.write(" where deleted is null and (tenant, id) > (", st.param(scan.After.Tenant), ", ", st.param(scan.After.ID), ") and ")
@@ -172,7 +199,7 @@ func scrollStatement(t *table, scan *search.Scan) (*statement, error) {
 	}
 	if !scan.Filter.IsZero() {
 		st.write(" and ")
-		if err := st.filter(&scan.Filter); err != nil {
+		if err := t.filter(st, &scan.Filter); err != nil {
 			return nil, err
 		}
 	}
@@ -183,16 +210,19 @@ func scrollStatement(t *table, scan *search.Scan) (*statement, error) {
 // Count counts the points of a tenant that match the filter.
 func (s *Store) Count(ctx context.Context, collection, tenant string, f search.Filter) (int, error) {
 	n := 0
-	err := s.do(ctx, "count", func(conn *pgxpool.Conn) error {
+	err := s.on(ctx, collection, "count", func(conn *pgxpool.Conn) error {
 		t, err := s.table(ctx, conn, collection)
 		if err != nil {
 			return err
 		}
+		if err := t.checkTenant(tenant); err != nil {
+			return err
+		}
 		st := new(statement)
-		st.write("select count(*) from ", t.name, " where deleted is null and ")
+		st.write("select count(*) from ", t.name, " p where deleted is null and ")
 		st.tenant(tenant)
 		st.write(" and ")
-		if err := st.filter(&f); err != nil {
+		if err := t.filter(st, &f); err != nil {
 			return err
 		}
 		return timed(ctx, conn, st, func(rows pgx.Rows) error { return rows.Scan(&n) })
@@ -207,8 +237,8 @@ func (s *Store) Count(ctx context.Context, collection, tenant string, f search.F
 // indexes take on disk.
 func (s *Store) Stats(ctx context.Context, collection string) ([]search.Stats, error) {
 	var all []search.Stats
-	err := s.do(ctx, "stats", func(conn *pgxpool.Conn) (err error) {
-		all, err = s.stats(ctx, conn, collection)
+	err := s.bare(ctx, "stats", func(conn *pgxpool.Conn) (err error) {
+		all, err = s.everyStats(ctx, conn, collection)
 		return err
 	})
 	switch {
@@ -218,6 +248,50 @@ func (s *Store) Stats(ctx context.Context, collection string) ([]search.Stats, e
 		return nil, errNoCollection(collection)
 	}
 	return all, nil
+}
+
+// everyStats describes external collections and this package's own. Where there are
+// external ones, the schema is not made for the sake of looking into it.
+func (s *Store) everyStats(ctx context.Context, conn *pgxpool.Conn, collection string) ([]search.Stats, error) {
+	all := []search.Stats{}
+	for _, x := range s.config.External {
+		if collection != "" && collection != x.Name {
+			continue
+		}
+		one, err := s.externalStats(ctx, conn, x.Name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	if collection != "" && len(all) > 0 {
+		return all, nil
+	}
+	if len(all) > 0 {
+		if found, err := s.findLayout(ctx, conn); err != nil || found == 0 {
+			return all, err
+		}
+	}
+	if !s.ready.Load() {
+		if err := s.setUp(ctx, conn); err != nil {
+			return nil, err
+		}
+	}
+	own, err := s.stats(ctx, conn, collection)
+	all = append(all, own...)
+	slices.SortFunc(all, func(a, b search.Stats) int { return cmp.Compare(a.Collection.Name, b.Collection.Name) })
+	return all, err
+}
+
+func (s *Store) externalStats(ctx context.Context, conn *pgxpool.Conn, name string) (search.Stats, error) {
+	t, err := s.table(ctx, conn, name)
+	if err != nil {
+		return search.Stats{}, err
+	}
+	out := search.Stats{Collection: t.Collection}
+	st := new(statement)
+	st.write("select count(*), pg_total_relation_size(to_regclass(", st.param(t.view.source), "::text)) from ", t.name, " p")
+	return out, timed(ctx, conn, st, func(rows pgx.Rows) error { return rows.Scan(&out.Points, &out.Bytes) })
 }
 
 func (s *Store) stats(ctx context.Context, conn *pgxpool.Conn, collection string) ([]search.Stats, error) {

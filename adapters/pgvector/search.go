@@ -44,7 +44,7 @@ type ranking struct {
 // collection that is not there is fault.NotFound.
 func (s *Store) Search(ctx context.Context, q search.Query) (search.Result, error) {
 	var rankings []*ranking
-	err := s.do(ctx, "search", func(conn *pgxpool.Conn) (err error) {
+	err := s.on(ctx, q.Collection, "search", func(conn *pgxpool.Conn) (err error) {
 		if rankings, err = s.plan(ctx, conn, &q); err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (s *Store) Search(ctx context.Context, q search.Query) (search.Result, erro
 }
 
 // plan checks the legs and finds what they rank.
-func (s *Store) plan(ctx context.Context, q querier, query *search.Query) ([]*ranking, error) {
+func (s *Store) plan(ctx context.Context, q *pgxpool.Conn, query *search.Query) ([]*ranking, error) {
 	if len(query.Legs) == 0 {
 		return nil, fault.BadField("/legs", "is empty")
 	}
@@ -74,6 +74,9 @@ func (s *Store) plan(ctx context.Context, q querier, query *search.Query) ([]*ra
 		leg := &query.Legs[i]
 		t, err := s.table(ctx, q, cmp.Or(leg.Collection, query.Collection))
 		if err != nil {
+			return nil, err
+		}
+		if err := t.checkTenant(query.Tenant); err != nil {
 			return nil, err
 		}
 		if err := checkLeg(t, leg); err != nil {
@@ -98,7 +101,7 @@ func checkLeg(t *table, leg *search.Leg) error {
 
 func (s *Store) planLeg(t *table, q *search.Query, leg *search.Leg) *ranking {
 	r := &ranking{t: t, q: q, leg: leg, ask: leg.K + spare}
-	r.exact = leg.Exact || leg.Only != nil || !t.hnsw || s.config.HNSW == nil
+	r.exact = leg.Exact || leg.Only != nil || !t.hnsw || s.config.HNSW == nil && t.view == nil
 	if !r.exact {
 		r.ask = leg.K
 		if leg.EF > widest {
@@ -162,10 +165,13 @@ func isSelective(q *search.Query) bool { return q.Tenant != "" || !q.Filter.IsZe
 // breadth is hnsw.ef_search for some legs; 0: none of them uses an index.
 func (s *Store) breadth(rankings []*ranking) int {
 	const usual = 40 // pgvector's own
-	ef := 0
+	ef, least := 0, usual
+	if s.config.HNSW != nil {
+		least = cmp.Or(s.config.HNSW.EF, usual)
+	}
 	for _, r := range rankings {
 		if !r.exact {
-			ef = max(ef, cmp.Or(s.config.HNSW.EF, usual), min(max(r.leg.EF, r.leg.K), widest))
+			ef = max(ef, least, min(max(r.leg.EF, r.leg.K), widest))
 		}
 	}
 	return ef
@@ -185,17 +191,22 @@ func (r *ranking) statement() (*statement, error) {
 	for _, column := range columnsOf(r.q.Fields) {
 		st.write(", ", column)
 	}
-	st.write(" from (select *, ", distance, " as distance from ", r.t.name, " where ")
+	st.write(" from (select *, ", distance, " as distance from ", r.t.name, " p where ")
 	st.tenant(r.q.Tenant)
 	st.write(" and dense is not null")
 	if !r.q.Filter.IsZero() {
 		st.write(" and ")
-		if err := st.filter(&r.q.Filter); err != nil {
+		if err := r.t.filter(st, &r.q.Filter); err != nil {
 			return nil, err
 		}
 	}
 	if r.leg.Only != nil {
-		st.write(" and id = any(", st.param(idsOf(r.q.Tenant, r.leg.Only)), ")")
+		st.write(" and ")
+		if ids := idsOf(r.q.Tenant, r.leg.Only); r.t.view != nil {
+			r.t.view.among(st, ids)
+		} else {
+			st.write("id = any(", st.param(ids), ")")
+		}
 	}
 	st.write(" order by ", order, " limit ", strconv.Itoa(r.ask), ") as best")
 	return st, nil

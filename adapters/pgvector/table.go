@@ -22,6 +22,7 @@ type table struct {
 	number int64
 	name   string // quoted, with its schema
 	hnsw   bool   // there is an approximate index
+	view   *view  // nil: made by this package
 }
 
 func (s *Store) newTable(number int64, c search.Collection, hnsw bool) *table {
@@ -38,9 +39,16 @@ func (s *Store) newTable(number int64, c search.Collection, hnsw bool) *table {
 
 // table finds a collection. What was found once is remembered: a table that is gone
 // shows by an error, see Store.do.
-func (s *Store) table(ctx context.Context, q querier, name string) (*table, error) {
+func (s *Store) table(ctx context.Context, q *pgxpool.Conn, name string) (*table, error) {
 	if t, ok := s.tables.Load(name); ok {
 		return t.(*table), nil //nolint:errcheck,forcetypeassert // only tables are stored
+	}
+	if x := s.config.external(name); x != nil {
+		t, err := s.readExternal(ctx, q, x)
+		if err == nil {
+			s.tables.Store(name, t)
+		}
+		return t, err
 	}
 	if !storable(name) {
 		return nil, errNoCollection(name)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -26,6 +27,9 @@ func (s *Store) Write(ctx context.Context, b search.Batch) (search.Written, erro
 		return search.Written{}, err
 	}
 	var out search.Written
+	if b.Create == nil && s.config.external(b.Collection) != nil || b.Create != nil && s.config.external(b.Create.Name) != nil {
+		return search.Written{}, fault.BadField("/collection", "collection %q is external: lanewise only reads it", b.Collection)
+	}
 	err := s.do(ctx, "write", func(conn *pgxpool.Conn) (err error) {
 		switch {
 		case b.Create != nil:

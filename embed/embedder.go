@@ -92,8 +92,8 @@ func (c Config) withDefaults() Config {
 // Safe for concurrent use.
 type Embedder struct {
 	space   Space
-	window  int // tokens of one text; 0: not known
 	long    Long
+	members []*member
 	pool    *balance.Pool[*member]
 	batcher *batcher
 	cache   *cache
@@ -110,16 +110,15 @@ func New(c Config) (*Embedder, error) {
 		return nil, err
 	}
 	members := make([]*member, len(c.Upstreams))
-	var tight, loose Limits
+	var loose Limits
 	for i, u := range c.Upstreams {
 		members[i] = newMember(u, c)
-		tight = tight.tighten(members[i].limits)
 		if i == 0 {
-			loose = members[i].limits
+			loose = members[i].Limits()
 		}
-		loose = loose.loosen(members[i].limits)
+		loose = loose.loosen(members[i].Limits())
 	}
-	e := &Embedder{space: members[0].space, window: tight.Window, long: c.Long}
+	e := &Embedder{space: members[0].space, members: members, long: c.Long}
 	var err error
 	if e.cache, err = newCache(e.space, c); err != nil {
 		return nil, err
@@ -236,9 +235,6 @@ func count(texts int) string {
 
 func (e *Embedder) embed(ctx context.Context, b Batch) (Vectors, error) {
 	o := order{Batch: b}
-	if err := e.fit(&o); err != nil {
-		return Vectors{}, err
-	}
 	rows := make([]row, len(b.Texts))
 	if !b.Bulk {
 		keys := e.cache.keys(b)
@@ -247,6 +243,9 @@ func (e *Embedder) embed(ctx context.Context, b Batch) (Vectors, error) {
 		}
 		o.keys = keys
 		o.skip = func(at int) bool { return rows[at].vector != nil || e.cache.landed(keys[at], &rows[at]) }
+	}
+	if err := e.fit(&o); err != nil {
+		return Vectors{}, err
 	}
 	again, err := e.fill(ctx, o, rows)
 	if again {
@@ -259,24 +258,35 @@ func (e *Embedder) embed(ctx context.Context, b Batch) (Vectors, error) {
 	return e.join(rows), nil
 }
 
+// window is the tightest window of the upstreams, as far as it is known; 0: it is
+// not. All upstreams get the same part of a text, or its vector would depend on chance.
+func (e *Embedder) window() int {
+	var all Limits
+	for _, m := range e.members {
+		all = all.tighten(m.Limits())
+	}
+	return all.Window
+}
+
 // fit deals with the texts that are longer than the window, by estimate.
 func (e *Embedder) fit(o *order) error {
-	if e.window <= 0 {
+	window := e.window()
+	if window <= 0 {
 		return nil
 	}
 	whole := o.Texts
 	for i, text := range whole {
 		size := tokens.Estimate(text)
 		switch {
-		case size <= e.window:
+		case size <= window:
 			continue
 		case e.long == Truncate:
 			if o.cut == nil {
 				o.cut, o.Texts = make([]bool, len(whole)), append([]string(nil), whole...)
 			}
-			o.Texts[i], o.cut[i] = tokens.Cut(text, e.window), true
-		case size > e.window*sure/100:
-			return fault.New(fault.Invalid, "text %d is longer than the model's window: about %d tokens, not %d", i, size, e.window)
+			o.Texts[i], o.cut[i] = tokens.Cut(text, window), true
+		case size > window*sure/100:
+			return fault.New(fault.Invalid, "text %d is longer than the model's window: about %d tokens, not %d", i, size, window)
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ type Limits struct {
 }
 
 // Limiter is a provider that accepts batches up to a size. The [Embedder] asks
-// once, when it is made, and splits larger ones.
+// before each call, so it must be quick, and splits larger batches.
 type Limiter interface{ Limits() Limits }
 
 // sizeOf is what a text counts for, behind a prefix of so many bytes.

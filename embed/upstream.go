@@ -22,24 +22,27 @@ type member struct {
 	zeros    bool
 
 	mu       sync.Mutex
-	limits   Limits
-	accepted Limits // the largest call so far, in each respect
+	limiter  Limiter // the provider, if it is one
+	limits   Limits  // configured and learned
+	accepted Limits  // the largest call so far, in each respect
 }
 
 func newMember(u Upstream, c Config) *member {
 	m := &member{Provider: u.Provider, name: u.Name, space: u.Provider.Space(), timeout: c.Timeout, truncate: c.Long == Truncate, zeros: u.Zeros}
-	if l, ok := u.Provider.(Limiter); ok {
-		m.limits = l.Limits()
-	}
-	m.limits = m.limits.tighten(u.Limits)
+	m.limiter, _ = u.Provider.(Limiter)
+	m.limits = u.Limits
 	return m
 }
 
 // Limits returns what the upstream accepts, as far as it is known by now.
 func (m *member) Limits() Limits {
+	var own Limits
+	if m.limiter != nil {
+		own = m.limiter.Limits()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.limits
+	return own.tighten(m.limits)
 }
 
 // took enters that a call of a size was accepted.

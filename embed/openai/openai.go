@@ -1,5 +1,5 @@
 // Package openai embeds texts with any server that has OpenAI's /v1/embeddings:
-// OpenAI itself, vLLM, TEI, Infinity, Ollama, llama.cpp and most gateways.
+// OpenAI itself, Azure, Voyage, vLLM, Infinity, llama.cpp and most gateways.
 package openai
 
 import (
@@ -14,9 +14,15 @@ import (
 
 // Config describes a server and the model on it. URL and Model must be set.
 type Config struct {
-	URL   string // base, such as "https://api.openai.com/v1"; without a path it gets "/v1"
-	Key   string // bearer token; empty: none
-	Model string
+	// URL is the base, such as "https://api.openai.com/v1"; without a path it gets
+	// "/v1". A query is kept, so that Azure's form is
+	// "https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT?api-version=VERSION".
+	URL  string
+	Key  string   // bearer token; empty: none
+	Keys []string // more of them, used in turn; one that is refused is never used again
+	// KeyHeader carries the key as it is, instead of a bearer token: "api-key" for Azure.
+	KeyHeader string
+	Model     string
 
 	// Dims is the length of the vectors; 0: learned from a call that [New] makes.
 	Dims int
@@ -31,6 +37,9 @@ type Config struct {
 	Normalized     bool   // the operator asserts that vectors have length 1
 	QueryPrefix    string // put before every query, such as "query: "
 	DocumentPrefix string // put before every document
+	// QueryType and DocumentType are sent as "input_type" where they are set, such as
+	// "query" and "document" for Voyage.
+	QueryType, DocumentType string
 
 	// Limits of one call; the zero value stands for OpenAI's own: 2,048 texts of
 	// 300,000 tokens together. Larger batches are refused by the server, not split
@@ -66,24 +75,23 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 		return nil, fault.BadField("/dims", "must be set to be sent")
 	}
 	if c.Limits == (embed.Limits{}) {
-		c.Limits = embed.Limits{Inputs: 2048, Tokens: 300_000}
+		c.Limits, _ = embed.Preset("openai")
 	}
-	client, err := openaiwire.New(openaiwire.Config{URL: c.URL, Key: c.Key, Client: c.Client})
+	client, err := openaiwire.New(openaiwire.Config{URL: c.URL, Key: c.Key, Keys: c.Keys, KeyHeader: c.KeyHeader, Client: c.Client})
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{client: client, config: c}
+	p := &Provider{client: client, config: c, space: embed.Space{
+		Model: c.Model, Revision: c.Revision, Dims: c.Dims, Normalized: c.Normalized,
+		QueryPrefix: c.QueryPrefix, DocumentPrefix: c.DocumentPrefix,
+	}}
 	if c.Dims == 0 {
 		probe, err := p.Embed(ctx, embed.Batch{Texts: []string{"dimensions"}, Task: embed.DocumentTask})
 		if err != nil {
 			client.Close()
 			return nil, fmt.Errorf("learn the dims of %q: %w", c.Model, err)
 		}
-		p.config.Dims = probe.Dims
-	}
-	p.space = embed.Space{
-		Model: c.Model, Revision: c.Revision, Dims: p.config.Dims, Normalized: c.Normalized,
-		QueryPrefix: c.QueryPrefix, DocumentPrefix: c.DocumentPrefix,
+		p.space.Dims = probe.Dims
 	}
 	return p, nil
 }
@@ -106,6 +114,7 @@ type request struct {
 	Input      []string `json:"input"`
 	Encoding   string   `json:"encoding_format"`
 	Dimensions int      `json:"dimensions,omitempty"`
+	Type       string   `json:"input_type,omitempty"`
 }
 
 // Embed makes one call for the whole batch. The rows come back in the order of
@@ -113,7 +122,7 @@ type request struct {
 // package fault), Unavailable for an answer that does not fit the call.
 func (p *Provider) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, error) {
 	if len(b.Texts) == 0 {
-		return embed.Vectors{Dims: p.config.Dims}, nil
+		return embed.Vectors{Dims: p.space.Dims}, nil
 	}
 	resp, err := p.client.Post(ctx, "/embeddings", p.request(b))
 	if err != nil {
@@ -121,10 +130,10 @@ func (p *Provider) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // read only
 	var a answer
-	if err := p.client.ReadJSON(ctx, resp, p.maxAnswer(len(b.Texts)), &a); err != nil {
+	if err := p.client.ReadJSON(ctx, resp, openaiwire.MaxVectors(len(b.Texts), p.space.Dims), &a); err != nil {
 		return embed.Vectors{}, err
 	}
-	v, err := a.vectors(len(b.Texts), p.config.Dims)
+	v, err := a.vectors(len(b.Texts), p.space.Dims)
 	if err != nil {
 		return embed.Vectors{}, fault.Wrap(fault.Unavailable, fmt.Sprintf("answer of %q", p.config.Model), err)
 	}
@@ -132,10 +141,9 @@ func (p *Provider) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, err
 }
 
 func (p *Provider) request(b embed.Batch) request {
-	r := request{Model: p.config.Model, Input: make([]string, len(b.Texts)), Encoding: "float"}
-	space := embed.Space{QueryPrefix: p.config.QueryPrefix, DocumentPrefix: p.config.DocumentPrefix}
-	for i, text := range b.Texts {
-		r.Input[i] = space.Prefixed(text, b.Task)
+	r := request{Model: p.config.Model, Input: b.Prefixed(p.space), Encoding: "float", Type: p.config.DocumentType}
+	if b.Task == embed.QueryTask {
+		r.Type = p.config.QueryType
 	}
 	if p.config.Base64 {
 		r.Encoding = "base64"
@@ -144,14 +152,4 @@ func (p *Provider) request(b embed.Batch) request {
 		r.Dimensions = p.config.Dims
 	}
 	return r
-}
-
-// maxAnswer bounds the bytes of an answer: 32 for each number, which is more than
-// any server prints, and 1 MiB for what is around them.
-func (p *Provider) maxAnswer(rows int) int64 {
-	dims := p.config.Dims
-	if dims == 0 {
-		dims = 1 << 15
-	}
-	return int64(rows)*int64(dims+32)*32 + 1<<20
 }

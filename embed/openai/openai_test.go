@@ -30,6 +30,7 @@ type call struct {
 	Input      []string `json:"input"`
 	Encoding   string   `json:"encoding_format"`
 	Dimensions int      `json:"dimensions"`
+	Type       string   `json:"input_type"`
 }
 
 // vectorOf is what the test server embeds a text as.
@@ -123,7 +124,7 @@ func TestEmbed_sends(t *testing.T) {
 	if _, err := p.Embed(t.Context(), embed.Batch{Texts: []string{"a"}, Task: embed.QueryTask}); err != nil {
 		t.Fatal(err)
 	}
-	if want := (call{"m", []string{"q: a"}, "base64", 3}); fmt.Sprint(last) != fmt.Sprint(want) {
+	if want := (call{"m", []string{"q: a"}, "base64", 3, ""}); fmt.Sprint(last) != fmt.Sprint(want) {
 		t.Errorf("query: sent %v, want %v", last, want)
 	}
 	if _, err := p.Embed(t.Context(), embed.Batch{Texts: []string{"a", "b"}, Task: embed.DocumentTask}); err != nil {
@@ -136,8 +137,37 @@ func TestEmbed_sends(t *testing.T) {
 	if _, err := plain.Embed(t.Context(), embed.Batch{Texts: []string{"a"}}); err != nil {
 		t.Fatal(err)
 	}
-	if want := (call{"m", []string{"a"}, "float", 0}); fmt.Sprint(last) != fmt.Sprint(want) {
+	if want := (call{"m", []string{"a"}, "float", 0, ""}); fmt.Sprint(last) != fmt.Sprint(want) {
 		t.Errorf("plain: sent %v, want %v", last, want)
+	}
+}
+
+// TestEmbed_azure holds the form of a call to Azure: the deployment and the
+// version in the URL, the key in a header of its own.
+func TestEmbed_azure(t *testing.T) {
+	var got *http.Request
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		_, _ = io.WriteString(w, `{"data": [{"index": 0, "embedding": [1, 2, 3]}]}`)
+	}))
+	defer s.Close()
+	p := provider(t, openai.Config{URL: s.URL + "/openai/deployments/small?api-version=2024-10-21", Key: "k", KeyHeader: "api-key", Dims: 3})
+	if _, err := p.Embed(t.Context(), embed.Batch{Texts: []string{"a"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got.URL.String() != "/openai/deployments/small/embeddings?api-version=2024-10-21" ||
+		got.Header.Get("Api-Key") != "k" || got.Header.Get("Authorization") != "" {
+		t.Errorf("%s with %v", got.URL, got.Header)
+	}
+}
+
+func TestEmbed_inputType(t *testing.T) {
+	var last call
+	p := provider(t, openai.Config{URL: server(t, &last).URL, Dims: 3, QueryType: "query", DocumentType: "document"})
+	for task, want := range map[embed.Task]string{embed.QueryTask: "query", embed.DocumentTask: "document"} {
+		if _, err := p.Embed(t.Context(), embed.Batch{Texts: []string{"a"}, Task: task}); err != nil || last.Type != want {
+			t.Errorf("%s: sent %q, %v", task, last.Type, err)
+		}
 	}
 }
 

@@ -27,16 +27,22 @@ type Config struct {
 	Root string // path of a base that has none; empty: "/v1"
 	// Key is sent as a bearer token; empty: no Authorization header.
 	Key string
+	// Keys are used in turn, beside Key. One that is refused is never used again.
+	Keys []string
+	// KeyHeader is the header that carries the key as it is, such as "api-key" for
+	// Azure; empty: Authorization, as a bearer token.
+	KeyHeader string
 	// Client carries the calls; nil: one of its own, which follows no redirects.
 	Client *http.Client
 }
 
-// Client posts JSON to one server. Safe for concurrent use.
+// Client speaks JSON with one server. Safe for concurrent use.
 type Client struct {
-	base *url.URL
-	key  string
-	http *http.Client
-	own  bool // http is ours to close
+	base   *url.URL
+	keys   *keyring
+	header string
+	http   *http.Client
+	own    bool // http is ours to close
 }
 
 // New checks c. Its errors name the field ("url", "key") and never quote the key.
@@ -54,11 +60,11 @@ func New(c Config) (*Client, error) {
 	if strings.Trim(base.Path, "/") == "" {
 		base.Path = cmp.Or(c.Root, "/v1")
 	}
-	key := strings.TrimSpace(c.Key)
-	if strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return nil, fault.BadField("/key", "contains control characters")
+	keys, err := newKeyring(append([]string{c.Key}, c.Keys...))
+	if err != nil {
+		return nil, err
 	}
-	client := &Client{base: base, key: key, http: c.Client}
+	client := &Client{base: base, keys: keys, header: c.KeyHeader, http: c.Client}
 	if client.http == nil {
 		client.http, client.own = newHTTPClient(), true
 	}
@@ -95,11 +101,58 @@ func (c *Client) Close() {
 // Post sends body as JSON to path below the base URL. An answer with status 200
 // is returned open, for the caller to close; any other becomes an error with its
 // class (see [Client.Fault]). The end of ctx comes back as ctx's own error.
+//
+// Where there are several keys, a call whose key is refused or told to wait is
+// made again with the next one.
 func (c *Client) Post(ctx context.Context, path string, body any) (*http.Response, error) {
-	req, err := c.request(ctx, path, body)
+	data, err := json.Marshal(body)
 	if err != nil {
-		return nil, err
+		return nil, fault.Wrap(fault.Invalid, "encode the call of "+path, err)
 	}
+	return c.send(ctx, http.MethodPost, path, data)
+}
+
+// Get is [Client.Post] for a resource that is only read.
+func (c *Client) Get(ctx context.Context, path string) (*http.Response, error) {
+	return c.send(ctx, http.MethodGet, path, nil)
+}
+
+// send makes a call with the keys in turn, until one is taken.
+func (c *Client) send(ctx context.Context, method, path string, data []byte) (*http.Response, error) {
+	for {
+		at, key, err := c.keys.pick()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.where(path), err)
+		}
+		req, err := http.NewRequestWithContext(ctx, method, c.url(path).String(), bytes.NewReader(data))
+		if err != nil {
+			return nil, fault.Wrap(fault.Invalid, "prepare the call of "+path, err)
+		}
+		c.sign(req, key)
+		resp, err := c.once(ctx, path, req)
+		if !c.keys.judge(at, err) {
+			return resp, err
+		}
+	}
+}
+
+// sign puts the headers of a call.
+func (c *Client) sign(req *http.Request, key string) {
+	if req.Method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("User-Agent", "lanewise")
+	switch {
+	case key == "":
+	case c.header != "":
+		req.Header.Set(c.header, key)
+	default:
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+}
+
+// once makes one call.
+func (c *Client) once(ctx context.Context, path string, req *http.Request) (*http.Response, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.Broken(ctx, path, err)
@@ -113,23 +166,6 @@ func (c *Client) Post(ctx context.Context, path string, body any) (*http.Respons
 		return nil, c.Broken(ctx, path, err)
 	}
 	return nil, c.Fault(path, resp, text)
-}
-
-func (c *Client) request(ctx context.Context, path string, body any) (*http.Request, error) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, "encode the call of "+path, err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url(path).String(), bytes.NewReader(data))
-	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, "prepare the call of "+path, err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "lanewise")
-	if c.key != "" {
-		req.Header.Set("Authorization", "Bearer "+c.key)
-	}
-	return req, nil
 }
 
 func (c *Client) url(path string) *url.URL {
@@ -184,12 +220,10 @@ func (c *Client) where(path string) string {
 	return u.String()
 }
 
-// clean makes an upstream's text fit for an error: without the key, on one line,
+// clean makes an upstream's text fit for an error: without keys, on one line,
 // at most 300 bytes.
 func (c *Client) clean(text string) string {
-	if c.key != "" {
-		text = strings.ReplaceAll(text, c.key, "[key]")
-	}
+	text = c.keys.hide(text)
 	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
 	if len(text) > maxMessage {
 		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"

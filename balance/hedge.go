@@ -54,8 +54,12 @@ func (r *race) rearm(now, wait time.Duration) {
 
 // patience is how long an attempt is left alone at least: as long as cut off it
 // would not count as slow. Where all members of a pool queue, most attempts last
-// longer than the lane's delay, and hedging them would only make the queues longer.
+// longer than the lane's delay, and hedging them would only make the queues
+// longer, unless what loses is aborted.
 func (r *race) patience() time.Duration {
+	if r.set.aborts {
+		return 0
+	}
 	return min(slowFactor*r.core.median(r.class), r.longest)
 }
 

@@ -77,18 +77,23 @@ func (g goal) row(t *testing.T, c cells) string {
 	}
 	row.WriteString("\n")
 	for _, k := range g.checks {
-		v := k.value(c)
-		word, relation := "reached", "<="
-		if k.atLeast {
-			relation = ">="
-		}
-		if !k.holds(v.median()) {
-			word = "MISSED "
-			t.Errorf("%s: %s is %.4g ± %.2g, asked %s %.4g", g.id, k.what, v.median(), v.spread(), relation, k.limit())
-		}
-		fmt.Fprintf(&row, "     %s %-58s asked %s %-7.4g got %-8.4g ± %.2g\n", word, k.what, relation, k.limit(), v.median(), v.spread())
+		fmt.Fprintf(&row, "     %s\n", k.row(t, g.id, c))
 	}
 	return row.String()
+}
+
+// row is what the table says of a check.
+func (k check) row(t *testing.T, id string, c cells) string {
+	t.Helper()
+	v, word, relation := k.value(c), "reached", "<="
+	if k.atLeast {
+		relation = ">="
+	}
+	if !k.holds(v.median()) {
+		word = "MISSED "
+		t.Errorf("%s: %s is %.4g ± %.2g, asked %s %.4g", id, k.what, v.median(), v.spread(), relation, k.limit())
+	}
+	return fmt.Sprintf("%s %-58s asked %s %-7.4g got %-8.4g ± %.2g", word, k.what, relation, k.limit(), v.median(), v.spread())
 }
 
 func (g goal) show(c cells, m Model) string {
@@ -124,6 +129,6 @@ func ratio(metric func(Result) float64, a, b Model) func(cells) figure {
 	return func(c cells) figure { return c.each(a, metric).over(c.each(b, metric)) }
 }
 
-func plain(metric func(Result) float64, m Model) func(cells) figure {
+func value(metric func(Result) float64, m Model) func(cells) figure {
 	return func(c cells) figure { return c.each(m, metric) }
 }

@@ -45,6 +45,7 @@ type Policy struct {
 	Oracle bool           // pick by the work that the servers really have; ignores Picker
 	Plain  bool           // without the router: pools and a loop around them
 	Gated  bool           // searches are admitted before they are scattered
+	rule   rule           // without the balancer; ignores the others
 }
 
 // standard is the model of the goals.
@@ -85,6 +86,14 @@ func (m Model) mean() time.Duration {
 	return meanWith(m.Stall)
 }
 
+// service draws a service time.
+func (m Model) service(s stream) time.Duration {
+	if m.Markov {
+		return s.exponential(meanService)
+	}
+	return s.service(m.Stall)
+}
+
 // query is a query on its way: it names the draws of its attempts.
 type query struct {
 	id       uint64
@@ -109,9 +118,6 @@ type searcher interface {
 }
 
 func newPlaza(m Model) (*plaza, error) {
-	if err := m.validate(); err != nil {
-		return nil, err
-	}
 	p := &plaza{model: m, tally: newTally(m.Shards), start: time.Now()}
 	for range m.Shards {
 		replicas := make([]*server, m.Replicas)
@@ -152,16 +158,19 @@ func (p *plaza) serve(ctx context.Context, shard, replica int) error {
 		sort = count{extra: 1}
 	}
 	p.tally.add(time.Since(p.start), shard, sort)
-	if p.model.Markov {
-		return p.servers[shard][replica].serve(ctx, s.exponential(meanService))
-	}
-	return p.servers[shard][replica].serve(ctx, s.service(p.model.Stall))
+	return p.servers[shard][replica].serve(ctx, p.model.service(s))
 }
 
 // Run makes the model's queries at their times, whether the ones before have
 // been answered or not, and returns what became of them. Its error is
 // fault.Invalid and names everything that is wrong with the model.
 func Run(m Model) (Result, error) {
+	if err := m.validate(); err != nil {
+		return Result{}, err
+	}
+	if m.Policy.rule != nil {
+		return runPlain(m), nil
+	}
 	p, err := newPlaza(m)
 	if err != nil {
 		return Result{}, err

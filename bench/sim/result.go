@@ -90,6 +90,17 @@ type Result struct {
 
 func (p *plaza) result(latencies []time.Duration) Result {
 	r := Result{Model: p.model, Took: time.Since(p.start), tally: p.tally}
+	r.count(latencies)
+	all, _ := p.tally.over(p.tally.seconds)
+	r.Extra = all.share()
+	p.tally.mark(p.servers[0])
+	last := len(p.tally.marks) - 1
+	r.SlowShare = share(p.tally.marks[last])
+	return r
+}
+
+// count enters the latencies, in order of the queries.
+func (r *Result) count(latencies []time.Duration) {
 	counted := latencies[len(latencies)/10:]
 	for _, l := range counted {
 		if l == failed {
@@ -100,12 +111,6 @@ func (p *plaza) result(latencies []time.Duration) Result {
 	}
 	r.Failed /= float64(len(counted))
 	slices.Sort(r.Latencies)
-	all, _ := p.tally.over(p.tally.seconds)
-	r.Extra = all.share()
-	p.tally.mark(p.servers[0])
-	last := len(p.tally.marks) - 1
-	r.SlowShare = share(p.tally.marks[last])
-	return r
 }
 
 // share is the part of the calls that the first replica had.

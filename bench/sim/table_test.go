@@ -70,7 +70,7 @@ func hedgingGoals() []goal {
 			checks: []check{
 				{what: "tail / unhedged tail", value: ratio(quantile(q), g1, base), asked: 0.08, quick: 0.12},
 				{what: "tail / floor", value: func(c cells) figure { return c.each(g1, quantile(q)).over(floorOf(g1, q)(c)) }, asked: 1.25, quick: 1.4},
-				{what: "extra requests", value: plain(extra, g1), asked: 0.03, quick: 0.035},
+				{what: "extra requests", value: value(extra, g1), asked: 0.03, quick: 0.035},
 			},
 		},
 		{
@@ -79,20 +79,20 @@ func hedgingGoals() []goal {
 			checks: []check{
 				{what: "tail / unhedged tail", value: ratio(quantile(q), g2, base), asked: 0.20, quick: 0.30},
 				{what: "p99 / unhedged p99", value: ratio(quantile(0.99), g2, base), asked: 0.15, quick: 0.30},
-				{what: "extra requests", value: plain(extra, g2), asked: 0.03, quick: 0.035},
+				{what: "extra requests", value: value(extra, g2), asked: 0.03, quick: 0.035},
 			},
 		},
 		{
 			id: "G3", claim: "one replica 10x slow, 30 % load: the tail", main: g3, metric: quantile(q), unit: " ms",
-			beside: beside(g3), also: []Model{calm}, bound: plain(quantile(q), calm), boundName: "all healthy",
+			beside: beside(g3), also: []Model{calm}, bound: value(quantile(q), calm), boundName: "all healthy",
 			checks: []check{
 				{what: "tail / healthy tail", value: ratio(quantile(q), g3, calm), asked: 1.25, quick: 1.4},
-				{what: "extra requests", value: plain(extra, g3), asked: 0.03, quick: 0.035},
+				{what: "extra requests", value: value(extra, g3), asked: 0.03, quick: 0.035},
 			},
 		},
 		{
 			id: "G4", claim: "one replica 10x slow, 60 % load, servers abort: the tail", main: g4, metric: quantile(q), unit: " ms",
-			beside: beside(g4), also: []Model{g1}, bound: plain(quantile(q), g1), boundName: "all healthy",
+			beside: beside(g4), also: []Model{g1}, bound: value(quantile(q), g1), boundName: "all healthy",
 			checks: []check{{what: "tail / healthy tail", value: ratio(quantile(q), g4, g1), asked: 1.25, quick: 1.5}},
 		},
 	}
@@ -115,39 +115,39 @@ func routingGoals() []goal {
 	return []goal{
 		{
 			id: "G5", claim: "share of its shard's traffic that a 10x slow replica gets (shown: 60 % load)", main: slow60, metric: slowShare,
-			beside: beside(slow60), also: []Model{slow30, healing(0.6), slow60.by(oracle)}, bound: plain(slowShare, slow60.by(oracle)), boundName: "omniscient least work",
+			beside: beside(slow60), also: []Model{slow30, healing(0.6), slow60.by(oracle)}, bound: value(slowShare, slow60.by(oracle)), boundName: "omniscient least work",
 			checks: []check{
-				{what: "share at 30 % load", value: plain(slowShare, slow30), asked: 0.01, quick: 0.02},
-				{what: "share at 60 % load", value: plain(slowShare, slow60), asked: 0.04, quick: 0.05},
+				{what: "share at 30 % load", value: value(slowShare, slow30), asked: 0.01, quick: 0.02},
+				{what: "share at 60 % load", value: value(slowShare, slow60), asked: 0.04, quick: 0.05},
 				{what: "of its fair share, 30 to 35 s after it has healed", value: back, asked: 0.9, quick: 0.9, atLeast: true},
 			},
 		},
 		{
 			id: "G6", claim: "80 % load, unhedged: the median", main: g6, metric: quantile(0.5), unit: " ms",
-			beside: beside(g6), also: []Model{g6.by(oracle)}, bound: plain(quantile(0.5), g6.by(oracle)), boundName: "omniscient least work",
+			beside: beside(g6), also: []Model{g6.by(oracle)}, bound: value(quantile(0.5), g6.by(oracle)), boundName: "omniscient least work",
 			checks: []check{{what: "p50 / omniscient p50", value: ratio(quantile(0.5), g6, g6.by(oracle)), asked: 1.10, quick: 1.35}},
 		},
 		{
 			id: "G7", claim: "95 % load: share of the queries without an answer in time", main: g7, metric: failures,
-			beside: beside(g7), also: []Model{g7.by(unhedged)}, bound: plain(failures, g7.by(unhedged)), boundName: "lanewise unhedged",
+			beside: beside(g7), also: []Model{g7.by(unhedged)}, bound: value(failures, g7.by(unhedged)), boundName: "lanewise unhedged",
 			checks: []check{
 				{what: "added by hedging", value: added, asked: 0, quick: 0.005},
-				{what: "extra requests in the worst 10 s", value: plain(laneWorst, g7), asked: 0.051, quick: 0.051},
-				{what: "extra requests of one shard in the worst 10 s", value: plain(shardWorst, g7), asked: 0.101, quick: 0.105},
+				{what: "extra requests in the worst 10 s", value: value(laneWorst, g7), asked: 0.051, quick: 0.051},
+				{what: "extra requests of one shard in the worst 10 s", value: value(shardWorst, g7), asked: 0.101, quick: 0.105},
 			},
 		},
 		{
 			id: "G8", claim: "105 % load with admission: answers in time, as a share of the capacity", main: g8, metric: goodput,
 			beside: append(beside(g8), g8.by(lanewise)), bound: func(cells) figure { return figure{1} }, boundName: "all of the capacity",
 			checks: []check{
-				{what: "goodput / capacity", value: plain(goodput, g8), asked: 0.9, quick: 0.85, atLeast: true},
-				{what: "extra requests in the worst 10 s", value: plain(laneWorst, g8), asked: 0.051, quick: 0.051},
+				{what: "goodput / capacity", value: value(goodput, g8), asked: 0.9, quick: 0.85, atLeast: true},
+				{what: "extra requests in the worst 10 s", value: value(laneWorst, g8), asked: 0.051, quick: 0.051},
 			},
 		},
 		{
 			id: "G9", claim: "servers ignore cancel, one replica 10x slow, 50 % load: share without an answer in time", main: g9, metric: failures,
-			beside: beside(g9), also: []Model{g9.by(oracle)}, bound: plain(failures, g9.by(oracle)), boundName: "omniscient least work",
-			checks: []check{{what: "without an answer", value: plain(failures, g9), asked: 0.001, quick: 0.005}},
+			beside: beside(g9), also: []Model{g9.by(oracle)}, bound: value(failures, g9.by(oracle)), boundName: "omniscient least work",
+			checks: []check{{what: "without an answer", value: value(failures, g9), asked: 0.001, quick: 0.005}},
 		},
 		faults(),
 	}
@@ -161,9 +161,9 @@ func faults() goal {
 		id: "--", claim: "one replica dies; one flaps every 300 ms; 8 routers at 60 % load: share without an answer in time", main: m[0], metric: failures,
 		also: append(m[1:], healthy(0.6, Drop)),
 		checks: []check{
-			{what: "a dead replica", value: plain(failures, m[0]), asked: 0, quick: 0},
-			{what: "a flapping replica", value: plain(failures, m[1]), asked: 0, quick: 0},
-			{what: "8 routers", value: plain(failures, m[2]), asked: 0.001, quick: 0.001},
+			{what: "a dead replica", value: value(failures, m[0]), asked: 0, quick: 0},
+			{what: "a flapping replica", value: value(failures, m[1]), asked: 0, quick: 0},
+			{what: "8 routers", value: value(failures, m[2]), asked: 0.001, quick: 0.001},
 			{what: "8 routers: tail / tail of one", value: ratio(quantile(tail()), m[2], healthy(0.6, Drop)), asked: 2.5, quick: 2.5},
 		},
 	}

@@ -11,7 +11,7 @@ import (
 func markov(replicas, slots int, load float64, queries int) Model {
 	m := standard()
 	m.Markov, m.Shards, m.Replicas, m.Slots, m.Load, m.Queries = true, 1, replicas, slots, load, queries
-	m.Deadline, m.Policy = time.Hour, random
+	m.Deadline, m.Policy = time.Hour, randomPicks
 	return m
 }
 
@@ -153,7 +153,7 @@ func TestModel_powerOfTwoAsTheorySays(t *testing.T) {
 	if *full {
 		m.Queries = 1_000_000
 	}
-	m.Policy = twoOf
+	m.Policy = twoOfPicks
 	got, want := serviceTimes(simulate(t, m).Latencies), serviceTimes(choices(m))
 	t.Logf("64 servers: %.3f service times, simulated otherwise %.3f; 1,024 servers: %.3f, theory for many %.3f", got, want, many, limit(load))
 	if math.Abs(got/want-1) > 0.03 {

@@ -56,10 +56,9 @@ func Settle(ctx context.Context, cost int64) {
 	}
 }
 
-// take puts the attempt's cost on its member.
+// take puts the attempt's cost on its member, which has been claimed.
 func (a *attempt) take(cost int64) {
 	a.cost.Store(cost)
-	a.entry.inflight.Add(1)
 	a.entry.load.Add(cost)
 }
 
@@ -85,6 +84,7 @@ func (a *attempt) release() {
 		if a.reservation != nil {
 			a.reservation.Settle(held)
 		}
+		a.race.core.line.wake()
 	}
 }
 
@@ -97,6 +97,7 @@ func (a *attempt) land(err error, open bool) (won bool) {
 	end.ran = took - a.race.late()
 	won = err == nil && a.race.decide()
 	a.observe(end)
+	a.limit(end)
 	switch {
 	case won && open && a.probe: // it is back, however long the answer stays open
 		a.probe = false
@@ -130,10 +131,7 @@ const lostFactor = 3
 func (a *attempt) observe(e ending) {
 	r := a.race
 	cut := a.cutOff(e.err)
-	if cut && errors.Is(context.Cause(a), context.Canceled) && !errors.Is(context.Cause(a), errLost) {
-		return // the caller has left early: that says nothing
-	}
-	if e.err != nil && !cut {
+	if e.err != nil && (!cut || a.deserted()) {
 		return
 	}
 	if a.reason == First {
@@ -144,6 +142,13 @@ func (a *attempt) observe(e ending) {
 	} else if least := lostFactor * e.ran; least >= a.entry.latency.typical(r.class) {
 		a.entry.latency.observe(r.class.id, least, e.at)
 	}
+}
+
+// deserted reports whether the attempt was cancelled because its caller has left
+// early, which says nothing about its member.
+func (a *attempt) deserted() bool {
+	why := context.Cause(a)
+	return errors.Is(why, context.Canceled) && !errors.Is(why, errLost)
 }
 
 // chargeFactor times the hedge delay is how long a cancelled attempt goes on

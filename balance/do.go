@@ -84,6 +84,9 @@ type task[T, R any] struct {
 // run is the loop that owns a call: attempts only send to it.
 func run[T, R any](ctx context.Context, p *Pool[T], c Call, t task[T, R]) (winner *attempt, value R, err error) {
 	if ctx.Err() != nil { // an attempt would only leave load behind
+		if c.Seated {
+			p.Unseat()
+		}
 		return nil, value, context.Cause(ctx)
 	}
 	set := p.set.Load()
@@ -123,7 +126,11 @@ func run[T, R any](ctx context.Context, p *Pool[T], c Call, t task[T, R]) (winne
 				continue // it came second, and the winner is on its way; or the time is up
 			}
 			if !r.failed(l.attempt, l.err) {
-				return nil, value, r.errs[len(r.errs)-1]
+				if r.decide() {
+					return nil, value, r.errs[len(r.errs)-1]
+				}
+				l := won(results) // another one has answered just now, and holds a lease
+				return t.keep(l), l.value, nil
 			}
 			launch(Failover)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/lanewise/lanewise/balance/limit"
 	"github.com/lanewise/lanewise/fault"
 )
 
@@ -53,6 +54,7 @@ func steps() *rapid.Generator[[]step] {
 				Cost:     rapid.Int64Range(0, 50).Draw(t, "cost"),
 				Affinity: rapid.SampledFrom([]string{"", "tenant"}).Draw(t, "affinity"),
 				NoHedge:  rapid.Bool().Draw(t, "no hedge"),
+				Seated:   rapid.Bool().Draw(t, "seated"),
 			},
 			Leave: short.Draw(t, "leave"), Hold: short.Draw(t, "hold"), Fail: rapid.Bool().Draw(t, "fail"),
 			Acts: acts.Draw(t, "acts"), Update: memberships(t),
@@ -84,9 +86,9 @@ func (h *held) Close() error { h.closes.Add(-1); return nil }
 func TestPool_everyLeaseComesBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		script := steps().Draw(rt, "steps")
-		early := rapid.Bool().Draw(rt, "closed while calls run")
+		early, narrow := rapid.Bool().Draw(rt, "closed while calls run"), rapid.Bool().Draw(rt, "members are soon full")
 		synctest.Test(t, func(t *testing.T) {
-			if problem := play(t, script, early); problem != "" {
+			if problem := play(t, script, early, narrow); problem != "" {
 				rt.Fatal(problem)
 			}
 		})
@@ -94,10 +96,14 @@ func TestPool_everyLeaseComesBack(t *testing.T) {
 }
 
 // play runs a script and returns what is wrong afterwards.
-func play(t *testing.T, script []step, early bool) string {
+func play(t *testing.T, script []step, early, narrow bool) string {
 	t.Helper()
 	lane := lane(t, LaneConfig{HedgeShare: 1})
-	p, err := NewPool(Config{Lane: lane, HedgeShare: 1, FailoverShare: 1}, memberNamed(0), memberNamed(1), memberNamed(2))
+	limits := limit.Config{Off: true}
+	if narrow {
+		limits = limit.Config{Least: 1, Start: 1, Most: 2}
+	}
+	p, err := NewPool(Config{Lane: lane, HedgeShare: 1, FailoverShare: 1, Limit: limits}, memberNamed(0), memberNamed(1), memberNamed(2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +122,11 @@ func play(t *testing.T, script []step, early bool) string {
 			continue
 		}
 		wg.Go(func() { s.run(p, &open) })
+		for m := range every {
+			if n := m.inflight.Load(); narrow && n > 2 {
+				return fmt.Sprintf("member %s has %d attempts at a time, its limit is 2 at most", m.name, n)
+			}
+		}
 	}
 	if !early {
 		wg.Wait()
@@ -130,8 +141,11 @@ func play(t *testing.T, script []step, early bool) string {
 	if n := open.Load(); n != 0 {
 		return fmt.Sprintf("%d answers are still open", n)
 	}
-	if s := p.Snapshot(); s.Running != 0 || s.Charged != 0 {
-		return fmt.Sprintf("%d attempts run, %d are charged", s.Running, s.Charged)
+	if s := p.Snapshot(); s.Running != 0 || s.Charged != 0 || s.Waiting != 0 {
+		return fmt.Sprintf("%d attempts run, %d are charged, %d calls wait", s.Running, s.Charged, s.Waiting)
+	}
+	if n := p.core.line.seats.Load(); n != 0 {
+		return fmt.Sprintf("%d seats are taken", n)
 	}
 	return ""
 }
@@ -144,6 +158,9 @@ func (s step) run(p *Pool[int], open *atomic.Int64) {
 	defer cancel()
 	if s.Leave > 0 {
 		defer time.AfterFunc(s.Leave, cancel).Stop()
+	}
+	if s.Call.Seated && p.Seat(0) != nil {
+		return
 	}
 	var nth atomic.Int64
 	attempt := func(ctx context.Context, _ int) (*held, error) {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lanewise/lanewise/balance/limit"
 	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/fault"
 )
@@ -35,6 +36,7 @@ type member struct {
 	load     atomic.Int64 // their cost
 	latency  latencies
 	health   health
+	limit    *limit.Limiter // nil: none
 }
 
 // entry is a member as one set holds it.
@@ -49,21 +51,29 @@ type entry struct {
 
 // ready reports whether the member may be used for a call of a cost, at pool time now.
 func (e *entry) ready(cost int64, now time.Duration) bool {
-	return e.health.ready(now) && (e.quota == nil || e.quota.Wait(cost) == 0)
+	return e.room() > 0 && e.health.ready(now) && (e.quota == nil || e.quota.Wait(cost) == 0)
 }
 
-// claim takes a ready member for a call: its quota, and the trial where it has
-// to prove itself. ok is false if it is not ready any more.
+// claim takes a ready member for a call: one of the attempts that it may have at
+// a time, its quota, and the trial where it has to prove itself. ok is false if
+// it is not ready any more.
 func (e *entry) claim(cost int64, now time.Duration) (c claimed, ok bool) {
+	if !e.enter() {
+		return c, false
+	}
 	if e.quota != nil {
 		r, err := e.quota.Reserve(cost)
 		if err != nil {
+			e.inflight.Add(-1)
 			return c, false
 		}
 		c.reservation = r
 	}
-	if c.probe, ok = e.health.claim(now); !ok && c.reservation != nil {
-		c.reservation.Cancel()
+	if c.probe, ok = e.health.claim(now); !ok {
+		e.inflight.Add(-1)
+		if c.reservation != nil {
+			c.reservation.Cancel()
+		}
 	}
 	return c, ok
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lanewise/lanewise/balance/limit"
 	"github.com/lanewise/lanewise/fault"
 )
 
@@ -29,7 +30,12 @@ type Config struct {
 	// calls with an affinity, as a factor. Default 1.25, at least 1.
 	Bound  float64
 	Health Health
-	Trace  *Trace
+	// Limit bounds the attempts that each member has at a time, by itself. It is
+	// never below the member's slots. A call that finds all members full waits in
+	// line, the oldest first; one that would have to wait for more than an eighth
+	// of its time (without a deadline: 1 s) is fault.Overloaded.
+	Limit limit.Config
+	Trace *Trace
 }
 
 // Defaults of a pool, and the sizes of its buckets.
@@ -56,6 +62,7 @@ type core struct {
 	stripe    int
 	seed      uint64 // of the picks; 0: none
 	tasks     tasks
+	line      line
 	turn      atomic.Uint64
 	calls     atomic.Uint64
 	hedged    atomic.Uint64 // attempts made for slowness
@@ -90,6 +97,7 @@ func NewPool[T any](c Config, members ...Member[T]) (*Pool[T], error) {
 	}
 	c.Bound = cmp.Or(c.Bound, defaultBound)
 	c.Health = c.Health.withDefaults()
+	c.Limit = c.Limit.WithDefaults()
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("pool %q: %w", c.Name, err)
 	}
@@ -101,7 +109,7 @@ func NewPool[T any](c Config, members ...Member[T]) (*Pool[T], error) {
 }
 
 func (c Config) validate() error {
-	errs := []error{c.Health.validate()}
+	errs := []error{c.Health.validate(), c.Limit.Validate()}
 	if math.IsNaN(c.HedgeShare) || c.HedgeShare > 1 {
 		errs = append(errs, fault.New(fault.Invalid, "hedge_share: must be at most 1, is %v", c.HedgeShare))
 	}
@@ -156,6 +164,7 @@ func (p *Pool[T]) Update(members []Member[T]) error {
 	p.core.entries.Store(&next.entries)
 	p.set.Store(next)
 	p.core.keepOne()
+	p.core.line.wake()
 	return nil
 }
 
@@ -173,6 +182,9 @@ func (p *Pool[T]) state(name string) *member {
 	if !ok {
 		m = &member{name: name, hash: hash(name)}
 		m.health.clean.Store(true)
+		if !p.core.config.Limit.Off {
+			m.limit = limit.New(p.core.config.Limit)
+		}
 		if p.set.Load() != nil { // a newcomer
 			m.health.since.Store(int64(p.core.now()) + 1)
 		}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lanewise/lanewise/balance/limit"
 	"github.com/lanewise/lanewise/fault"
 )
 
@@ -27,6 +28,8 @@ type Call struct {
 	Prefer string
 	// NoHedge forbids extra attempts for slowness. Failover stays.
 	NoHedge bool
+	// Seated is set for a call that has a seat (Pool.Seat), and gives it up.
+	Seated bool
 }
 
 // race is the planner of one call: it alone decides which attempts are made.
@@ -51,7 +54,9 @@ type race struct {
 	lateBy  atomic.Int64  // ns, that it fired late: this process stood still
 	hedges  int
 	running int
-	claimed claimed // of the member that was picked last
+	claimed claimed       // of the member that was picked last
+	place   *limit.Place  // in line; nil: it does not wait
+	turn    chan struct{} // holds a token when the call should look for room
 	all     []*attempt
 	errs    []error
 
@@ -84,7 +89,7 @@ func (c *core) begin(ctx context.Context, call Call, set *members) *race {
 // next starts the lease of another attempt, or returns nil where no member is
 // left or a budget is spent.
 func (r *race) next(why Reason) *attempt {
-	if why != First && !r.afford(why) {
+	if r.yields(why) || why != First && !r.afford(why) {
 		return nil
 	}
 	if !r.core.tasks.enter() {
@@ -97,6 +102,7 @@ func (r *race) next(why Reason) *attempt {
 		r.giveBack(why)
 		return nil
 	}
+	r.leave(true)
 	return r.launch(at, why)
 }
 
@@ -199,6 +205,7 @@ func (r *race) end(winner *attempt, err error) {
 	if r.timer != nil {
 		r.timer.Stop()
 	}
+	r.leave(false)
 	cause := errEnded
 	if err == nil {
 		cause = errLost
@@ -216,6 +223,9 @@ func (r *race) wait() error {
 	if len(r.errs) > 0 || r.view.Len() == 0 {
 		return r.failure()
 	}
+	if r.mustQueue() {
+		return r.await()
+	}
 	wait := r.core.untilReady(r.view.entries, r.call.Cost)
 	if deadline, ok := r.ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return r.core.nobody(r.view.entries, r.call.Cost, wait)
@@ -224,6 +234,22 @@ func (r *race) wait() error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+}
+
+// await waits in line until there may be room.
+func (r *race) await() error {
+	if r.turn == nil {
+		r.turn = make(chan struct{}, 1)
+	}
+	if err := r.queue(func() { r.turn <- struct{}{} }); err != nil {
+		return err
+	}
+	select {
+	case <-r.turn:
 		return nil
 	case <-r.ctx.Done():
 		return context.Cause(r.ctx)

@@ -14,6 +14,7 @@ type Snapshot struct {
 	MeanCost    float64                  // of a call
 	Running     int64                    // attempts, those that lost and have not returned among them
 	Charged     int                      // cancelled attempts whose end nobody saw, still counted as load
+	Waiting     int                      // calls in line for a member that is not full
 	Members     []MemberState
 }
 
@@ -26,6 +27,7 @@ type MemberState struct {
 	Slots    int
 	Weight   float64                  // configured
 	Inflight int64                    // attempts
+	Limit    int64                    // that it may have; 0: none
 	Load     int64                    // their cost
 	Latency  map[string]time.Duration // median of the last answers, by class
 	// What became of its attempts.
@@ -47,6 +49,7 @@ func (p *Pool[T]) Snapshot() Snapshot {
 		HedgeTokens: c.hedges.level(), LaneTokens: c.lane.hedges.level(),
 		MeanCost: c.meanOf(),
 		Running:  c.tasks.n.Load(),
+		Waiting:  c.line.Len(),
 		Members:  make([]MemberState, len(set.entries)),
 	}
 	for name, class := range classes {
@@ -74,6 +77,9 @@ func (c *core) describe(e *entry, classes map[string]*class) MemberState {
 	}
 	if until > 0 {
 		m.Until = c.born.Add(until)
+	}
+	if e.limit != nil {
+		m.Limit = e.most()
 	}
 	for name, class := range classes {
 		if w := e.latency.of(class.id); w != nil {

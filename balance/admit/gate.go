@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lanewise/lanewise/balance/limit"
 	"github.com/lanewise/lanewise/fault"
 )
 
@@ -76,7 +77,7 @@ type Gate struct {
 	queue  queue
 	busy   int // admitted and not left
 	shed   uint64
-	rate   drain
+	rate   limit.Drain
 }
 
 // New returns a gate that nobody has passed yet. Its error is fault.Invalid and
@@ -148,7 +149,7 @@ func (g *Gate) join(tenant string, bytes int64) (*waiter, error) {
 	g.admit(now)
 	if g.queue.calls == 0 && g.busy < g.limit.now() {
 		g.busy++
-		g.rate.note(now)
+		g.rate.Note(now)
 		return nil, nil //nolint:nilnil // documented
 	}
 	if bytes > g.config.QueueBytes { // it would push everybody out and not fit all the same
@@ -182,7 +183,7 @@ func (g *Gate) admit(now time.Time) {
 			return
 		}
 		g.busy++
-		g.rate.note(now)
+		g.rate.Note(now)
 		close(w.done)
 	}
 }
@@ -220,7 +221,7 @@ func (g *Gate) refuse(w *waiter) {
 
 // refusal says when the backlog will be gone at the present rate.
 func (g *Gate) refusal() error {
-	wait := g.rate.time(g.queue.calls + 1)
+	wait := g.rate.Time(g.queue.calls+1, 0, 0)
 	return fault.Busy(wait, "overloaded: %d calls are at work and %d wait", g.busy, g.queue.calls)
 }
 

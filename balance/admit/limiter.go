@@ -60,30 +60,3 @@ func (l *limiter) observe(now time.Time, took time.Duration, waiting bool) {
 	}
 	l.took, l.calls, l.held = l.took[:0], 0, false
 }
-
-// drain measures the rate at which calls are admitted.
-type drain struct {
-	last time.Time
-	gap  float64 // s between two, averaged
-}
-
-const (
-	drainOver = 64          // calls that the average is taken of
-	longGap   = time.Second // a pause is not a slow drain
-	leastWait = time.Millisecond
-	mostWait  = time.Minute
-)
-
-func (d *drain) note(now time.Time) {
-	if !d.last.IsZero() {
-		gap := min(now.Sub(d.last), longGap).Seconds()
-		d.gap += (gap - d.gap) / drainOver
-	}
-	d.last = now
-}
-
-// time is how long it takes until n calls have been admitted.
-func (d *drain) time(n int) time.Duration {
-	t := time.Duration(float64(n) * d.gap * float64(time.Second))
-	return min(max(t, leastWait), mostWait)
-}

@@ -21,7 +21,7 @@ var doors = []door{
 	{"fault", "pure"},
 	{"search", "fault"},
 	{"search/wire", "search fault"},
-	{"balance", "balance/quota fault"},
+	{"balance", "balance/limit balance/quota fault"},
 	{"balance/*", "balance balance/* fault"},
 	{"shardmap", "search fault"},
 	{"merge", "search"},

@@ -1,0 +1,187 @@
+package balance
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/lanewise/lanewise/balance/limit"
+	"github.com/lanewise/lanewise/fault"
+)
+
+// line is where calls wait while every member that may be used is full. It also
+// counts the seats, which calls have that are about to be made.
+type line struct {
+	limit.Line
+	seats atomic.Int64
+}
+
+// wake has the first in line, if there is one, look for room.
+func (l *line) wake() {
+	if l.Len() > 0 {
+		l.Wake()
+	}
+}
+
+// most is how many attempts the member may have at a time.
+func (e *entry) most() int64 {
+	if e.limit == nil {
+		return math.MaxInt64
+	}
+	return int64(max(e.limit.Now(), e.slots))
+}
+
+// room is how many more attempts the member may have now.
+func (e *entry) room() int64 { return e.most() - e.inflight.Load() }
+
+// enter counts another attempt at the member, unless it is full.
+func (e *entry) enter() bool {
+	if e.inflight.Add(1) > e.most() {
+		e.inflight.Add(-1)
+		return false
+	}
+	return true
+}
+
+// limit enters the attempt's end into its member's limit. An attempt whose
+// caller has left early says nothing, like one that failed; one that was cut off
+// took at least as long as it had run.
+func (a *attempt) limit(e ending) {
+	if a.entry.limit == nil {
+		return
+	}
+	refused := errors.Is(e.err, fault.Overloaded) && fault.RetryAfter(e.err) == 0
+	if e.err != nil && !refused && (!a.cutOff(e.err) || a.deserted()) {
+		return
+	}
+	a.entry.limit.Observe(limit.Sample{
+		Class: a.race.class.id, Took: e.ran, At: a.race.core.born.Add(e.at), Inflight: int(a.entry.inflight.Load()), Refused: refused,
+	})
+}
+
+// gap is how far apart calls go on while all members are full, by Little's law.
+func (c *core) gap(entries []entry) time.Duration {
+	var rate float64 // by the second
+	for i := range entries {
+		if e := &entries[i]; e.limit != nil {
+			rate += float64(e.most()) / e.latency.typical(c.lane.class("")).Seconds()
+		}
+	}
+	return time.Duration(float64(time.Second) / max(rate, 1))
+}
+
+// Patience is how long a call may have to wait in line: an eighth of its time,
+// and a second where it has no deadline.
+const (
+	patienceShare = 8
+	patienceMost  = time.Second
+)
+
+// patience is how long the call may have to wait in line.
+func (r *race) patience() time.Duration {
+	if deadline, ok := r.ctx.Deadline(); ok {
+		return time.Until(deadline) / patienceShare
+	}
+	return patienceMost
+}
+
+// mustQueue reports whether the call has to wait in line: there are others, or
+// the members are full.
+func (r *race) mustQueue() bool {
+	return r.place == nil && r.core.line.Len() > 0 || r.core.open(r.view.entries, r.call.Cost) >= 0
+}
+
+// yields reports whether an attempt must not be made because others wait in
+// line: there is no overtaking, and no room for hedges.
+func (r *race) yields(why Reason) bool {
+	return why != Failover && r.place == nil && r.core.line.Len() > 0
+}
+
+// queue puts the call in line, or back to its front if it has looked for room in
+// vain. look is called when it should look. A call without a seat is refused
+// where the line is too long.
+func (r *race) queue(look func()) error {
+	if r.place != nil {
+		r.place.Back()
+		return nil
+	}
+	line := &r.core.line
+	if !r.call.Seated {
+		if wait := line.Wait(line.Len()+1, r.core.gap(r.view.entries)); wait > r.patience() {
+			return r.core.crowded(wait)
+		}
+	}
+	r.place = line.Join(look)
+	if r.core.open(r.view.entries, r.call.Cost) > 0 {
+		line.wake() // somebody has left meanwhile
+	}
+	return nil
+}
+
+// leave ends the call's wait and gives up its seat, as soon as it has its first
+// attempt or none will come.
+func (r *race) leave(goesOn bool) {
+	if r.place != nil {
+		r.place.Leave(goesOn)
+		r.place = nil
+	}
+	if r.call.Seated {
+		r.call.Seated = false
+		r.core.line.seats.Add(-1)
+	}
+}
+
+// crowded is the refusal of a call that would have to wait for too long.
+func (c *core) crowded(wait time.Duration) error {
+	return &fault.Error{Class: fault.Overloaded, RetryAfter: wait, Message: fmt.Sprintf(
+		"pool %q: all members are full and %d calls wait for one, another may be begun in %v", c.name, c.line.Len(), wait.Round(time.Millisecond))}
+}
+
+// open is how many more attempts the members may have that are ready for a call
+// of a cost, and -1 where none is ready, full or not.
+func (c *core) open(entries []entry, cost int64) int64 {
+	now := c.now()
+	sum, ready := int64(0), false
+	for i := range entries {
+		e := &entries[i]
+		if !e.health.ready(now) || e.quota != nil && e.quota.Wait(cost) > 0 {
+			continue
+		}
+		ready = true
+		sum += min(max(e.room(), 0), math.MaxInt32)
+	}
+	if !ready {
+		return -1
+	}
+	return sum
+}
+
+// Seat promises that a call of one request will not be refused because the
+// members are full: the call must be made with Seated set, once, and then waits in
+// line for as long as its context allows. It is fault.Overloaded, with the time
+// after which there may be a seat as its RetryAfter, where the call would have to
+// wait for longer than most; a negative most is no bound. A pool without a healthy
+// member has seats: the call itself says what is wrong. Several seats, each of
+// another pool, make sure that no work is begun which cannot be finished.
+func (p *Pool[T]) Seat(most time.Duration) error {
+	c, entries := p.core, p.set.Load().entries
+	taken := c.line.seats.Add(1)
+	if most < 0 {
+		return nil
+	}
+	open := c.open(entries, 1)
+	ahead := taken + int64(c.line.Len())
+	if open < 0 || ahead <= open {
+		return nil
+	}
+	if wait := c.line.Wait(int(ahead-open), c.gap(entries)); wait > most {
+		c.line.seats.Add(-1)
+		return c.crowded(wait)
+	}
+	return nil
+}
+
+// Unseat gives a seat back whose call is not made.
+func (p *Pool[T]) Unseat() { p.core.line.seats.Add(-1) }

@@ -25,20 +25,31 @@ func (l *line) wake() {
 	}
 }
 
-// most is how many attempts the member may have at a time.
-func (e *entry) most() int64 {
+// homeFactor times its limit is what a member may have of calls with an affinity.
+// Bound, and not the limit, says when those go elsewhere: to queue where a cache
+// is warm costs less than to fill another one, and in an overload by cold caches
+// a tight limit would send every call to whoever is free, and keep them all cold.
+const homeFactor = 4
+
+// most is how many attempts the member may have at a time, for a call to be one
+// of them.
+func (e *entry) most(n need) int64 {
 	if e.limit == nil {
-		return math.MaxInt64
+		return math.MaxInt32
 	}
-	return int64(max(e.limit.Now(), e.slots))
+	most := int64(max(e.limit.Now(), e.slots))
+	if n.home {
+		most *= homeFactor
+	}
+	return most
 }
 
 // room is how many more attempts the member may have now.
-func (e *entry) room() int64 { return e.most() - e.inflight.Load() }
+func (e *entry) room(n need) int64 { return e.most(n) - e.inflight.Load() }
 
 // enter counts another attempt at the member, unless it is full.
-func (e *entry) enter() bool {
-	if e.inflight.Add(1) > e.most() {
+func (e *entry) enter(n need) bool {
+	if e.inflight.Add(1) > e.most(n) {
 		e.inflight.Add(-1)
 		return false
 	}
@@ -66,31 +77,31 @@ func (c *core) gap(entries []entry) time.Duration {
 	var rate float64 // by the second
 	for i := range entries {
 		if e := &entries[i]; e.limit != nil {
-			rate += float64(e.most()) / e.latency.typical(c.lane.class("")).Seconds()
+			rate += float64(e.most(need{})) / e.latency.typical(c.lane.class("")).Seconds()
 		}
 	}
 	return time.Duration(float64(time.Second) / max(rate, 1))
 }
 
-// Patience is how long a call may have to wait in line: an eighth of its time,
+// What a call may have to wait in line: half of its time,
 // and a second where it has no deadline.
 const (
-	patienceShare = 8
-	patienceMost  = time.Second
+	waitShare = 2
+	waitMost  = time.Second
 )
 
-// patience is how long the call may have to wait in line.
-func (r *race) patience() time.Duration {
+// mostWait is how long the call may have to wait in line.
+func (r *race) mostWait() time.Duration {
 	if deadline, ok := r.ctx.Deadline(); ok {
-		return time.Until(deadline) / patienceShare
+		return time.Until(deadline) / waitShare
 	}
-	return patienceMost
+	return waitMost
 }
 
 // mustQueue reports whether the call has to wait in line: there are others, or
 // the members are full.
 func (r *race) mustQueue() bool {
-	return r.place == nil && r.core.line.Len() > 0 || r.core.open(r.view.entries, r.call.Cost) >= 0
+	return r.place == nil && r.core.line.Len() > 0 || r.core.open(r.view.entries, r.view.need()) >= 0
 }
 
 // yields reports whether an attempt must not be made because others wait in
@@ -109,12 +120,12 @@ func (r *race) queue(look func()) error {
 	}
 	line := &r.core.line
 	if !r.call.Seated {
-		if wait := line.Wait(line.Len()+1, r.core.gap(r.view.entries)); wait > r.patience() {
+		if wait := line.Wait(line.Len()+1, r.core.gap(r.view.entries)); wait > r.mostWait() {
 			return r.core.crowded(wait)
 		}
 	}
 	r.place = line.Join(look)
-	if r.core.open(r.view.entries, r.call.Cost) > 0 {
+	if r.core.open(r.view.entries, r.view.need()) > 0 {
 		line.wake() // somebody has left meanwhile
 	}
 	return nil
@@ -139,20 +150,18 @@ func (c *core) crowded(wait time.Duration) error {
 		"pool %q: all members are full and %d calls wait for one, another may be begun in %v", c.name, c.line.Len(), wait.Round(time.Millisecond))}
 }
 
-// open is how many more attempts the members may have that are ready for a call
-// of a cost, and -1 where none is ready, full or not.
-func (c *core) open(entries []entry, cost int64) int64 {
+// open is how many more attempts the members may have that are fit for a call,
+// and -1 where none is, full or not.
+func (c *core) open(entries []entry, n need) int64 {
 	now := c.now()
-	sum, ready := int64(0), false
+	sum, some := int64(0), false
 	for i := range entries {
-		e := &entries[i]
-		if !e.health.ready(now) || e.quota != nil && e.quota.Wait(cost) > 0 {
-			continue
+		if e := &entries[i]; e.fit(n, now) {
+			some = true
+			sum += max(e.room(n), 0)
 		}
-		ready = true
-		sum += min(max(e.room(), 0), math.MaxInt32)
 	}
-	if !ready {
+	if !some {
 		return -1
 	}
 	return sum
@@ -171,7 +180,7 @@ func (p *Pool[T]) Seat(most time.Duration) error {
 	if most < 0 {
 		return nil
 	}
-	open := c.open(entries, 1)
+	open := c.open(entries, need{cost: 1})
 	ahead := taken + int64(c.line.Len())
 	if open < 0 || ahead <= open {
 		return nil

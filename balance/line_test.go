@@ -71,13 +71,13 @@ func TestLimit_slotsAreNeverLeftUnused(t *testing.T) {
 func TestLimit_aCallThatWouldWaitTooLongIsToldWhenToComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, narrow(), server{name: "a", after: 100 * time.Millisecond})
-		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // 500 ms of patience
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // 500 ms of patience
 		defer cancel()
 		var wg sync.WaitGroup
 		for range 2 { // the pool learns what calls take, and how fast the line moves
 			_, _, _ = crowd(ctx, p, 2)
 		}
-		ctx, cancel = context.WithTimeout(t.Context(), 4*time.Second)
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		for range 6 {
 			wg.Go(func() {
@@ -188,7 +188,7 @@ func TestLimit_anAttemptGrowsNoLongerThanItHelps(t *testing.T) {
 		for range 500 { // who come again and again
 			wg.Go(func() {
 				for time.Now().Before(end) {
-					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 					_, err := Do(ctx, p, Call{}, func(context.Context, int) (int, error) {
 						slots <- struct{}{}
 						time.Sleep(10 * time.Millisecond)

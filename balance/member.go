@@ -49,20 +49,31 @@ type entry struct {
 	quota  *quota.Bucket
 }
 
-// ready reports whether the member may be used for a call of a cost, at pool time now.
-func (e *entry) ready(cost int64, now time.Duration) bool {
-	return e.room() > 0 && e.health.ready(now) && (e.quota == nil || e.quota.Wait(cost) == 0)
+// need is what a call asks of a member.
+type need struct {
+	cost int64
+	home bool // it has an affinity
+}
+
+// ready reports whether the member may be used for a call, at pool time now.
+func (e *entry) ready(n need, now time.Duration) bool {
+	return e.room(n) > 0 && e.fit(n, now)
+}
+
+// fit reports whether the member may be used for a call as soon as it is not full.
+func (e *entry) fit(n need, now time.Duration) bool {
+	return e.health.ready(now) && (e.quota == nil || e.quota.Wait(n.cost) == 0)
 }
 
 // claim takes a ready member for a call: one of the attempts that it may have at
 // a time, its quota, and the trial where it has to prove itself. ok is false if
 // it is not ready any more.
-func (e *entry) claim(cost int64, now time.Duration) (c claimed, ok bool) {
-	if !e.enter() {
+func (e *entry) claim(n need, now time.Duration) (c claimed, ok bool) {
+	if !e.enter(n) {
 		return c, false
 	}
 	if e.quota != nil {
-		r, err := e.quota.Reserve(cost)
+		r, err := e.quota.Reserve(n.cost)
 		if err != nil {
 			e.inflight.Add(-1)
 			return c, false

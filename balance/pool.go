@@ -32,7 +32,7 @@ type Config struct {
 	Health Health
 	// Limit bounds the attempts that each member has at a time, by itself. It is
 	// never below the member's slots. A call that finds all members full waits in
-	// line, the oldest first; one that would have to wait for more than an eighth
+	// line, the oldest first; one that would have to wait for more than half
 	// of its time (without a deadline: 1 s) is fault.Overloaded.
 	Limit limit.Config
 	Trace *Trace

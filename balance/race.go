@@ -120,7 +120,7 @@ func (r *race) pick(why Reason) int {
 		if at < 0 || at >= v.Len() {
 			return -1
 		}
-		if c, ok := v.entries[at].claim(r.call.Cost, v.now); ok {
+		if c, ok := v.entries[at].claim(v.need(), v.now); ok {
 			r.claimed = c
 			v.tried = append(v.tried, at)
 			return at

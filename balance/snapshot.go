@@ -79,7 +79,7 @@ func (c *core) describe(e *entry, classes map[string]*class) MemberState {
 		m.Until = c.born.Add(until)
 	}
 	if e.limit != nil {
-		m.Limit = e.most()
+		m.Limit = e.most(need{})
 	}
 	for name, class := range classes {
 		if w := e.latency.of(class.id); w != nil {

@@ -50,8 +50,11 @@ func (v *View) Len() int { return len(v.entries) }
 // Open reports whether position i may be picked.
 func (v *View) Open(i int) bool {
 	e := &v.entries[i]
-	return e.tier == v.tier && !slices.Contains(v.tried, i) && e.ready(v.cost, v.now)
+	return e.tier == v.tier && !slices.Contains(v.tried, i) && e.ready(v.need(), v.now)
 }
+
+// need is what the call asks of a member.
+func (v *View) need() need { return need{v.cost, v.key != 0} }
 
 // Turn counts the picks of the pool.
 func (v *View) Turn() uint64 { return v.turn }

@@ -110,16 +110,24 @@ type Embed struct {
 	Upstreams []EmbedUpstream `yaml:"upstreams,omitempty"`
 	// Cache is the memory for vectors of texts seen before. Default 64 MiB.
 	Cache Size `yaml:"cache,omitempty"`
+	// Long is what becomes of texts beyond the model's window: refuse, or truncate to
+	// what fits. Default refuse.
+	Long string `yaml:"long,omitempty"`
 }
 
 // EmbedUpstream is one source of vectors.
 type EmbedUpstream struct {
 	Name string `yaml:"name,omitempty"` // default: its kind and position, such as openai-0
-	// Kind is "static", the model that is built in, or "openai", any server of
-	// the OpenAI-compatible /v1/embeddings.
-	Kind     string  `yaml:"kind"`
-	URL      string  `yaml:"url,omitempty"` // of an openai upstream, with its /v1
-	Key      Secret  `yaml:"key,omitempty"`
+	// Kind is "static", the model that is built in, "openai", any server of the
+	// OpenAI-compatible /v1/embeddings, Azure's among them, or "tei", "ollama" or
+	// "cohere", a server with an interface of its own.
+	Kind string   `yaml:"kind"`
+	URL  string   `yaml:"url,omitempty"` // of an openai upstream, with its /v1
+	Key  Secret   `yaml:"key,omitempty"`
+	Keys []Secret `yaml:"keys,omitempty"` // beside key, used in turn; one that is refused is never used again
+	// KeyHeader carries the key as it is, such as api-key for Azure. Default: a bearer token.
+	KeyHeader string `yaml:"key_header,omitempty"`
+
 	Model    string  `yaml:"model,omitempty"`
 	Dims     int     `yaml:"dims,omitempty"`     // of the model's vectors
 	Revision string  `yaml:"revision,omitempty"` // of the model, if the operator tells them apart
@@ -134,6 +142,22 @@ type EmbedUpstream struct {
 	SendDims       bool   `yaml:"send_dims,omitempty"`
 	QueryPrefix    string `yaml:"query_prefix,omitempty"`    // put before every query
 	DocumentPrefix string `yaml:"document_prefix,omitempty"` // put before every document
+	// QueryType and DocumentType are sent as input_type. Default: none with openai,
+	// search_query and search_document with cohere.
+	QueryType    string `yaml:"query_type,omitempty"`
+	DocumentType string `yaml:"document_type,omitempty"`
+	Base64       bool   `yaml:"base64,omitempty"` // ask an openai upstream for vectors as base64
+	Preset       string `yaml:"preset,omitempty"` // limits of openai, azure, vertex, infinity, tei or cohere. Default: those of the kind
+	Batch        Batch  `yaml:"batch,omitempty"`  // limits of one call, instead of the preset's
+	Window       int    `yaml:"window,omitempty"` // tokens that the model reads of one text. Default: not known
+}
+
+// Batch limits one call to an upstream. The default of each is the preset's; lower
+// limits are learned.
+type Batch struct {
+	Inputs int  `yaml:"inputs,omitempty"` // texts
+	Tokens int  `yaml:"tokens,omitempty"` // of all texts together
+	Bytes  Size `yaml:"bytes,omitempty"`  // of all texts together
 }
 
 // LLM lists the upstreams that write answers.

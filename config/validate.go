@@ -158,27 +158,13 @@ func (v *validator) url(path, text string) string {
 }
 
 func (v *validator) upstreams(c *Config) {
+	v.embedders(c.Embed)
 	names := map[string]string{}
-	for i, u := range c.Embed.Upstreams {
-		path := fmt.Sprintf("embed.upstreams[%d]", i)
-		v.unique(names, u.Name, path+".name")
-		v.load(path, u.Weight, u.Slots, u.Tier)
-		if v.kind(path, u.Kind, kindStatic) && u.Kind == kindOpenAI {
-			v.openAI(path, u.URL, u.Model)
-			v.check(u.Dims >= 1, path+".dims", "missing: how long are the model's vectors?")
-		} else if u.Kind == kindStatic {
-			v.bare(path, map[string]bool{
-				"url": u.URL != "", "key": u.Key != "", "model": u.Model != "", "dims": u.Dims != 0, "revision": u.Revision != "",
-				"normalized": u.Normalized, "send_dims": u.SendDims, "query_prefix": u.QueryPrefix != "", "document_prefix": u.DocumentPrefix != "",
-			})
-		}
-	}
-	clear(names)
 	for i, u := range c.LLM.Upstreams {
 		path := fmt.Sprintf("llm.upstreams[%d]", i)
 		v.unique(names, u.Name, path+".name")
 		v.load(path, u.Weight, u.Slots, u.Tier)
-		if v.kind(path, u.Kind, kindExtract) && u.Kind == kindOpenAI {
+		if v.kind(path, u.Kind, kindExtract, kindOpenAI) && u.Kind == kindOpenAI {
 			v.openAI(path, u.URL, u.Model)
 		} else if u.Kind == kindExtract {
 			v.bare(path, map[string]bool{"url": u.URL != "", "key": u.Key != "", "model": u.Model != ""})
@@ -186,15 +172,19 @@ func (v *validator) upstreams(c *Config) {
 	}
 }
 
-// kind checks that a kind is the built-in one or openai.
-func (v *validator) kind(path, kind, builtIn string) bool {
-	switch kind {
-	case builtIn, kindOpenAI:
+// kind checks that a kind is one of those that there are.
+func (v *validator) kind(path, kind string, kinds ...string) bool {
+	switch {
+	case slices.Contains(kinds, kind):
 		return true
-	case "":
-		v.at(path+".kind", "missing: %s or %s", builtIn, kindOpenAI)
+	case kind == "":
+		v.at(path+".kind", "missing: %s", strings.Join(kinds, " or "))
 	default:
-		v.at(path+".kind", "unknown kind %q%s", kind, suggest(kind, map[string]int{builtIn: 0, kindOpenAI: 1}))
+		known := map[string]int{}
+		for _, k := range kinds {
+			known[k] = 0
+		}
+		v.at(path+".kind", "unknown kind %q%s", kind, suggest(kind, known))
 	}
 	return false
 }
@@ -204,10 +194,10 @@ func (v *validator) openAI(path, address, model string) {
 	v.check(model != "", path+".model", "missing: which model of that server?")
 }
 
-// bare reports keys that a built-in upstream has no use for.
+// bare reports keys that an upstream of its kind has no use for.
 func (v *validator) bare(path string, given map[string]bool) {
 	for key, is := range given {
-		v.check(!is, path+"."+key, "has no meaning here: the built-in kind needs none")
+		v.check(!is, path+"."+key, "has no meaning for an upstream of this kind")
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/lanewise/lanewise/adapters/local"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/admit"
+	"github.com/lanewise/lanewise/embed/bm25"
 	"github.com/lanewise/lanewise/httpapi"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
@@ -116,7 +117,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 		return err
 	}
 	s.Router, err = router.New(router.Config{ //nolint:contextcheck // it bounds its own first questions to the replicas
-		Shards: shards, MapPath: c.Map, Embedders: embedders, Generator: generator, Lane: c.Hedge.lane(),
+		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Generator: generator, Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
 		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Log: o.Log,
 	})
@@ -128,6 +129,11 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 		s.store = s.Router
 	}
 	return nil
+}
+
+// lexicon takes the texts of a collection by their words.
+func lexicon(c search.Collection) (router.Lexicon, error) {
+	return bm25.New(bm25.Config{Language: c.Language, AvgLen: c.AvgLen})
 }
 
 func (h Hedge) lane() balance.LaneConfig {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
 )
 
@@ -17,11 +18,25 @@ func (s *server) putCollection(w *recorder, r *http.Request) error {
 		return fault.BadField("/name", "is %q, but the path names %q", body.Name, name)
 	}
 	body.Name = name
-	created, err := s.router.CreateCollection(r.Context(), body.Descriptor())
+	c := body.Descriptor()
+	if body.Lexical == nil {
+		c.Lexical = s.lexicalByDefault(c)
+	}
+	created, err := s.router.CreateCollection(r.Context(), c)
 	if err != nil {
 		return err
 	}
 	return s.reply(w, wire.NewCollection(created))
+}
+
+// lexicalByDefault is what a body means that does not say whether a collection has words: that of the
+// name stays what it is, and a new one has them if it is one of texts and all shards can search them.
+func (s *server) lexicalByDefault(c search.Collection) bool {
+	if have, err := s.router.Collection(c.Name); err == nil {
+		return have.Lexical
+	}
+	ofTexts := c.Space != "" || c.Dims == 0
+	return ofTexts && s.router.SearchesWords()
 }
 
 func (s *server) listCollections(w *recorder, _ *http.Request) error {

@@ -53,7 +53,7 @@ func (r *Router) retrieveFor(ctx context.Context, q Question, rec *recorder) (Re
 	req.K = cmp.Or(req.K, 8)
 	req.Fields.Text, req.Cursor = true, nil
 	req.Timeout = r.cfg.SearchTimeout
-	stage, cancel := shareOf(ctx, 0.5)
+	stage, cancel := halfOf(ctx)
 	defer cancel()
 	return r.retrieve(stage, req, rec)
 }

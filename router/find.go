@@ -33,14 +33,15 @@ func (r *Router) find(ctx context.Context, p *plan, depth int, fields search.Fie
 	for q, result := range results {
 		for i, list := range result.Lists {
 			leg := at[q][i]
-			if p.MinScore != nil && p.legs[leg].dense() {
+			if p.MinScore != nil && p.mode == Dense {
 				list = merge.AtLeast(list, *p.MinScore)
 			}
 			out.lists[leg], out.rankings[leg] = list, p.legs[leg].ranking(list.Hits)
 		}
 	}
 	err = p.unheard(&out.report, err)
-	if len(p.legs) == 1 || p.Fusion != merge.Completed || err != nil && !errors.Is(err, fault.Partial) {
+	needed := p.Fusion == merge.Completed || p.MinScore != nil && p.mode == Hybrid
+	if len(p.legs) == 1 || !needed || err != nil && !errors.Is(err, fault.Partial) {
 		return out, err
 	}
 	return out, errors.Join(err, r.complete(ctx, p, &out))

@@ -41,7 +41,7 @@ func (r *Router) inWords(c search.Collection, points []search.Point) error {
 // without words of its own leaves its leg empty. A shard that cannot say how common the
 // words are makes the answer a partial one: all scores would be others.
 func (r *Router) weigh(ctx context.Context, p *plan, rec *recorder) error {
-	ctx, cancel := shareOf(ctx, 0.5)
+	ctx, cancel := halfOf(ctx)
 	defer cancel()
 	asked := false
 	for i := range p.legs {

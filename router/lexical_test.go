@@ -3,7 +3,6 @@ package router_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -189,31 +188,15 @@ func TestRetrieve_modes(t *testing.T) {
 	}
 }
 
-func TestRetrieve_wordsAreWeighedOverAllShards(t *testing.T) {
-	one, _ := lexicalRouter(t, router.Config{StatsAge: -1}, 1)
-	many, _ := lexicalRouter(t, router.Config{StatsAge: -1}, 7)
-	var points []search.Point
-	for i := range 200 {
-		points = append(points, note(fmt.Sprintf("p%03d", i), fmt.Sprintf("a%d b%d c%d gh", i%3, i%7, i%31)))
-	}
-	for _, r := range []*router.Router{one, many} {
-		upsert(t, r, "notes", "", points...)
-		if _, err := r.Delete(t.Context(), router.Delete{Collection: "notes", IDs: []string{"p010", "p020"}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, mode := range []router.Mode{router.Lexical, router.Hybrid} {
-		for i := range 31 {
-			q := router.Request{Collection: "notes", Text: fmt.Sprintf("a%d c%d", i%3, i), Mode: mode, K: 20}
-			a, b := retrieve(t, one, q), retrieve(t, many, q)
-			if ids(a) != ids(b) {
-				t.Fatalf("%s %q: one shard %q, seven %q", mode, q.Text, ids(a), ids(b))
-			}
-			for j := range a.Hits {
-				if a.Hits[j].Score != b.Hits[j].Score {
-					t.Fatalf("%s %q: %s scores %v on one shard, %v on seven", mode, q.Text, a.Hits[j].ID, a.Hits[j].Score, b.Hits[j].Score)
-				}
-			}
+// A threshold on the dense leg holds for what words brought in, too, however the legs are fused.
+func TestRetrieve_minScoreOfHybrid(t *testing.T) {
+	r, _ := lexicalRouter(t, router.Config{}, 2)
+	upsert(t, r, "notes", "", note("near", "aab aab"), note("word", "zzz hh"), note("both", "aab zzz"), note("far", "gh gh"))
+	half := 0.5
+	for _, fusion := range []router.Fusion{"completed", "rrf", "dbsf"} {
+		res := retrieve(t, r, router.Request{Collection: "notes", Text: "aab zzz", MinScore: &half, Fusion: fusion})
+		if got := ids(res); got != "both near" {
+			t.Errorf("%s: got %q", fusion, got)
 		}
 	}
 }

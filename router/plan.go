@@ -212,11 +212,11 @@ func (p *plan) tolerate(rep search.Report, err error) error {
 	return err
 }
 
-// shareOf bounds a stage to a share of the time that the request has left.
-func shareOf(ctx context.Context, share float64) (context.Context, context.CancelFunc) {
+// halfOf bounds a stage to half of the time that the request has left, so that the later ones have the other half.
+func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, time.Duration(float64(time.Until(deadline))*share))
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }

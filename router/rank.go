@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/merge"
@@ -97,10 +98,21 @@ func (p *plan) fuse(f found) search.List {
 		return f.lists[0]
 	}
 	list := search.List{Hits: merge.Fuse(p.Fusion, f.rankings), Exhausted: true}
+	if p.MinScore != nil && p.mode == Hybrid {
+		list.Hits = slices.DeleteFunc(list.Hits, func(h search.Hit) bool { return !p.near(h) })
+	}
 	for _, l := range f.lists {
 		list.Exhausted = list.Exhausted && l.Exhausted
 	}
 	return list
+}
+
+// near reports whether some dense leg gave a hit the lowest score at least. In hybrid searches words
+// bring candidates in that only a completed score can judge.
+func (p *plan) near(h search.Hit) bool {
+	return slices.ContainsFunc(h.Legs, func(s search.LegScore) bool {
+		return p.legs[s.Leg].dense() && s.Score >= *p.MinScore
+	})
 }
 
 // choose takes the hits of the answer from a ranking. short says that more

@@ -22,7 +22,7 @@ func (r *Router) rerank(ctx context.Context, p *plan, list search.List, rep *sea
 	if p.Rerank == 0 || len(list.Hits) == 0 {
 		return list
 	}
-	ctx, cancel := shareOf(ctx, 0.5)
+	ctx, cancel := halfOf(ctx)
 	defer cancel()
 	top := slices.Clone(list.Hits[:min(max(p.Rerank, p.K), len(list.Hits))])
 	batch := rerank.Batch{Query: p.question(), Texts: make([]string, len(top))}

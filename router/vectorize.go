@@ -10,7 +10,7 @@ import (
 // vectorize embeds the texts of the plan's legs, those of one space together.
 // It may use half of the time there is, so that the shards have the other half.
 func (r *Router) vectorize(ctx context.Context, p *plan, rec *recorder) error {
-	ctx, cancel := shareOf(ctx, 0.5)
+	ctx, cancel := halfOf(ctx)
 	defer cancel()
 	embedded := false
 	for i := range p.legs {

@@ -114,7 +114,7 @@ func (d *Demo) index(ctx context.Context) error {
 		return err
 	}
 	r := d.cluster.system.Router
-	if _, err := r.CreateCollection(ctx, search.Collection{Name: collection}); err != nil {
+	if _, err := r.CreateCollection(ctx, search.Collection{Name: collection, Lexical: true, Language: "en"}); err != nil {
 		return err
 	}
 	keep := func(yield func(corpus.Document, error) bool) {
@@ -178,7 +178,7 @@ func (d *Demo) oneStore(ctx context.Context) error {
 	if d.single, err = cfg.Build(ctx, config.Options{}); err != nil {
 		return err
 	}
-	if _, err := d.single.Router.CreateCollection(ctx, search.Collection{Name: collection}); err != nil {
+	if _, err := d.single.Router.CreateCollection(ctx, search.Collection{Name: collection, Lexical: true, Language: "en"}); err != nil {
 		return err
 	}
 	again := func(yield func(corpus.Document, error) bool) {

@@ -1,0 +1,76 @@
+package router_test
+
+import (
+	"testing"
+
+	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/embed/bm25"
+	"github.com/lanewise/lanewise/embed/static"
+	"github.com/lanewise/lanewise/internal/corpus"
+	"github.com/lanewise/lanewise/internal/quality"
+	"github.com/lanewise/lanewise/router"
+	"github.com/lanewise/lanewise/search"
+)
+
+// TestQuality_wordsAndMeaning asks the questions about the Go standard library in all modes. Words and
+// meaning together put the answers higher than a full transformer does, whose run is recorded, and
+// find about as many of them; each alone does neither.
+func TestQuality_wordsAndMeaning(t *testing.T) {
+	if testing.Short() {
+		t.Skip("embeds and indexes the whole corpus")
+	}
+	model, err := static.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := router.Config{Embedders: []embed.Provider{model}, Lexicon: func(c search.Collection) (router.Lexicon, error) {
+		return bm25.New(bm25.Config{Language: c.Language, AvgLen: c.AvgLen})
+	}}
+	r := newRouter(t, c, grid(t, 2, 1)...)
+	create(t, r, search.Collection{Name: "go", Space: model.Space().ID(), Lexical: true, Language: "en"})
+	root, err := corpus.GoRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var points []search.Point
+	for d, err := range corpus.Godoc(root) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		points = append(points, search.Point{Key: search.Key{ID: d.ID}, Text: d.Text})
+	}
+	for len(points) > 0 {
+		n := min(1000, len(points))
+		upsert(t, r, "go", "", points[:n]...)
+		points = points[n:]
+	}
+	questions, err := quality.Questions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := quality.MiniLM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	best := quality.Judge(full.Ranks)
+	t.Logf("%-14s recall@10 %.3f  nDCG@10 %.3f  MRR %.3f", "MiniLM", best.Recall, best.NDCG, best.MRR)
+	scores := map[router.Mode]quality.Scores{}
+	for _, mode := range []router.Mode{router.Dense, router.Lexical, router.Hybrid} {
+		var ranks [][]int
+		for _, q := range questions {
+			res := retrieve(t, r, router.Request{Collection: "go", Text: q.Text, Mode: mode, K: quality.Depth})
+			ranks = append(ranks, q.Ranks(idsOf(res.Hits)))
+		}
+		s := quality.Judge(ranks)
+		scores[mode] = s
+		t.Logf("%-14s recall@10 %.3f  nDCG@10 %.3f  MRR %.3f", mode, s.Recall, s.NDCG, s.MRR)
+	}
+	if h := scores[router.Hybrid]; h.NDCG <= best.NDCG || h.MRR <= best.MRR || h.Recall < 0.95*best.Recall {
+		t.Errorf("hybrid falls behind the transformer: %+v, %+v", h, best)
+	}
+	for _, alone := range []router.Mode{router.Dense, router.Lexical} {
+		if s := scores[alone]; s.NDCG >= scores[router.Hybrid].NDCG || s.Recall >= scores[router.Hybrid].Recall {
+			t.Errorf("%s alone is as good as hybrid: %+v", alone, s)
+		}
+	}
+}

@@ -99,8 +99,8 @@ func (a *attempt) land(err error, open bool) (won bool) {
 	a.observe(end)
 	a.limit(end)
 	switch {
-	case won && open && a.probe: // it is back, however long the answer stays open
-		a.probe = false
+	case won && open && (a.probe || a.resort): // it is back, however long the answer stays open
+		a.probe, a.resort = false, false
 		a.race.core.readmit(a.entry.member, end.at)
 	case !won || !open:
 		a.judge(end)

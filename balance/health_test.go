@@ -368,3 +368,54 @@ func lane(tb testing.TB, c LaneConfig) *Lane {
 	}
 	return l
 }
+
+// All members but one are out of use, and that one fails: a call would rather try an
+// ejected member than fail. If it answers, it is back at once; if not, that does not
+// prolong its ejection.
+func TestHealth_anEjectedMemberIsTheLastResort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t, Config{}, "a", "b")
+		s.err["a"] = errDown
+		s.calls(5)
+		until := s.Snapshot().Members[0].Until
+		if got := s.state(0); got != Ejected {
+			t.Fatalf("%s after 5 failures, want ejected", got)
+		}
+		s.err["b"] = errDown
+		for range 3 {
+			if _, err := s.call(t.Context(), Call{}); !errors.Is(err, errDown) {
+				t.Fatalf("with both down: got %v", err)
+			}
+		}
+		if m := s.Snapshot().Members[0]; m.State != Ejected || !m.Until.Equal(until) {
+			t.Errorf("%s until %v after three last resorts, want ejected until %v", m.State, m.Until, until)
+		}
+		delete(s.err, "a")
+		s.calls(1)
+		if got := s.state(0); got != Starting {
+			t.Errorf("%s after it answered, want starting", got)
+		}
+		s.err["a"], s.err["b"] = errDown, nil
+		s.calls(1)
+	})
+}
+
+// Calls side by side all find the member that is back, not only the first of them.
+func TestHealth_theLastResortIsForAllCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t, Config{}, "a", "b")
+		s.err["a"] = errDown
+		s.calls(5)
+		delete(s.err, "a")
+		s.after["a"], s.err["b"] = time.Millisecond, errDown
+		var wg sync.WaitGroup
+		for range 4 { // there is a budget for as many failovers
+			wg.Go(func() {
+				if _, err := s.call(t.Context(), Call{}); err != nil {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}

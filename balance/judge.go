@@ -77,6 +77,7 @@ func (a *attempt) judge(e ending) {
 		latency: a.entry.latency.typical(a.race.class),
 		wait:    min(fault.RetryAfter(e.err), maxThrottle),
 		probe:   a.probe,
+		resort:  a.resort,
 	})
 }
 
@@ -86,12 +87,19 @@ type judgement struct {
 	latency time.Duration // usual for the member
 	wait    time.Duration // that a throttled member asked for
 	probe   bool          // the attempt tried an ejected member
+	resort  bool          // the attempt was made on an ejected member before its time
 }
 
 // enter applies an outcome to a member's health.
 func (c *core) enter(m *member, o outcome, j judgement) {
 	h := &m.health
 	h.outcomes[o].Add(1)
+	if j.resort {
+		if o == good && h.state.Load() != fit {
+			c.readmit(m, j.now)
+		}
+		return // it was out of use already: a failure adds nothing
+	}
 	if o == good && !j.probe && h.clean.Load() {
 		return // the usual case takes no lock
 	}

@@ -109,6 +109,15 @@ func (r *race) next(why Reason) *attempt {
 // pick chooses a member, claims it if it has to prove itself, and marks it as
 // tried. It returns -1 where there is none.
 func (r *race) pick(why Reason) int {
+	at := r.pickOpen(why)
+	if at < 0 && why == Failover {
+		at = r.lastResort()
+	}
+	return at
+}
+
+// pickOpen chooses among the open members.
+func (r *race) pickOpen(why Reason) int {
 	v := &r.view
 	v.now, v.turn = r.core.now(), r.core.turn.Add(1)
 	if r.core.seed != 0 {

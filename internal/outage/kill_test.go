@@ -1,0 +1,149 @@
+//go:build unix
+
+package outage_test
+
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/router"
+	"github.com/lanewise/lanewise/search"
+)
+
+// The only copy of a shard dies and returns: searches fail while it is away, and by
+// themselves succeed when it is back. No answer is ever wrong or short.
+func TestSearch_whileTheOnlyCopyIsDead(t *testing.T) {
+	for name, start := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			victim := start(t)
+			s := build(t, router.Config{}, []search.Store{victim.open(t)}, []search.Store{embedded(t)})
+			l := s.load(t, 8)
+			l.until("at first", nil, right(50))
+			victim.signal(t, syscall.SIGKILL)
+			l.until("while it is dead", fault.Unavailable, down(50))
+			victim.start(t)
+			l.until("when it is back", fault.Unavailable, right(200))
+		})
+	}
+}
+
+// One of two copies dies: no search fails. It returns and the other one dies: still
+// none does, although the first one was put aside.
+func TestSearch_whileOneCopyIsUp(t *testing.T) {
+	for name, start := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			first, second := start(t), newLanewise(t)
+			s := build(t, router.Config{}, []search.Store{first.open(t), second.open(t)})
+			l := s.load(t, 8)
+			for range 2 {
+				for _, victim := range []server{first, second} {
+					l.until("with both copies", nil, right(100))
+					victim.signal(t, syscall.SIGKILL)
+					l.until("with one copy", nil, right(200))
+					victim.start(t)
+				}
+			}
+		})
+	}
+}
+
+// A write that a dead copy cannot take is not acknowledged and says who has it. Its
+// repetition, when the copy is back, is; and what any reader saw meanwhile is one of the two
+// states.
+func TestUpsert_whileOneCopyIsDead(t *testing.T) {
+	for name, start := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			victim := start(t)
+			s := build(t, router.Config{}, []search.Store{victim.open(t), embedded(t)})
+			victim.signal(t, syscall.SIGKILL)
+			more := router.Upsert{Collection: docs, Points: []search.Point{{Key: search.Key{ID: "more"}, Dense: make([]float32, dims), Text: "more"}}}
+			_, err := s.Upsert(t.Context(), more)
+			failed, ok := errors.AsType[*router.WriteError](err)
+			if !ok || !slices.Equal(failed.Points["more"], []string{"s0/r1"}) || !errors.Is(err, fault.Unavailable) {
+				t.Fatalf("got %v, want a WriteError: s0/r1 has the point", err)
+			}
+			victim.start(t)
+			for {
+				_, err := s.Upsert(t.Context(), more)
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, fault.Unavailable) {
+					t.Fatalf("the repetition: %v", err)
+				}
+			}
+			for _, store := range []search.Getter{victim.open(t), s} {
+				got, err := store.Get(t.Context(), docs, []search.Key{{ID: "more"}}, search.Fields{Text: true})
+				if err != nil || len(got) != 1 || got[0].Text != "more" {
+					t.Errorf("after the acknowledgement: got %+v, %v", got, err)
+				}
+			}
+		})
+	}
+}
+
+// A replica that hangs is passed over: what it holds up is asked again of the other
+// one, it is taken out of use, and no search fails.
+func TestSearch_whileACopyHangs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a replica is taken out of use after 10 s: not in short mode")
+	}
+	for name, start := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			victim, other := start(t), newLanewise(t)
+			w := &watch{}
+			s := build(t, router.Config{
+				Picker: w, Trace: &balance.Trace{Started: w.started, Ended: w.ended},
+			}, []search.Store{victim.open(t), other.open(t)})
+			l := s.load(t, 1) // one after another, for watch
+			l.until("with both copies", nil, right(100))
+			w.mustHave(t, "r0 answered", &w.answered)
+			victim.signal(t, syscall.SIGSTOP)
+			defer victim.signal(t, syscall.SIGCONT)
+			l.until("while it hangs", nil, func(error) bool { return w.out.Load() })
+			w.mustHave(t, "a hedge of r1 won", &w.hedged)
+			l.until("without it", nil, right(100))
+		})
+	}
+}
+
+// watch sees when the first replica is out of use: a call's first attempt begins while
+// it may not be picked. Calls must come one after another.
+type watch struct {
+	balance.Fastest
+	shut                  atomic.Bool // to the latest pick
+	answered, hedged, out atomic.Bool
+}
+
+// Pick implements balance.Picker.
+func (w *watch) Pick(v *balance.View) int {
+	w.shut.Store(v.Len() == 2 && !v.Open(0))
+	return w.Fastest.Pick(v)
+}
+
+func (w *watch) started(a balance.Attempt) {
+	if a.Reason == balance.First && w.shut.Load() {
+		w.out.Store(true)
+	}
+}
+
+func (w *watch) ended(a balance.Attempt) {
+	switch {
+	case a.Member == "r0" && a.Err == nil:
+		w.answered.Store(true)
+	case a.Member == "r1" && a.Reason == balance.Hedge && a.Won:
+		w.hedged.Store(true)
+	}
+}
+
+func (w *watch) mustHave(t *testing.T, what string, seen *atomic.Bool) {
+	t.Helper()
+	if !seen.Load() {
+		t.Errorf("never: %s", what)
+	}
+}

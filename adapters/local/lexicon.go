@@ -2,7 +2,6 @@ package local
 
 import (
 	"math"
-	"sort"
 
 	"github.com/lanewise/lanewise/search"
 )
@@ -88,11 +87,11 @@ func (p *partDraft) learn() {
 	p.news = nil
 }
 
-// append adds postings of later rows. The first ones of a list get just the room
-// that they need.
+// append adds postings of later rows. A list that must grow gets an eighth more room
+// than it needs: most lists are short, and all of them are in memory.
 func (l *postings) append(news []posting) {
-	if l.rows == nil {
-		l.rows = make([]posting, 0, len(news))
+	if need := len(l.rows) + len(news); need > cap(l.rows) {
+		l.rows = append(make([]posting, 0, need+need/8), l.rows...)
 	}
 	l.rows = append(l.rows, news...)
 	for from := len(l.peaks) * peakEvery; from+peakEvery <= len(l.rows); from += peakEvery {
@@ -119,9 +118,17 @@ func (l *postings) peak() float32 {
 	return most
 }
 
-// from returns the index of the first posting of a row not below this one.
-func (l *postings) from(row uint32) int {
-	return sort.Search(len(l.rows), func(i int) bool { return l.rows[i].row >= row })
+// rowsBelow counts the postings, by rising row, of rows below this one.
+func rowsBelow(rows []posting, row uint32) int {
+	lo, hi := 0, len(rows)
+	for lo < hi {
+		if mid := int(uint(lo+hi) >> 1); rows[mid].row < row { //nolint:gosec // both are lengths
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
 }
 
 // moved returns the lexicon after its rows got other numbers, in the same order.

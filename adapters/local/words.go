@@ -20,6 +20,10 @@ import (
 
 const windowRows = 1 << rowBits
 
+// lookUpCost is about how many postings can be walked through in the time that it
+// takes to look up one.
+const lookUpCost = 16
+
 // recall is a lexical leg on its way through a part.
 type recall struct {
 	part   *part
@@ -28,6 +32,7 @@ type recall struct {
 	lookUp int          // that many of them cannot lift a row to the last place
 	rest   float64      // what those can add to a row
 	slack  float64      // bounds all roundings of a sum
+	whole  bool         // in this window all terms are in the sums
 	heap   ranks
 	sums   []float64 // of the window's rows; untouched: -0
 }
@@ -101,45 +106,58 @@ func (r *recall) divide() {
 	}
 }
 
-// next moves the terms that are walked through to the next window with any of them.
+// next returns the next window with a term that is walked through, and moves all
+// terms there.
 func (r *recall) next() (window uint32, ok bool) {
 	window = nowhere
 	for i := range r.terms {
-		if t := &r.terms[i]; t.walked {
-			t.lo = t.hi
-			if t.lo < len(t.list.rows) {
-				window = min(window, t.list.rows[t.lo].row>>rowBits)
-			}
+		if t := &r.terms[i]; t.walked && t.hi < len(t.list.rows) {
+			window = min(window, t.list.rows[t.hi].row>>rowBits)
 		}
 	}
 	if window == nowhere {
 		return 0, false
 	}
 	for i := range r.terms {
-		if t := &r.terms[i]; t.walked {
-			rows := t.list.rows[t.lo:min(len(t.list.rows), t.lo+windowRows)]
-			after, _ := slices.BinarySearchFunc(rows, (window+1)<<rowBits, func(p posting, row uint32) int { return cmp.Compare(p.row, row) })
-			t.hi = t.lo + after
-		}
+		r.terms[i].enter(window)
 	}
 	return window, true
 }
 
+// enter finds the term's postings in a window behind those before.
+func (t *recallTerm) enter(window uint32) {
+	t.lo = t.hi
+	if first := window << rowBits; t.lo < len(t.list.rows) && t.list.rows[t.lo].row < first {
+		t.lo += rowsBelow(t.list.rows[t.lo:], first)
+	}
+	t.hi = t.lo + rowsBelow(t.list.rows[t.lo:min(len(t.list.rows), t.lo+windowRows)], (window+1)<<rowBits)
+}
+
 // harvest sums up a window and offers its rows to the ranks.
 func (r *recall) harvest(window uint32, sv *sieve) error {
-	n := 0
+	walked, others := 0, 0
 	for i := range r.terms {
 		if t := &r.terms[i]; t.walked {
-			add(r.sums, t.list.rows[t.lo:t.hi], t.weight)
-			n += t.hi - t.lo
+			walked += t.hi - t.lo
+		} else {
+			others += t.hi - t.lo
 		}
 	}
-	if n >= windowRows/2 {
+	r.whole = walked*lookUpCost >= others
+	if r.whole {
+		walked += others
+	}
+	for i := range r.terms {
+		if t := &r.terms[i]; t.walked || r.whole {
+			add(r.sums, t.list.rows[t.lo:t.hi], t.weight)
+		}
+	}
+	if walked >= windowRows/2 {
 		return r.sweep(window, sv)
 	}
 	for i := range r.terms {
 		t := &r.terms[i]
-		if !t.walked {
+		if !t.walked && !r.whole {
 			continue
 		}
 		for _, p := range t.list.rows[t.lo:t.hi] {
@@ -149,6 +167,14 @@ func (r *recall) harvest(window uint32, sv *sieve) error {
 		}
 	}
 	return nil
+}
+
+// missing is what a row may get beside its sum in this window.
+func (r *recall) missing() float64 {
+	if r.whole {
+		return 0
+	}
+	return r.rest
 }
 
 // add adds a term's products to the sums of its rows.
@@ -161,8 +187,9 @@ func add(sums []float64, rows []posting, weight float64) {
 
 // sweep takes all sums of a window in turn.
 func (r *recall) sweep(window uint32, sv *sieve) error {
+	more := r.missing() + r.slack
 	for row, sum := range r.sums {
-		if sum+r.rest+r.slack < r.heap.least {
+		if sum+more < r.heap.least {
 			r.sums[row] = untouched()
 			continue
 		}
@@ -177,14 +204,14 @@ func (r *recall) sweep(window uint32, sv *sieve) error {
 func (r *recall) take(window uint32, row int, sv *sieve) error {
 	sum := r.sums[row]
 	r.sums[row] = untouched()
-	if math.Float64bits(sum) == math.Float64bits(untouched()) || sum+r.rest+r.slack < r.heap.least {
+	if math.Float64bits(sum) == math.Float64bits(untouched()) || sum+r.missing()+r.slack < r.heap.least {
 		return nil
 	}
 	b := r.part.blocks[window]
 	if !b.isLive(row) {
 		return nil
 	}
-	if r.lookUp > 0 {
+	if !r.whole {
 		sum, _ = r.score(window<<rowBits | uint32(row)) //nolint:gosec // below windowRows
 	}
 	x := candidate{score: sum, block: int32(window), row: int32(row), exact: true} //nolint:gosec // see slot
@@ -198,11 +225,11 @@ func (r *recall) take(window uint32, row int, sv *sieve) error {
 	return err
 }
 
-// score returns the score of a row, and whether it has any of the terms.
+// score returns the score of a row of the window, and whether it has any of the terms.
 func (r *recall) score(row uint32) (sum float64, found bool) {
 	for i := range r.terms {
 		t := &r.terms[i]
-		if at := t.list.from(row); at < len(t.list.rows) && t.list.rows[at].row == row {
+		if at := t.lo + rowsBelow(t.list.rows[t.lo:t.hi], row); at < t.hi && t.list.rows[at].row == row {
 			sum += t.weight * float64(t.list.rows[at].value)
 			found = true
 		}
@@ -212,6 +239,9 @@ func (r *recall) score(row uint32) (sum float64, found bool) {
 
 // only ranks rows by name.
 func (r *recall) only(slots []slot, sv *sieve) error {
+	for i := range r.terms {
+		r.terms[i].hi = len(r.terms[i].list.rows)
+	}
 	for _, at := range slots {
 		sum, found := r.score(rowNumber(int(at.block), int(at.row)))
 		if !found {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -290,4 +291,38 @@ func TestWords_refuses(t *testing.T) {
 	if _, err := s.TermStats(t.Context(), search.TermQuery{Collection: "docs", Vector: "x"}); fault.Field(err) != "/vector" {
 		t.Errorf("a vector's name: %v", err)
 	}
+}
+
+// BenchmarkWords asks for the top 10 of three words among documents of 60, both drawn
+// by Zipf's law.
+func BenchmarkWords(b *testing.B) {
+	rows := 100_000
+	if testing.Short() {
+		rows = 10_000
+	}
+	s := openWords(b, b.TempDir())
+	defer func() { _ = s.Close() }()
+	docs := zipfDocs(1, rows, 60)
+	for from := 0; from < rows; from += 5000 {
+		if _, err := s.Write(b.Context(), search.Batch{Collection: "docs", Upserts: docs[from:min(from+5000, rows)]}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	rng := rand.New(rand.NewPCG(3, 3)) //nolint:gosec // reproducible on purpose
+	var queries []search.Query
+	for range 256 {
+		queries = append(queries, search.Query{Collection: "docs", Legs: []search.Leg{{Sparse: zipfQuery(rng, s, 3), K: 10}}})
+	}
+	var times []time.Duration
+	b.ReportAllocs()
+	for b.Loop() {
+		start := time.Now()
+		if _, err := s.Search(b.Context(), queries[len(times)%len(queries)]); err != nil {
+			b.Fatal(err)
+		}
+		times = append(times, time.Since(start))
+	}
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)/2].Microseconds()), "µs-p50")
+	b.ReportMetric(float64(times[len(times)*99/100].Microseconds()), "µs-p99")
 }

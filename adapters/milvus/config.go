@@ -44,6 +44,7 @@ type Config struct {
 	Consistency Consistency   // of searches and reads; empty: Bounded
 	Lag         time.Duration // the server's common.gracefulTime; 0: 5 s, its default
 	Index       Index         // of new collections; empty: Flat
+	External    []External    // collections that are there already, read as they are
 	// WriteTimeout ends a write whose caller has gone. Until then the ids in it are
 	// locked; 0: 30 s.
 	WriteTimeout time.Duration

@@ -87,6 +87,14 @@ func (s *Store) Get(ctx context.Context, collection string, keys []search.Key, f
 		return nil, err
 	}
 	defer s.leave()
+	if x := s.cfg.external(collection); x != nil {
+		var points []search.Point
+		err := s.outlined(ctx, x, func(o *outline) (err error) {
+			points, err = s.externalGet(ctx, o, keys, f)
+			return err
+		})
+		return points, err
+	}
 	points := make([]search.Point, 0, len(keys))
 	err := s.withSchema(ctx, collection, func(c schema) error {
 		points = points[:0]
@@ -125,6 +133,13 @@ func (s *Store) Scroll(ctx context.Context, scan search.Scan) (out search.Page, 
 	defer s.leave()
 	if scan.Limit < 1 {
 		return out, fault.BadField("/limit", "is %d, it must be at least 1", scan.Limit)
+	}
+	if x := s.cfg.external(scan.Collection); x != nil {
+		err = s.outlined(ctx, x, func(o *outline) (err error) {
+			out, err = s.externalScroll(ctx, o, scan)
+			return err
+		})
+		return out, err
 	}
 	condition, err := scanned(scan)
 	if err != nil {
@@ -167,6 +182,16 @@ func (s *Store) Count(ctx context.Context, collection, tenant string, f search.F
 		return 0, err
 	}
 	defer s.leave()
+	if x := s.cfg.external(collection); x != nil {
+		err = s.outlined(ctx, x, func(o *outline) error {
+			condition, err := o.condition(tenant, f)
+			if err == nil {
+				n, err = s.externalCount(ctx, o, condition)
+			}
+			return err
+		})
+		return n, err
+	}
 	filter, err := filterOf(f)
 	if err != nil {
 		return 0, err
@@ -202,17 +227,30 @@ func (s *Store) Stats(ctx context.Context, collection string) ([]search.Stats, e
 		return nil, err
 	}
 	defer s.leave()
+	var all []search.Stats
+	for i := range s.cfg.External {
+		x := &s.cfg.External[i]
+		if collection != "" && collection != x.Name {
+			continue
+		}
+		one, err := s.externalStats(ctx, x)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, one); collection != "" {
+			return all, nil
+		}
+	}
 	list, err := s.described(ctx, collection)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]search.Stats, len(list))
-	for i, c := range list {
+	for _, c := range list {
 		n, err := s.count(ctx, c, "")
 		if err != nil {
 			return nil, err
 		}
-		all[i] = search.Stats{Collection: c.Collection, Points: n, Bytes: int64(4 * n * c.Dims), Newest: s.guard.newest(c.Name)}
+		all = append(all, search.Stats{Collection: c.Collection, Points: n, Bytes: int64(4 * n * c.Dims), Newest: s.guard.newest(c.Name)})
 	}
 	slices.SortFunc(all, func(a, b search.Stats) int {
 		return search.Key{ID: a.Collection.Name}.Compare(search.Key{ID: b.Collection.Name})

@@ -70,6 +70,9 @@ func first(errs []error) error {
 func (s *Store) leg(ctx context.Context, q search.Query, i int, condition string) (list search.List, err error) {
 	leg := q.Legs[i]
 	name := cmp.Or(leg.Collection, q.Collection)
+	if x := s.cfg.external(name); x != nil {
+		return s.externalLeg(ctx, x, q, i)
+	}
 	err = s.withSchema(ctx, name, func(c schema) error {
 		if err := checkLeg(c, leg, fmt.Sprintf("/legs/%d", i)); err != nil {
 			return err

@@ -26,10 +26,11 @@ type Store struct {
 	client client.Client
 	// rpc is the stub below the SDK's methods. They drop the server's error codes,
 	// cache schemas for ever and shift answers by a query where one is broken.
-	rpc     milvuspb.MilvusServiceClient
-	schemas schemas
-	guard   *guard
-	session session
+	rpc      milvuspb.MilvusServiceClient
+	schemas  schemas
+	outlines sync.Map // name of an external collection → *outline
+	guard    *guard
+	session  session
 
 	closed atomic.Bool
 	open   sync.RWMutex // read-locked while a call is under way

@@ -9,6 +9,7 @@ import (
 
 	"github.com/milvus-io/milvus-proto/go-api/v2/milvuspb"
 
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -49,6 +50,8 @@ type result struct {
 // of its own.
 func (s *Store) write(ctx context.Context, b search.Batch) (out search.Written, err error) {
 	switch {
+	case s.cfg.external(b.Collection) != nil || b.Create != nil && s.cfg.external(b.Create.Name) != nil:
+		return search.Written{}, fault.BadField("/collection", "collection %q is external: lanewise only reads it", b.Collection)
 	case b.Create != nil:
 		return search.Written{}, s.create(ctx, *b.Create)
 	case b.Drop:

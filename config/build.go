@@ -36,6 +36,7 @@ type System struct {
 	store    search.Store // of a bare replica, or of a router that is a shard
 	backups  map[string]httpapi.Backuper
 	stores   Stores     // settings of the embedded ones
+	external []External // collections of the engines
 	mu       sync.Mutex // guards closers
 	shutdown time.Duration
 	closers  []func() error // in the order of opening
@@ -49,7 +50,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		return nil, err
 	}
 	r := c.Resolved()
-	s := &System{Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores}
+	s := &System{Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores, external: r.Collections}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -162,7 +163,7 @@ func (s *System) openReplica(name string, r Replica) (search.Store, error) {
 	if r.Path != "" {
 		return s.openLocal(name, r.Path)
 	}
-	store, err := openServer(r)
+	store, err := openServer(r, s.external)
 	if err != nil {
 		return nil, err
 	}

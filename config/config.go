@@ -35,6 +35,10 @@ type Config struct {
 	// unless Store is set.
 	Shards []Shard `yaml:"shards,omitempty"`
 
+	// Collections are those that the engines of all shards hold already. Others are made
+	// through the API.
+	Collections []External `yaml:"collections,omitempty"`
+
 	// AsShard also serves the replica protocol over all shards, so that another
 	// router can use this one as a single shard.
 	AsShard bool `yaml:"as_shard,omitempty"`

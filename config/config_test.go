@@ -126,7 +126,7 @@ func TestParse_namesPlaceAndRemedy(t *testing.T) {
 		want      []string
 	}{
 		{"unknown key", "shard:\n  - name: a\n", []string{"f.yaml:1:1: shard: unknown key; did you mean shards?"}},
-		{"unknown key, nothing near", shard + "telemetry: 1\n", []string{"f.yaml:5:1: telemetry: unknown key; known here: as_shard, cursor_key, embed, hedge, keys, limits, listen, llm, local, log, map, shards, store, timeouts"}},
+		{"unknown key, nothing near", shard + "telemetry: 1\n", []string{"f.yaml:5:1: telemetry: unknown key; known here: as_shard, collections, cursor_key, embed, hedge, keys, limits, listen, llm, local, log, map, shards, store, timeouts"}},
 		{"nested key", "shards:\n  - name: a\n    replicas:\n      - ulr: http://x\n", []string{"f.yaml:4:9: shards[0].replicas[0].ulr: unknown key; did you mean url?"}},
 		{"number for text", shard + "listen: 8080\n", []string{"f.yaml:5:1: listen: is the number 8080, not a text: put it in quotes"}},
 		{"text for list", "shards: s0\n", []string{`f.yaml:1:1: shards: is the text "s0", not a list: write its items with a dash each`}},
@@ -156,6 +156,7 @@ func TestParse_namesPlaceAndRemedy(t *testing.T) {
 }
 
 func TestParse_checksValues(t *testing.T) {
+	engine := "shards:\n  - {name: a, replicas: [{url: 'qdrant://x'}]}\n"
 	two := "shards:\n  - {name: a, replicas: [%s]}\n  - {name: b, replicas: [%s]}\n"
 	for _, c := range []struct {
 		name, src, want string
@@ -193,6 +194,11 @@ func TestParse_checksValues(t *testing.T) {
 		{"tls of a lanewise server", "shards:\n  - {name: a, replicas: [{url: 'http://x', tls: true}]}\n", "shards[0].replicas[0].tls: has no meaning here: write https:// in the url"},
 		{"same qdrant", fmt.Sprintf(two, "{url: 'qdrant://x', qdrant: {prefix: p}}", "{url: 'qdrant://X:6334/', qdrant: {prefix: p, connections: 9}}"), `shards[1].replicas[0].url: "qdrant://x:6334/p" is used by shards[0].replicas[0].url already`},
 		{"same milvus", fmt.Sprintf(two, "{url: 'milvus://x/db'}", "{url: 'milvus://me@x:19530/db', key: k}"), `shards[1].replicas[0].url: "milvus://x:19530/db" is used by shards[0].replicas[0].url already`},
+		{"external without a name", engine + "collections: [{placement: external}]\n", "collections[0].name: missing: what is the collection called?"},
+		{"external twice", engine + "collections: [{name: a, placement: external}, {name: a, placement: external}]\n", `collections[1].name: "a" is used by collections[0].name already`},
+		{"external placement", engine + "collections: [{name: a}]\n", "collections[0].placement: must be external: a collection of lanewise's own is made by PUT /v1/collections/NAME"},
+		{"external metric", engine + "collections: [{name: a, placement: external, metric: l2}]\n", "collections[0].metric: is none of cosine, dot and euclidean"},
+		{"external in a folder", shard + "collections: [{name: a, placement: external}]\n", "collections: an external collection is asked of every shard, and shards[0].replicas[0] is no engine"},
 		{"listen", "store: x\nlisten: localhost\n", `listen: "localhost" is not an address: write host:port, such as 127.0.0.1:8080`},
 		{"store and map", "store: x\nmap: y\n", "map: cannot stand beside store: a bare replica only keeps what a router sends"},
 		{"kind", shard + "embed: {upstreams: [{kind: opnai}]}\n", `embed.upstreams[0].kind: unknown kind "opnai"; did you mean openai?`},

@@ -60,7 +60,7 @@ type server interface {
 }
 
 // openServer opens a replica that is no folder. It does not connect yet.
-func openServer(r Replica) (server, error) {
+func openServer(r Replica, there []External) (server, error) {
 	var secure *tls.Config
 	var err error
 	if r.TLS || r.CA != "" {
@@ -79,12 +79,16 @@ func openServer(r Replica) (server, error) {
 	case engineMilvus:
 		c := r.milvus(e)
 		c.TLS = secure
+		c.External = as(there, func(x external) milvus.External { return milvus.External(x) })
 		return milvus.New(c)
 	case enginePostgres:
-		return pgvector.New(r.postgres(e))
+		c := r.postgres(e)
+		c.External = as(there, func(x external) pgvector.External { return pgvector.External(x) })
+		return pgvector.New(c)
 	default:
 		c := r.qdrant(e)
 		c.TLS = secure
+		c.External = as(there, func(x external) qdrant.External { return qdrant.External(x) })
 		return qdrant.New(c)
 	}
 }

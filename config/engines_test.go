@@ -14,6 +14,7 @@ import (
 	"github.com/lanewise/lanewise/adapters/pgvector"
 	"github.com/lanewise/lanewise/adapters/qdrant"
 	"github.com/lanewise/lanewise/adapters/remote"
+	"github.com/lanewise/lanewise/search"
 )
 
 const qdrantFile = `
@@ -56,7 +57,7 @@ func TestOpenServer_byScheme(t *testing.T) {
 		"postgres://me@127.0.0.1:1/db": (*pgvector.Store)(nil), "postgresql://me@127.0.0.1:1/db": (*pgvector.Store)(nil),
 		"http://127.0.0.1:1": (*remote.Store)(nil),
 	} {
-		s, err := openServer(Replica{URL: text, TLS: true})
+		s, err := openServer(Replica{URL: text, TLS: true}, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
@@ -78,7 +79,7 @@ func TestOpenServer_readsTheCertificates(t *testing.T) {
 			}
 		}
 		for _, text := range []string{"qdrant://127.0.0.1:1", "milvus://127.0.0.1:1", "https://127.0.0.1:1"} {
-			if _, err := openServer(Replica{URL: text, TLS: true, CA: file}); err == nil || !strings.Contains(err.Error(), file) {
+			if _, err := openServer(Replica{URL: text, TLS: true, CA: file}, nil); err == nil || !strings.Contains(err.Error(), file) {
 				t.Errorf("%s, %q as certificates: got %v, want an error that names the file", text, content, err)
 			}
 		}
@@ -96,7 +97,7 @@ func TestReplica_settingsReachTheAdapters(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := milvus.Config{Address: "h:19530", Database: "db", User: "me", Password: "pw", Consistency: milvus.Strong, Index: milvus.HNSW, Lag: time.Second}
-	if got := r.milvus(e); got != want {
+	if got := r.milvus(e); !reflect.DeepEqual(got, want) {
 		t.Errorf("milvus: got %+v", got)
 	}
 	e.user = ""
@@ -133,6 +134,27 @@ func TestEngineReplica(t *testing.T) {
 	for _, text := range []string{"qdrant://h/a/b", "milvus://h/a/b/c", "http://h", "h:6334", "qdrant://me:pw@h:x/d"} {
 		if _, _, err := EngineReplica(text); err == nil || strings.Contains(err.Error(), "pw") {
 			t.Errorf("%s: got %v", text, err)
+		}
+	}
+}
+
+func TestExternal_reachesEveryAdapter(t *testing.T) {
+	x := External{Name: "docs", From: "f", ID: "i", Text: "t", Vector: "v", Metadata: "m", Space: "s", Metric: "dot"}
+	want := external{Name: "docs", From: "f", ID: "i", Text: "t", Vector: "v", Meta: "m", Space: "s", Metric: "dot"}
+	if got := x.adapter(); got != want {
+		t.Errorf("got %+v", got)
+	}
+	for _, text := range []string{"qdrant://127.0.0.1:1", "milvus://127.0.0.1:1", "postgres://me@127.0.0.1:1/db"} {
+		s, err := openServer(Replica{URL: text}, []External{x})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Write(t.Context(), search.Batch{Collection: "docs", Drop: true})
+		if text[0] != 'q' && (err == nil || !strings.Contains(err.Error(), "external")) { // Qdrant is asked first what it is
+			t.Errorf("%s: a write: %v", text, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

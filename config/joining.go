@@ -72,7 +72,7 @@ func (j *joining) store(name string, r Replica) (search.Store, error) {
 	if r.Path != "" {
 		store, err = local.Open(local.Config{Path: r.Path, Index: j.system.stores.Index, MemoryLimit: int64(j.system.stores.Memory)})
 	} else {
-		store, err = openServer(r)
+		store, err = openServer(r, j.system.external)
 	}
 	if err != nil {
 		return nil, err

@@ -31,6 +31,7 @@ func (c *Config) problems() []*Problem {
 	}
 	v.kindOfServer(c)
 	v.shards(c.Shards)
+	v.external(c)
 	v.upstreams(c)
 	v.figures(c)
 	v.log(c.Log)

@@ -38,6 +38,9 @@ func (r *Router) CreateCollection(ctx context.Context, c search.Collection) (sea
 	if err = errors.Join(err, r.checkWords(c)); err != nil {
 		return c, err
 	}
+	if c.Placement.By == search.ByExternal {
+		return c, fault.BadField("/placement/by", "an external collection is there already: list it in the configuration")
+	}
 	if m := r.topo.Load().move; m != nil {
 		return c, m.refuse("no collection can be created")
 	}
@@ -133,6 +136,9 @@ func (r *Router) DropCollection(ctx context.Context, name string) error {
 	}
 	if c.Name != name {
 		return fault.BadField("/collection", "%q is an alias: drop collection %q itself", name, c.Name)
+	}
+	if c.Placement.By == search.ByExternal {
+		return fault.BadField("/collection", "collection %q is external and read-only: take it out of the configuration", c.Name)
 	}
 	if err := r.everywhere(ctx, search.Batch{Collection: name, Drop: true}); err != nil {
 		return err

@@ -67,8 +67,12 @@ func (r *Router) adopt() error {
 		}
 		return all
 	})
+	met := map[string]bool{} // external collections
 	for i, all := range told {
 		for _, st := range all {
+			if err := r.refresh(st.Collection, met); err != nil {
+				return fmt.Errorf("replica %s: %w", sources[i].name, err)
+			}
 			if err := r.adoptOne(st); err != nil {
 				return fmt.Errorf("replica %s: %w", sources[i].name, err)
 			}
@@ -83,15 +87,30 @@ type source struct {
 	store search.Store
 }
 
+// refresh forgets what a map file remembers of an external collection where the first
+// replica that has it describes it in another way: it may have been made anew.
+func (r *Router) refresh(c search.Collection, met map[string]bool) error {
+	if c.Placement.By != search.ByExternal || met[c.Name] {
+		return nil
+	}
+	met[c.Name] = true
+	have, ok := r.topo.Load().m.Collection(c.Name)
+	if !ok || have == c || have.Placement.By != search.ByExternal {
+		return nil
+	}
+	return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithoutCollection(c.Name) })
+}
+
 func (r *Router) adoptOne(st search.Stats) error {
 	r.clock.advance(st.Newest)
 	switch have, ok := r.topo.Load().m.Collection(st.Collection.Name); {
-	case !ok && r.file != nil:
+	case !ok && r.file != nil && st.Collection.Placement.By != search.ByExternal:
 		return nil // dropped, or not ours
 	case !ok:
 		return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithCollection(st.Collection) })
 	case have != st.Collection:
-		return fault.New(fault.Conflict, "collection %q differs from the one on another replica", have.Name)
+		return fault.New(fault.Conflict, "collection %q differs from the one on another replica: it is %s, and there %s",
+			have.Name, brief(st.Collection), brief(have))
 	}
 	return nil
 }
@@ -117,4 +136,9 @@ func (r *Router) edit(change func(*shardmap.Map) (*shardmap.Map, error)) error {
 	now.m = next
 	r.topo.Store(&now)
 	return nil
+}
+
+// brief names what two descriptions of a collection most often differ in.
+func brief(c search.Collection) string {
+	return fmt.Sprintf("%d dims, %s, placed by %s, space %q", c.Dims, c.Metric, c.Placement.By, c.Space)
 }

@@ -37,6 +37,7 @@ func TestGoals_affinity(t *testing.T) {
 		k.quick = k.asked
 		t.Log(k.row(t, "G10", nil))
 	}
+	t.Log("G11  no pick above max(ceil(bound x average), slots): at every pick in balance, TestAffinity_neverFillsAMemberAboveItsBound")
 }
 
 // constant is the value of a check that needs no cells.

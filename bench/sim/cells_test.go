@@ -46,6 +46,7 @@ func (c cells) run(t *testing.T, models ...Model) {
 				t.Run(fmt.Sprintf("%s load=%v slow=%v %s seed=%d", m.Policy.Name, m.Load, m.Slow, m.Server, s), func(t *testing.T) {
 					t.Parallel()
 					results[i] = simulate(t, m)
+					t.Log(results[i])
 				})
 			}
 		}

@@ -1,10 +1,14 @@
 package sim
 
 import (
+	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/lanewise/lanewise/fault"
 )
 
 func TestDraws_haveTheirMoments(t *testing.T) {
@@ -57,6 +61,25 @@ func TestFigure_medianOfAnEvenNumber(t *testing.T) {
 	for want, f := range map[float64]figure{4: {4}, 2.5: {9, 1, 3, 2}, 3: {3, 9, 1}} {
 		if got := f.median(); got != want {
 			t.Errorf("median of %v is %v, want %v", f, got, want)
+		}
+	}
+}
+
+func TestRun_namesEverythingThatIsWrong(t *testing.T) {
+	if _, err := Run(standard().with(func(m *Model) { m.Queries = 0 })); !errors.Is(err, fault.Invalid) {
+		t.Errorf("error %v, want invalid", err)
+	}
+	_, err := Run(Model{Load: -0.5, Slow: math.NaN(), Stall: 2, Server: "reboot"})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"shards: must be at least 1, is 0", "replicas: must", "workers: must", "routers: must", "queries: must", "deadline: must",
+		"load: must be above 0 and at most 100, a share of the capacity, is -0.5", "slow: must", "stall: must be a share from 0 to 1, is 2",
+		`server: must be abort, drop or ignore, is "reboot"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in: %v", want, err)
 		}
 	}
 }

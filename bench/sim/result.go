@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -129,6 +130,13 @@ func (r Result) between(from, to int) float64 {
 		diff[i] -= r.tally.marks[from][i]
 	}
 	return share(diff)
+}
+
+// String is the result in one line.
+func (r Result) String() string {
+	ms := func(q float64) float64 { return float64(r.P(q)) / float64(time.Millisecond) }
+	return fmt.Sprintf("p50 %7.1f  p99 %7.1f  p99.9 %7.1f ms  failed %6.3f %%  extra %5.2f %%  slow replica %5.2f %%",
+		ms(0.5), ms(0.99), ms(0.999), 100*r.Failed, 100*r.Extra, 100*r.SlowShare)
 }
 
 // P returns the latency that a share q of the counted queries had at most; one

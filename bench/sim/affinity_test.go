@@ -17,8 +17,8 @@ func TestGoals_affinity(t *testing.T) {
 		base.Calls = 500_000
 	}
 	without, unbounded, calm := base, base, base
-	without.Affinity, without.Picker = false, balance.LeastInflight{}
-	unbounded.Bound = 1e6
+	without.Affinity, without.Picker, without.Crowded = false, balance.LeastInflight{}, true
+	unbounded.Bound, unbounded.Crowded = 1e6, true
 	calm.Load = 0.15
 	bounded, least, plain, idle := tenants(t, base), tenants(t, without), tenants(t, unbounded), tenants(t, calm)
 	row := func(name string, r tenantFigures) string {

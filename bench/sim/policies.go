@@ -9,6 +9,7 @@ import (
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/admit"
+	"github.com/lanewise/lanewise/balance/limit"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -100,7 +101,7 @@ func (p *plaza) openPools() (searcher, error) {
 	}
 	out := &pools{plaza: p}
 	for i, servers := range p.servers {
-		c := balance.Config{Name: fmt.Sprintf("s%d", i), Lane: lane, Picker: p.model.Policy.Picker}
+		c := balance.Config{Name: fmt.Sprintf("s%d", i), Lane: lane, Picker: p.model.Policy.Picker, Limit: limit.Config{Off: true}}
 		if p.model.Policy.Oracle {
 			c.Picker = leastWork(servers)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/balance/limit"
 )
 
 // Tenants is a model of servers with caches by tenant, such as model instances
@@ -26,6 +27,7 @@ type Tenants struct {
 	Affinity bool
 	Bound    float64        // of the affinity; 0: the default
 	Picker   balance.Picker // without affinity
+	Crowded  bool           // members are given any number of calls
 }
 
 // Mean service times, log-normal as the replicas'.
@@ -107,7 +109,7 @@ func (m Tenants) open() (*balance.Pool[int], error) {
 	for i := range members {
 		members[i] = balance.Member[int]{Name: fmt.Sprintf("m%d", i), Target: i, Slots: m.Slots}
 	}
-	return balance.NewPool(balance.Config{Lane: lane, Picker: m.Picker, Bound: m.Bound}, members...)
+	return balance.NewPool(balance.Config{Lane: lane, Picker: m.Picker, Bound: m.Bound, Limit: limit.Config{Off: m.Crowded}}, members...)
 }
 
 func (m Tenants) call(tenant int) balance.Call {

@@ -128,9 +128,9 @@ func choices(m Model) []time.Duration {
 	return counted(latencies)
 }
 
-// limit is the mean sojourn, in service times, of the shorter of two random queues
+// forMany is the mean sojourn, in service times, of the shorter of two random queues
 // of infinitely many (Mitzenmacher, The power of two choices, IEEE TPDS 2001).
-func limit(load float64) (sum float64) {
+func forMany(load float64) (sum float64) {
 	for i := 1; i <= 30; i++ {
 		sum += math.Pow(load, math.Pow(2, float64(i))-2)
 	}
@@ -146,8 +146,8 @@ func TestModel_powerOfTwoAsTheorySays(t *testing.T) {
 		return float64(mean(latencies)) / float64(meanService)
 	}
 	many := serviceTimes(choices(markov(1024, 1, load, 2_000_000)))
-	if math.Abs(many/limit(load)-1) > 0.01 {
-		t.Errorf("1,024 servers: %.3f service times, the limit for many is %.3f", many, limit(load))
+	if math.Abs(many/forMany(load)-1) > 0.01 {
+		t.Errorf("1,024 servers: %.3f service times, the limit for many is %.3f", many, forMany(load))
 	}
 	m := markov(64, 1, load, 60_000)
 	if *full {
@@ -155,7 +155,7 @@ func TestModel_powerOfTwoAsTheorySays(t *testing.T) {
 	}
 	m.Policy = twoOfPicks
 	got, want := serviceTimes(simulate(t, m).Latencies), serviceTimes(choices(m))
-	t.Logf("64 servers: %.3f service times, simulated otherwise %.3f; 1,024 servers: %.3f, theory for many %.3f", got, want, many, limit(load))
+	t.Logf("64 servers: %.3f service times, simulated otherwise %.3f; 1,024 servers: %.3f, theory for many %.3f", got, want, many, forMany(load))
 	if math.Abs(got/want-1) > 0.03 {
 		t.Errorf("64 servers: %.3f service times, want %.3f", got, want)
 	}

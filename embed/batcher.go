@@ -37,7 +37,7 @@ type batcher struct {
 
 // lane is one of the two kinds of work.
 type lane struct {
-	queues [2]queue // a call has one task
+	queues [4]queue // a call has one task and one form of text
 	flying int
 }
 
@@ -60,7 +60,9 @@ func newBatcher(c Config, flush Limits) *batcher {
 		flush: flush, wait: max(c.Wait, 0), timeout: c.Timeout, calm: len(c.Upstreams), board: map[key]*item{}, pace: newPace(c),
 	}
 	for _, l := range []*lane{&b.single, &b.bulk} {
-		l.queues[0].task, l.queues[1].task = QueryTask, DocumentTask
+		for n := range l.queues {
+			l.queues[n] = queue{task: [...]Task{QueryTask, DocumentTask}[n%2], ids: n >= 2}
+		}
 	}
 	b.most = 2 * b.pace.slots
 	b.ctx, b.stop = context.WithCancelCause(context.Background())
@@ -75,11 +77,16 @@ func (b *batcher) lane(bulk bool) *lane {
 	return &b.single
 }
 
-func (l *lane) queue(task Task) *queue {
-	if task == QueryTask {
-		return &l.queues[0]
+// queue returns the queue of a batch.
+func (l *lane) queue(b Batch) *queue {
+	n := 0
+	if b.Task != QueryTask {
+		n = 1
 	}
-	return &l.queues[1]
+	if b.IDs != nil {
+		n += 2
+	}
+	return &l.queues[n]
 }
 
 // order is what a caller wants to have embedded.
@@ -99,9 +106,9 @@ func (b *batcher) join(ctx context.Context, o order) (items []*item, own []bool,
 	if b.closed {
 		return nil, nil, errClosed
 	}
-	items, own = make([]*item, len(o.Texts)), make([]bool, len(o.Texts))
+	items, own = make([]*item, o.Len()), make([]bool, o.Len())
 	now := time.Now()
-	for at := range o.Texts {
+	for at := range items {
 		if o.skip != nil && o.skip(at) {
 			continue
 		}
@@ -121,8 +128,13 @@ func (b *batcher) join(ctx context.Context, o order) (items []*item, own []bool,
 // add puts a text into its queue.
 func (b *batcher) add(ctx context.Context, now time.Time, o order, at int) *item {
 	i := &item{
-		text: o.Texts[at], size: sizeOf(o.Texts[at], 0), ctx: ctx, queue: b.lane(o.Bulk).queue(o.Task), done: make(chan struct{}), waiting: 1,
+		size: o.size(at, 0), ctx: ctx, queue: b.lane(o.Bulk).queue(o.Batch), done: make(chan struct{}), waiting: 1,
 		due: now.Add(b.wait), cut: o.cut != nil && o.cut[at],
+	}
+	if o.IDs != nil {
+		i.ids = o.IDs[at]
+	} else {
+		i.text = o.Texts[at]
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		i.due = now.Add(min(b.wait, deadline.Sub(now)/10)) // a text in a hurry does not wait for company
@@ -238,9 +250,9 @@ func (b *batcher) tick() {
 func (b *batcher) start(l *lane, q *queue) {
 	items := q.take(b.flush)
 	f := &flight{items: items, live: len(items)}
-	batch := Batch{Task: q.task, Bulk: l == &b.bulk, Texts: make([]string, len(items))}
-	for n, i := range items {
-		i.flight, batch.Texts[n] = f, i.text
+	batch := q.batch(items, l == &b.bulk)
+	for _, i := range items {
+		i.flight = f
 		f.size = f.size.plus(i.size)
 	}
 	l.flying++
@@ -308,7 +320,7 @@ func (b *batcher) close() {
 					close(i.done)
 				}
 			}
-			l.queues[n] = queue{task: l.queues[n].task}
+			l.queues[n] = queue{}
 		}
 	}
 	if b.timer != nil {

@@ -2,6 +2,7 @@ package embed
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"strconv"
 	"sync/atomic"
 
@@ -54,10 +55,18 @@ func newCache(space Space, c Config) (*cache, error) {
 
 // keys hashes the texts as they were given, before any prefix.
 func (c *cache) keys(b Batch) []key {
-	keys := make([]key, len(b.Texts))
+	keys := make([]key, b.Len())
 	buf := make([]byte, 0, 512)
-	for i, text := range b.Texts {
-		buf = append(append(append(append(buf[:0], c.prefix...), b.Task...), 0), text...)
+	for i := range keys {
+		buf = append(append(buf[:0], c.prefix...), b.Task...)
+		if b.IDs != nil {
+			buf = append(buf, 1)
+			for _, id := range b.IDs[i] {
+				buf = binary.LittleEndian.AppendUint32(buf, id)
+			}
+		} else {
+			buf = append(append(buf, 0), b.Texts[i]...)
+		}
 		sum := sha256.Sum256(buf)
 		keys[i] = key(sum[:16])
 	}

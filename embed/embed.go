@@ -28,8 +28,19 @@ const (
 // Batch is a list of texts to embed.
 type Batch struct {
 	Texts []string
-	Task  Task
-	Bulk  bool // ingestion: gives way to single queries
+	// IDs are the texts as ids of the model's own tokens, instead of Texts, for
+	// providers that are a [TokenReader]. No prefix is put before them.
+	IDs  [][]uint32
+	Task Task
+	Bulk bool // ingestion: gives way to single queries
+}
+
+// Len returns the number of texts, in either form.
+func (b Batch) Len() int {
+	if b.IDs != nil {
+		return len(b.IDs)
+	}
+	return len(b.Texts)
 }
 
 // Vectors holds one row of Dims numbers for each text: row i is Data[i*Dims:(i+1)*Dims].
@@ -53,6 +64,9 @@ func (v Vectors) Rows() int {
 
 // Row returns vector i. It shares v's memory and cannot grow into the next row.
 func (v Vectors) Row(i int) []float32 { return v.Data[i*v.Dims : (i+1)*v.Dims : (i+1)*v.Dims] }
+
+// TokenReader is a provider that also takes [Batch.IDs].
+type TokenReader interface{ ReadsTokens() }
 
 // Provider embeds texts, all into one space. Safe for concurrent use.
 type Provider interface {

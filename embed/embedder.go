@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
-	"github.com/lanewise/lanewise/internal/tokens"
 )
 
 // Upstream is one place that embeds.
@@ -99,7 +99,10 @@ type Embedder struct {
 	cache   *cache
 }
 
-var _ Provider = (*Embedder)(nil)
+var (
+	_ Provider    = (*Embedder)(nil)
+	_ TokenReader = (*Embedder)(nil)
+)
 
 // New returns an Embedder, which must be closed. Its errors are fault.Invalid
 // with the field's pointer ("/upstreams/1/name"), or fault.Conflict if the
@@ -194,6 +197,9 @@ func (c Config) pool(targets []*member) (*balance.Pool[*member], error) {
 	return balance.NewPool(balance.Config{Name: c.Name, Lane: lane, Trace: c.Trace}, members...)
 }
 
+// ReadsTokens implements [TokenReader]: whether the upstreams do is seen by the answer.
+func (e *Embedder) ReadsTokens() {}
+
 // Space returns the space of all upstreams.
 func (e *Embedder) Space() Space { return e.space }
 
@@ -216,12 +222,12 @@ func (e *Embedder) Close() error {
 // end of ctx is returned as it is.
 func (e *Embedder) Embed(ctx context.Context, b Batch) (Vectors, error) {
 	b.Task = cmp.Or(b.Task, DocumentTask)
-	if len(b.Texts) == 0 {
+	if b.Len() == 0 {
 		return Vectors{Dims: e.space.Dims}, nil
 	}
 	v, err := e.embed(ctx, b)
 	if err != nil {
-		return Vectors{}, fmt.Errorf("embed %s: %w", count(len(b.Texts)), err)
+		return Vectors{}, fmt.Errorf("embed %s: %w", count(b.Len()), err)
 	}
 	return v, nil
 }
@@ -235,7 +241,7 @@ func count(texts int) string {
 
 func (e *Embedder) embed(ctx context.Context, b Batch) (Vectors, error) {
 	o := order{Batch: b}
-	rows := make([]row, len(b.Texts))
+	rows := make([]row, b.Len())
 	if !b.Bulk {
 		keys := e.cache.keys(b)
 		if e.cache.lookup(keys, rows) == 0 {
@@ -274,22 +280,32 @@ func (e *Embedder) fit(o *order) error {
 	if window <= 0 {
 		return nil
 	}
-	whole := o.Texts
-	for i, text := range whole {
-		size := tokens.Estimate(text)
+	for at := range o.Len() {
+		size := o.size(at, 0).Tokens
 		switch {
 		case size <= window:
-			continue
 		case e.long == Truncate:
-			if o.cut == nil {
-				o.cut, o.Texts = make([]bool, len(whole)), append([]string(nil), whole...)
-			}
-			o.Texts[i], o.cut[i] = tokens.Cut(text, window), true
+			o.shorten(at, window)
 		case size > window*sure/100:
-			return fault.New(fault.Invalid, "text %d is longer than the model's window: about %d tokens, not %d", i, size, window)
+			return fault.New(fault.Invalid, "text %d is longer than the model's window: about %d tokens, not %d", at, size, window)
 		}
 	}
 	return nil
+}
+
+// shorten cuts the text at a position to so many tokens. The caller's own texts
+// stay as they are.
+func (o *order) shorten(at, size int) {
+	if o.cut == nil {
+		o.cut, o.Texts, o.IDs = make([]bool, o.Len()), slices.Clone(o.Texts), slices.Clone(o.IDs)
+	}
+	short := o.Batch.cut(at, size)
+	if o.IDs != nil {
+		o.IDs[at] = short.IDs[0]
+	} else {
+		o.Texts[at] = short.Texts[0]
+	}
+	o.cut[at] = true
 }
 
 // sure is how many percent of the window a text is estimated at that is refused

@@ -20,6 +20,7 @@ type row struct {
 type item struct {
 	key    key // zero: not shared
 	text   string
+	ids    []uint32 // instead of the text
 	size   Limits
 	cut    bool
 	ctx    context.Context //nolint:containedctx // what its first caller's knows: traces, allowance
@@ -44,10 +45,11 @@ func (i *item) wait(ctx context.Context) error {
 	}
 }
 
-// queue holds the texts of one task that wait to be sent, in order. Those that
-// everybody has left stay until their turn, and count for nothing.
+// queue holds the texts of one task and one form that wait to be sent, in order.
+// Those that everybody has left stay until their turn, and count for nothing.
 type queue struct {
 	task  Task
+	ids   bool
 	items []*item
 	sum   Limits // of those that somebody waits for
 }
@@ -84,4 +86,17 @@ func (q *queue) take(limits Limits) []*item {
 	}
 	q.sum = q.sum.minus(sum)
 	return out
+}
+
+// batch returns what is asked of an upstream for items of the queue.
+func (q *queue) batch(items []*item, bulk bool) Batch {
+	b := Batch{Task: q.task, Bulk: bulk}
+	for _, i := range items {
+		if q.ids {
+			b.IDs = append(b.IDs, i.ids)
+		} else {
+			b.Texts = append(b.Texts, i.text)
+		}
+	}
+	return b
 }

@@ -14,9 +14,43 @@ type Limits struct {
 // before each call, so it must be quick, and splits larger batches.
 type Limiter interface{ Limits() Limits }
 
-// sizeOf is what a text counts for, behind a prefix of so many bytes.
-func sizeOf(text string, prefix int) Limits {
+// size is what a text of the batch counts for, behind a prefix of so many bytes.
+func (b Batch) size(at, prefix int) Limits {
+	if b.IDs != nil { // in JSON an id takes about six bytes
+		return Limits{Inputs: 1, Tokens: len(b.IDs[at]), Bytes: 6 * len(b.IDs[at])}
+	}
+	text := b.Texts[at]
 	return Limits{Inputs: 1, Tokens: tokens.Estimate(text) + (prefix+3)/4, Bytes: len(text) + prefix}
+}
+
+// total is what all texts of the batch count for.
+func (b Batch) total(prefix int) (sum Limits) {
+	for at := range b.Len() {
+		sum = sum.plus(b.size(at, prefix))
+	}
+	return sum
+}
+
+// part returns a run of the batch's texts.
+func (b Batch) part(p part) Batch {
+	if b.IDs != nil {
+		b.IDs = b.IDs[p.from:p.to]
+	} else {
+		b.Texts = b.Texts[p.from:p.to]
+	}
+	return b
+}
+
+// cut returns a batch of one text that is that at a position, shortened to so many
+// tokens.
+func (b Batch) cut(at, size int) Batch {
+	b = b.part(part{at, at + 1})
+	if b.IDs != nil {
+		b.IDs = [][]uint32{b.IDs[0][:size]}
+	} else {
+		b.Texts = []string{tokens.Cut(b.Texts[0], size)}
+	}
+	return b
 }
 
 func (l Limits) plus(o Limits) Limits {
@@ -71,28 +105,20 @@ type part struct{ from, to int }
 
 func (p part) len() int { return p.to - p.from }
 
-// split divides texts, each prefixed by so many bytes, into the fewest runs that
-// keep their order and the limits. A text that exceeds the limits by itself is a
-// run of its own: whether it is refused is the upstream's business.
-func (l Limits) split(texts []string, prefix int) []part {
+// split divides a batch, whose texts are each prefixed by so many bytes, into the
+// fewest runs that keep their order and the limits. A text that exceeds the limits
+// by itself is a run of its own: whether it is refused is the upstream's business.
+func (l Limits) split(b Batch, prefix int) []part {
 	var parts []part
 	var sum Limits
 	from := 0
-	for i, text := range texts {
-		one := sizeOf(text, prefix)
+	for i := range b.Len() {
+		one := b.size(i, prefix)
 		if i > from && l.exceeded(sum.plus(one)) {
 			parts = append(parts, part{from, i})
 			from, sum = i, Limits{}
 		}
 		sum = sum.plus(one)
 	}
-	return append(parts, part{from, len(texts)})
-}
-
-// sizeOfAll is what texts count for together.
-func sizeOfAll(texts []string, prefix int) (sum Limits) {
-	for _, text := range texts {
-		sum = sum.plus(sizeOf(text, prefix))
-	}
-	return sum
+	return append(parts, part{from, b.Len()})
 }

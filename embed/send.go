@@ -7,7 +7,6 @@ import (
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
-	"github.com/lanewise/lanewise/internal/tokens"
 )
 
 // send makes one balanced call. An answer that does not fit the question is its
@@ -23,7 +22,7 @@ func (e *Embedder) send(ctx context.Context, b Batch) []outcome {
 	if err == nil {
 		return s.rows
 	}
-	rows := make([]outcome, len(b.Texts))
+	rows := make([]outcome, b.Len())
 	for i := range rows {
 		rows[i].err = err
 	}
@@ -54,7 +53,7 @@ func pause(ctx context.Context, wait time.Duration) bool {
 }
 
 func (e *Embedder) call(ctx context.Context, b Batch) (*sheet, error) {
-	c := balance.Call{Class: class(len(b.Texts)), Cost: int64(max(tokens.Sum(b.Texts), 1)), NoHedge: b.Bulk}
+	c := balance.Call{Class: class(b.Len()), Cost: int64(max(b.total(0).Tokens, 1)), NoHedge: b.Bulk}
 	return balance.Do(ctx, e.pool, c, func(ctx context.Context, m *member) (*sheet, error) {
 		s, err := m.embed(ctx, b)
 		if err != nil {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
-	"github.com/lanewise/lanewise/internal/tokens"
 )
 
 // member is an upstream as the pool knows it, with what was learned of its limits.
@@ -86,8 +85,11 @@ const hopeless = 3
 // embed embeds a batch in as many calls as the upstream's limits demand. An error
 // is one of the whole attempt; a text that is refused has its own.
 func (m *member) embed(ctx context.Context, b Batch) (*sheet, error) {
-	s := &sheet{batch: b, rows: make([]outcome, len(b.Texts)), prefix: len(m.space.Prefixed("", b.Task))}
-	for _, p := range m.Limits().split(b.Texts, s.prefix) {
+	s := &sheet{batch: b, rows: make([]outcome, b.Len())}
+	if b.IDs == nil {
+		s.prefix = len(m.space.Prefixed("", b.Task))
+	}
+	for _, p := range m.Limits().split(b, s.prefix) {
 		if _, err := m.try(ctx, s, p); err != nil {
 			return nil, err
 		}
@@ -99,9 +101,9 @@ func (m *member) embed(ctx context.Context, b Batch) (*sheet, error) {
 // that cannot be embedded costs the others nothing but time. whole is whether
 // every text was accepted.
 func (m *member) try(ctx context.Context, s *sheet, p part) (whole bool, err error) {
-	texts := s.batch.Texts[p.from:p.to]
-	size := sizeOfAll(texts, s.prefix)
-	v, err := m.call(ctx, Batch{Texts: texts, Task: s.batch.Task, Bulk: s.batch.Bulk})
+	b := s.batch.part(p)
+	size := b.total(s.prefix)
+	v, err := m.call(ctx, b)
 	switch {
 	case err == nil:
 		m.took(size)
@@ -123,7 +125,7 @@ func (m *member) try(ctx context.Context, s *sheet, p part) (whole bool, err err
 	}
 	right, err := m.try(ctx, s, part{mid, p.to})
 	if left && right {
-		m.tooLarge(size, sizeOfAll(s.batch.Texts[p.from:mid], s.prefix))
+		m.tooLarge(size, s.batch.part(part{p.from, mid}).total(s.prefix))
 	}
 	return left && right, err
 }
@@ -136,14 +138,13 @@ const (
 // alone deals with a single text that was refused: it is shortened until it fits,
 // where that is wanted, or refused.
 func (m *member) alone(ctx context.Context, s *sheet, at int, refusal error) (bool, error) {
-	text := s.batch.Texts[at]
+	size := s.batch.size(at, 0).Tokens
 	for range shortenings {
-		size := tokens.Estimate(text)
 		if !m.truncate || size < leastText {
 			break
 		}
-		text = tokens.Cut(text, size*3/4)
-		v, err := m.call(ctx, Batch{Texts: []string{text}, Task: s.batch.Task, Bulk: s.batch.Bulk})
+		size = size * 3 / 4
+		v, err := m.call(ctx, s.batch.cut(at, size))
 		if err == nil {
 			s.accept(part{at, at + 1}, v)
 			s.rows[at].cut = true
@@ -160,6 +161,9 @@ func (m *member) alone(ctx context.Context, s *sheet, at int, refusal error) (bo
 // call makes one call and checks its answer. A bulk call is bounded here, since
 // its caller's time may include the wait for a quota.
 func (m *member) call(ctx context.Context, b Batch) (Vectors, error) {
+	if _, ok := m.Provider.(TokenReader); b.IDs != nil && !ok {
+		return Vectors{}, fault.New(fault.Invalid, "upstream %q takes texts, no token ids", m.name)
+	}
 	if b.Bulk {
 		timed, cancel := context.WithTimeout(ctx, m.timeout)
 		defer cancel()
@@ -169,7 +173,7 @@ func (m *member) call(ctx context.Context, b Batch) (Vectors, error) {
 	if err != nil {
 		return Vectors{}, err
 	}
-	if err := m.space.check(v, len(b.Texts)); err != nil {
+	if err := m.space.check(v, b.Len()); err != nil {
 		return Vectors{}, err
 	}
 	if i := zeroRow(v); i >= 0 && !m.zeros {
@@ -181,13 +185,13 @@ func (m *member) call(ctx context.Context, b Batch) (Vectors, error) {
 // accept enters the vectors of a part, each in memory of its own, so that one
 // that stays cached does not hold the others. The tokens are shared out by estimate.
 func (s *sheet) accept(p part, v Vectors) {
-	texts := s.batch.Texts[p.from:p.to]
-	total := max(tokens.Sum(texts), 1)
+	b := s.batch.part(p)
+	total := max(b.total(0).Tokens, 1)
 	v.Tokens = cmp.Or(v.Tokens, total)
 	left := v.Tokens
-	for i, text := range texts {
-		share := v.Tokens * tokens.Estimate(text) / total
-		if i == len(texts)-1 {
+	for i := range p.len() {
+		share := v.Tokens * b.size(i, 0).Tokens / total
+		if i == p.len()-1 {
 			share = left
 		}
 		left -= share

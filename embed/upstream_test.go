@@ -166,3 +166,44 @@ func TestLong_upstreamKnowsBetter(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// tokenized is a provider that takes token ids, too.
+type tokenized struct{ fake }
+
+func (*tokenized) ReadsTokens() {}
+
+// TestEmbed_tokenIDs holds that ids go through cache, batcher and halving as texts do.
+func TestEmbed_tokenIDs(t *testing.T) {
+	p := &tokenized{}
+	p.answer = func(b embed.Batch) (embed.Vectors, error) {
+		v := embed.Vectors{Dims: dims, Tokens: len(b.IDs)}
+		for _, ids := range b.IDs {
+			if slices.Contains(ids, 666) {
+				return embed.Vectors{}, fault.New(fault.Invalid, "no such token")
+			}
+			v.Data = append(v.Data, float32(len(ids)), float32(ids[0]), 0, 0)
+		}
+		return v, nil
+	}
+	p.limits = embed.Limits{Inputs: 2, Window: 3}
+	e := lane(t, embed.Config{Long: embed.Truncate}, p)
+	batch := embed.Batch{IDs: [][]uint32{{7}, {8, 9}, {10, 11, 12, 13}}, Task: embed.QueryTask}
+	for range 2 {
+		v, err := e.Embed(t.Context(), batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []float32{1, 7, 0, 0, 2, 8, 0, 0, 3, 10, 0, 0}; !slices.Equal(v.Data, want) || !slices.Equal(v.Truncated, []int{2}) {
+			t.Errorf("%v, truncated %v; want %v", v.Data, v.Truncated, want)
+		}
+	}
+	if s := e.Stats(); s.Hits != 3 || s.Misses != 3 || len(batch.IDs[2]) != 4 {
+		t.Errorf("%+v; the caller's ids %v", s, batch.IDs)
+	}
+	if _, err := e.Embed(t.Context(), embed.Batch{IDs: [][]uint32{{1}, {666}}, Bulk: true}); !errors.Is(err, fault.Invalid) {
+		t.Errorf("an unknown token: %v", err)
+	}
+	if _, err := lane(t, embed.Config{}, &fake{}).Embed(t.Context(), batch); !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "no token ids") {
+		t.Errorf("an upstream that takes texts only: %v", err)
+	}
+}

@@ -58,8 +58,9 @@ type Provider struct {
 }
 
 var (
-	_ embed.Provider = (*Provider)(nil)
-	_ embed.Limiter  = (*Provider)(nil)
+	_ embed.Provider    = (*Provider)(nil)
+	_ embed.Limiter     = (*Provider)(nil)
+	_ embed.TokenReader = (*Provider)(nil)
 )
 
 // New checks c. If Dims is 0 it embeds one word to learn them, bounded by ctx;
@@ -102,6 +103,9 @@ func (p *Provider) Space() embed.Space { return p.space }
 // Limits returns the limits of one call.
 func (p *Provider) Limits() embed.Limits { return p.config.Limits }
 
+// ReadsTokens says that texts may come as token ids.
+func (p *Provider) ReadsTokens() {}
+
 // Close drops idle connections.
 func (p *Provider) Close() error {
 	p.client.Close()
@@ -110,18 +114,18 @@ func (p *Provider) Close() error {
 
 // request is the body of a call.
 type request struct {
-	Model      string   `json:"model"`
-	Input      []string `json:"input"`
-	Encoding   string   `json:"encoding_format"`
-	Dimensions int      `json:"dimensions,omitempty"`
-	Type       string   `json:"input_type,omitempty"`
+	Model      string `json:"model"`
+	Input      any    `json:"input"` // []string or [][]uint32
+	Encoding   string `json:"encoding_format"`
+	Dimensions int    `json:"dimensions,omitempty"`
+	Type       string `json:"input_type,omitempty"`
 }
 
 // Embed makes one call for the whole batch. The rows come back in the order of
 // the texts, whatever order the server used. Errors: the server's by class (see
 // package fault), Unavailable for an answer that does not fit the call.
 func (p *Provider) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, error) {
-	if len(b.Texts) == 0 {
+	if b.Len() == 0 {
 		return embed.Vectors{Dims: p.space.Dims}, nil
 	}
 	resp, err := p.client.Post(ctx, "/embeddings", p.request(b))
@@ -130,10 +134,10 @@ func (p *Provider) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // read only
 	var a answer
-	if err := p.client.ReadJSON(ctx, resp, openaiwire.MaxVectors(len(b.Texts), p.space.Dims), &a); err != nil {
+	if err := p.client.ReadJSON(ctx, resp, openaiwire.MaxVectors(b.Len(), p.space.Dims), &a); err != nil {
 		return embed.Vectors{}, err
 	}
-	v, err := a.vectors(len(b.Texts), p.space.Dims)
+	v, err := a.vectors(b.Len(), p.space.Dims)
 	if err != nil {
 		return embed.Vectors{}, fault.Wrap(fault.Unavailable, fmt.Sprintf("answer of %q", p.config.Model), err)
 	}
@@ -142,6 +146,9 @@ func (p *Provider) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, err
 
 func (p *Provider) request(b embed.Batch) request {
 	r := request{Model: p.config.Model, Input: b.Prefixed(p.space), Encoding: "float", Type: p.config.DocumentType}
+	if b.IDs != nil {
+		r.Input = b.IDs
+	}
 	if b.Task == embed.QueryTask {
 		r.Type = p.config.QueryType
 	}

@@ -161,6 +161,21 @@ func TestEmbed_azure(t *testing.T) {
 	}
 }
 
+func TestEmbed_tokenIDs(t *testing.T) {
+	var body string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		data, _ := io.ReadAll(r.Body)
+		body = string(data)
+		_, _ = io.WriteString(w, `{"data": [{"embedding": [1, 2, 3]}, {"embedding": [4, 5, 6]}]}`)
+	}))
+	defer s.Close()
+	p := provider(t, openai.Config{URL: s.URL, Dims: 3, DocumentPrefix: "d: "})
+	v, err := p.Embed(t.Context(), embed.Batch{IDs: [][]uint32{{1, 2}, {3}}})
+	if err != nil || v.Rows() != 2 || body != `{"model":"m","input":[[1,2],[3]],"encoding_format":"float"}` {
+		t.Errorf("%v, %d rows, sent %s", err, v.Rows(), body)
+	}
+}
+
 func TestEmbed_inputType(t *testing.T) {
 	var last call
 	p := provider(t, openai.Config{URL: server(t, &last).URL, Dims: 3, QueryType: "query", DocumentType: "document"})

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/fault"
 )
 
 // Dims is the length of every vector.
@@ -31,7 +32,10 @@ type Provider struct {
 	scratch sync.Pool // of *scratch
 }
 
-var _ embed.Provider = (*Provider)(nil)
+var (
+	_ embed.Provider    = (*Provider)(nil)
+	_ embed.TokenReader = (*Provider)(nil)
+)
 
 // scratch is what embedding one text needs and the next one can use again.
 type scratch struct {
@@ -65,22 +69,26 @@ func (p *Provider) Space() embed.Space {
 // A text may be of any length and counts as a whole; nothing is cut off. Bytes
 // that are not UTF-8 are ignored. Queries and documents are embedded alike. A
 // bulk batch uses all processors that GOMAXPROCS allows, any other batch one.
-// The only error is that of a context that ends early.
+// The only errors are that of a context that ends early and, for token ids that
+// are none of the model's, fault.Invalid.
 func (p *Provider) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, error) {
-	out := embed.Vectors{Dims: Dims, Data: make([]float32, len(b.Texts)*Dims)}
+	if err := p.checkIDs(b.IDs); err != nil {
+		return embed.Vectors{}, err
+	}
+	out := embed.Vectors{Dims: Dims, Data: make([]float32, b.Len()*Dims)}
 	lanes := 1
 	if b.Bulk {
-		lanes = min(runtime.GOMAXPROCS(0), (len(b.Texts)+block-1)/block)
+		lanes = min(runtime.GOMAXPROCS(0), (b.Len()+block-1)/block)
 	}
 	var next, tokens atomic.Int64
 	work := func() {
 		for ctx.Err() == nil {
 			from := int(next.Add(block)) - block
-			if from >= len(b.Texts) {
+			if from >= b.Len() {
 				return
 			}
-			to := min(from+block, len(b.Texts))
-			tokens.Add(int64(p.embed(b.Texts[from:to], out.Data[from*Dims:to*Dims])))
+			to := min(from+block, b.Len())
+			tokens.Add(int64(p.embed(b, from, out.Data[from*Dims:to*Dims])))
 		}
 	}
 	var others sync.WaitGroup
@@ -90,20 +98,43 @@ func (p *Provider) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, err
 	work()
 	others.Wait()
 	if ctx.Err() != nil {
-		return embed.Vectors{}, fmt.Errorf("embed %d texts: %w", len(b.Texts), context.Cause(ctx))
+		return embed.Vectors{}, fmt.Errorf("embed %d texts: %w", b.Len(), context.Cause(ctx))
 	}
 	out.Tokens = int(tokens.Load())
 	return out, nil
 }
 
-// embed writes the vectors of texts to out and returns the number of tokens.
-func (p *Provider) embed(texts []string, out []float32) int {
+// ReadsTokens says that texts may come as ids of the model's word pieces.
+func (p *Provider) ReadsTokens() {}
+
+// checkIDs refuses ids that the model has no row for.
+func (p *Provider) checkIDs(ids [][]uint32) error {
+	rows := len(p.model.rows) / Dims
+	for i, text := range ids {
+		for _, id := range text {
+			if int(id) >= rows {
+				return fault.New(fault.Invalid, "text %d has the token id %d, but the model has ids below %d", i, id, rows)
+			}
+		}
+	}
+	return nil
+}
+
+// embed writes the vectors of the batch's texts from a position on to out, as many
+// as there is room for, and returns the number of tokens.
+func (p *Provider) embed(b embed.Batch, from int, out []float32) int {
 	s := p.scratch.Get().(*scratch)
 	tokens := 0
-	for i, text := range texts {
-		s.tokens = p.model.tokenize(&s.split, s.tokens[:0], text)
-		tokens += len(s.tokens)
-		p.model.vector((*[Dims]float32)(out[i*Dims:]), &s.sum, s.tokens)
+	for i := range len(out) / Dims {
+		var ids []uint32
+		if b.IDs != nil {
+			ids = b.IDs[from+i]
+		} else {
+			ids = p.model.tokenize(&s.split, s.tokens[:0], b.Texts[from+i])
+			s.tokens = ids // grown
+		}
+		tokens += len(ids)
+		p.model.vector((*[Dims]float32)(out[i*Dims:]), &s.sum, ids)
 	}
 	if cap(s.tokens) <= keepTokens {
 		p.scratch.Put(s)

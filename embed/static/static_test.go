@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/fault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -192,5 +193,25 @@ func TestSum_lanesHaveRoom(t *testing.T) {
 		if want := int64(row[i]) * math.MaxUint16 * laneRows; got != want {
 			t.Fatalf("dimension %d: %d, want %d", i, got, want)
 		}
+	}
+}
+
+// TestEmbed_tokenIDs holds that the ids of a text's word pieces have its vector.
+func TestEmbed_tokenIDs(t *testing.T) {
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "Scanner reads a file line by line."
+	ids := p.model.tokenize(&splitter{}, nil, text)
+	v, err := p.Embed(t.Context(), embed.Batch{IDs: [][]uint32{nil, ids}})
+	if err != nil || v.Rows() != 2 || v.Tokens != len(ids) {
+		t.Fatalf("%d rows, %d tokens, %v", v.Rows(), v.Tokens, err)
+	}
+	if want := vectorsOf(t, p, false, "", text); !slices.Equal(v.Data, want.Data) {
+		t.Error("the vector differs from the text's")
+	}
+	if _, err := p.Embed(t.Context(), embed.Batch{IDs: [][]uint32{{1, 1 << 20}}}); !errors.Is(err, fault.Invalid) {
+		t.Errorf("an id of no word piece: %v", err)
 	}
 }

@@ -51,8 +51,9 @@ type Provider struct {
 }
 
 var (
-	_ embed.Provider = (*Provider)(nil)
-	_ embed.Limiter  = (*Provider)(nil)
+	_ embed.Provider    = (*Provider)(nil)
+	_ embed.Limiter     = (*Provider)(nil)
+	_ embed.TokenReader = (*Provider)(nil)
 )
 
 // New checks c. Where Model or Dims are missing it asks the server for them,
@@ -161,6 +162,9 @@ func (p *Provider) Limits() embed.Limits {
 	return p.limits
 }
 
+// ReadsTokens says that texts may come as token ids.
+func (p *Provider) ReadsTokens() {}
+
 // Close drops idle connections.
 func (p *Provider) Close() error {
 	p.client.Close()
@@ -170,29 +174,33 @@ func (p *Provider) Close() error {
 // request is the body of a call. The server never truncates: what does not fit is
 // refused, so that nobody takes the vector of half a text for that of the whole.
 type request struct {
-	Inputs    []string `json:"inputs"`
-	Normalize bool     `json:"normalize"`
-	Truncate  bool     `json:"truncate"`
+	Inputs    any  `json:"inputs"` // []string or [][]uint32
+	Normalize bool `json:"normalize"`
+	Truncate  bool `json:"truncate"`
 }
 
 // Embed makes one call for the whole batch. Errors have the server's class: 413
 // and 422, a batch or a text that is too long, are fault.Invalid; 424, a backend
 // that failed, is fault.Unavailable, as is an answer that does not fit the call.
 func (p *Provider) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, error) {
-	if len(b.Texts) == 0 {
+	if b.Len() == 0 {
 		return embed.Vectors{Dims: p.space.Dims}, nil
 	}
 	p.introduce(ctx)
-	resp, err := p.client.Post(ctx, "/embed", request{Inputs: b.Prefixed(p.space), Normalize: !p.config.Raw})
+	r := request{Inputs: b.Prefixed(p.space), Normalize: !p.config.Raw}
+	if b.IDs != nil {
+		r.Inputs = b.IDs
+	}
+	resp, err := p.client.Post(ctx, "/embed", r)
 	if err != nil {
 		return embed.Vectors{}, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // read only
 	var rows []openaiwire.Vector
-	if err := p.client.ReadJSON(ctx, resp, openaiwire.MaxVectors(len(b.Texts), p.space.Dims), &rows); err != nil {
+	if err := p.client.ReadJSON(ctx, resp, openaiwire.MaxVectors(b.Len(), p.space.Dims), &rows); err != nil {
 		return embed.Vectors{}, err
 	}
-	v, err := embed.Collect(rows, len(b.Texts), p.space.Dims)
+	v, err := embed.Collect(rows, b.Len(), p.space.Dims)
 	if err != nil {
 		return embed.Vectors{}, fmt.Errorf("answer of %q: %w", p.space.Model, err)
 	}

@@ -155,6 +155,18 @@ func TestEmbed_sends(t *testing.T) {
 	}
 }
 
+func TestEmbed_tokenIDs(t *testing.T) {
+	s := &server{answer: `[[1, 2], [3, 4]]`}
+	p, err := provider(t, s, tei.Config{Model: "m", Dims: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Embed(t.Context(), embed.Batch{IDs: [][]uint32{{1, 2}, {3}}})
+	if want := `/embed {"inputs":[[1,2],[3]],"normalize":true,"truncate":false}`; err != nil || s.bodies[0] != want {
+		t.Errorf("%v, sent %s, want %s", err, s.bodies[0], want)
+	}
+}
+
 func TestEmbed_answers(t *testing.T) {
 	for _, c := range []struct {
 		status int

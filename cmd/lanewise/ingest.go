@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"github.com/lanewise/lanewise/cmd/lanewise/internal/client"
 	"github.com/lanewise/lanewise/cmd/lanewise/internal/ingest"
 	"github.com/lanewise/lanewise/cmd/lanewise/internal/show"
+	"github.com/lanewise/lanewise/embed/bm25"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/corpus"
 	"github.com/lanewise/lanewise/search"
@@ -21,8 +23,9 @@ import (
 type ingestOptions struct {
 	target
 	godoc, strict, verbose, json bool
-	batch, parallel              int
-	metric                       string
+	batch, parallel, avgLen      int
+	metric, language             string
+	measure                      bool
 }
 
 func newIngest(a *app) *cobra.Command {
@@ -42,10 +45,15 @@ ingest the same documents again changes nothing.
 
 A line that is no document is reported by its number, skipped and counted; the
 exit code is then 1, as it is where there is nothing to store. With --strict the
-first one ends the run.`,
+first one ends the run.
+
+A new collection of texts is searchable by their words, too. --language lets
+words of one stem count as the same word; --avg-len is the length that texts are
+measured against, which --measure proposes.`,
 		Example: `  lanewise ingest ./docs
   lanewise ingest --collection notes notes.jsonl
-  lanewise ingest --collection go --godoc
+  lanewise ingest --collection go --godoc --language en
+  lanewise ingest --measure ./docs
   export-my-data | lanewise ingest --collection mine -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if o.godoc == (len(args) == 1) || len(args) > 1 {
@@ -57,6 +65,9 @@ first one ends the run.`,
 			docs, err := o.documents(a, args)
 			if err != nil {
 				return err
+			}
+			if o.measure {
+				return o.measureTexts(a, docs)
 			}
 			return o.with(cmd.Context(), a, func(c *client.Client) error { return o.run(cmd.Context(), a, c, docs) })
 		},
@@ -70,6 +81,9 @@ first one ends the run.`,
 	f.IntVar(&o.batch, "batch", 256, "documents a request")
 	f.IntVar(&o.parallel, "parallel", 4, "requests at a time")
 	f.StringVar(&o.metric, "metric", string(search.Cosine), "of a new collection: cosine, dot or euclidean")
+	f.StringVar(&o.language, "language", "", "of a new collection: "+strings.Join(bm25.Languages(), ", ")+" (default none)")
+	f.IntVar(&o.avgLen, "avg-len", 0, fmt.Sprintf("of a new collection: words of a typical text (default %d)", bm25.DefaultAvgLen))
+	f.BoolVar(&o.measure, "measure", false, "store nothing, and propose --avg-len")
 	return cmd
 }
 
@@ -93,6 +107,28 @@ func (o *ingestOptions) documents(a *app, args []string) (corpus.Documents, erro
 		return corpus.Dir(args[0]), nil
 	}
 	return corpus.JSONLFile(args[0], nil), nil
+}
+
+// measureTexts counts the words of the documents as a lexical leg would.
+func (o *ingestOptions) measureTexts(a *app, docs corpus.Documents) error {
+	lexicon, err := bm25.New(bm25.Config{Language: o.language})
+	if err != nil {
+		return misuse("--language: %w", err)
+	}
+	texts, words := 0, 0
+	for doc, err := range docs {
+		if err != nil || doc.Text == "" {
+			continue // ingest itself reports what cannot be read
+		}
+		texts++
+		words += lexicon.Length(doc.Text)
+	}
+	if texts == 0 {
+		return errNothing
+	}
+	mean := max(1, (words+texts/2)/texts)
+	a.printer().Line("%s of %d words on average: --avg-len %d", show.Plural(texts, "text"), mean, mean)
+	return nil
 }
 
 // errBad makes the exit code 1 where documents were passed over.
@@ -144,7 +180,9 @@ func (o *ingestOptions) writer(c *client.Client) ingest.Write {
 		}
 		_, err := c.Collection(ctx, o.collection)
 		if errors.Is(err, fault.NotFound) {
-			_, err = c.CreateCollection(ctx, o.collection, wire.Collection{Dims: dims, Metric: search.Metric(o.metric)})
+			_, err = c.CreateCollection(ctx, o.collection, wire.Collection{
+				Dims: dims, Metric: search.Metric(o.metric), Language: o.language, AvgLen: o.avgLen,
+			})
 		}
 		ready = err == nil
 		return err

@@ -186,6 +186,26 @@ func TestIngestSearchAsk(t *testing.T) {
 	}
 }
 
+func TestEval_comparesModes(t *testing.T) {
+	w := serving(t)
+	dir := t.TempDir()
+	files := map[string]string{"q": "q1\tzebra crossing\nq2\tcat\nq3\tnobody judged this\n", "qrels": "q1 0 b 1\nq2 0 a 1\n"}
+	for name, text := range files {
+		files[name] = filepath.Join(dir, name)
+		if err := os.WriteFile(files[name], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.in = `{"id": "a", "text": "A cat sleeps."}` + "\n" + `{"id": "b", "text": "The zebra crossing is over there."}`
+	w.run(t, "ingest", "-").want(t, exitOK, "2 documents")
+	w.run(t, "eval", "--queries", files["q"], "--qrels", files["qrels"]).want(t, exitOK,
+		"nDCG@10", "dense ", "lexical   1.000 (1.000 to 1.000)", "hybrid ", "2 queries, 1 more without a relevant document left out")
+	w.run(t, "eval", "--queries", files["q"], "--qrels", files["qrels"], "--json", "--modes", "hybrid").want(t, exitOK, `"mode": "hybrid"`, `"recall"`)
+	w.run(t, "eval", "--queries", files["q"]).want(t, exitUsage, "--qrels FILE")
+	w.run(t, "eval", "--queries", files["qrels"], "--qrels", files["qrels"]).want(t, exitFailure, "qrels:1: neither")
+	w.run(t, "eval", "--queries", files["q"], "--qrels", files["qrels"], "--modes", "best").want(t, exitFailure, "/mode")
+}
+
 func TestIngest_reportsBadLines(t *testing.T) {
 	w := serving(t)
 	w.in = `{"id": "a", "text": "one"}
@@ -203,6 +223,16 @@ func TestIngest_reportsBadLines(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.out), &sum); err != nil || sum["stored"] != 2.0 || sum["bad"] != 2.0 {
 		t.Errorf("%v %v", sum, err)
 	}
+}
+
+func TestIngest_measuresTexts(t *testing.T) {
+	w := serving(t)
+	w.in = `{"id": "a", "text": "one two three"}` + "\n" + `{"id": "b", "text": "the five words of this one"}`
+	w.run(t, "ingest", "--measure", "-").want(t, exitOK, "2 texts of 5 words on average: --avg-len 5")
+	w.run(t, "ingest", "--measure", "--language", "xx", "-").want(t, exitUsage, `--language`, `"xx"`)
+	w.run(t, "search", "one").want(t, exitFailure, `no collection "docs"`)
+	w.run(t, "ingest", "--collection", "words", "--language", "en", "--avg-len", "5", "-").want(t, exitOK, "2 documents")
+	w.run(t, "search", "--collection", "words", "--mode", "lexical", "word").want(t, exitOK, "1. ", "b  ", "1 hit from")
 }
 
 // A collection of ready vectors gets their dims.

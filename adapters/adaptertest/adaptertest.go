@@ -55,7 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) search.Store) {
 func (s Suite) Run(t *testing.T) {
 	t.Helper()
 	all := slices.Concat(
-		lifeChecks, wireChecks, rankChecks, filterChecks, writeChecks, readChecks, refusalChecks, limitChecks, loadChecks)
+		lifeChecks, wireChecks, rankChecks, filterChecks, writeChecks, readChecks, refusalChecks, limitChecks, wordChecks, loadChecks)
 	var crowd []check
 	for _, c := range all {
 		if c.alone {

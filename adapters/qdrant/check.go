@@ -97,11 +97,9 @@ func checkLeg(c *collection, leg *search.Leg) error {
 		return fault.BadField("/k", "is %d, it must be at least 1", leg.K)
 	case len(leg.Dense) > 0 && len(leg.Sparse.Index) > 0:
 		return fault.BadField("/sparse", "stands beside a dense vector: a leg is one ranking")
-	case len(leg.Sparse.Index) > 0 && c.external != nil:
-		return fault.BadField("/sparse", "collection %q is external: it has no lexical leg", c.Name)
 	case len(leg.Sparse.Index) > 0:
-		if leg.Vector != "" && leg.Vector != sparseVector {
-			return fault.BadField("/vector", "no sparse vector is called %q", leg.Vector)
+		if err := checkWords(c, leg.Vector); err != nil {
+			return err
 		}
 		return wellformed.Sparse("/sparse", leg.Sparse)
 	case leg.Vector != "" && leg.Vector != c.dense:

@@ -175,6 +175,9 @@ func (s *Store) create(ctx context.Context, b *search.Batch) error {
 	if errors.Is(err, fault.NotFound) {
 		have, err = s.make(ctx, &want)
 	}
+	if err == nil && have.Collection != want && have.Accepts(want) {
+		have, err = s.redescribe(ctx, have, &want)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -249,12 +252,14 @@ func (s *Store) makeShardKey(ctx context.Context, engine string) error {
 // make one again changes nothing.
 func (s *Store) indexes(ctx context.Context, engine string) error {
 	tenants := qdrant.NewPayloadIndexParamsKeyword(&qdrant.KeywordIndexParams{IsTenant: new(true)})
+	lookups := qdrant.NewPayloadIndexParamsInt(&qdrant.IntegerIndexParams{Lookup: new(true), Range: new(false)})
 	ask := []*qdrant.CreateFieldIndexCollection{
 		{FieldName: fieldTenant, FieldType: qdrant.FieldType_FieldTypeKeyword.Enum(), FieldIndexParams: tenants},
 		{FieldName: fieldTerms, FieldType: qdrant.FieldType_FieldTypeKeyword.Enum()},
 		{FieldName: fieldMillis, FieldType: qdrant.FieldType_FieldTypeInteger.Enum()},
 		{FieldName: fieldSeq, FieldType: qdrant.FieldType_FieldTypeInteger.Enum()},
 		{FieldName: fieldDeleted, FieldType: qdrant.FieldType_FieldTypeBool.Enum()},
+		{FieldName: fieldWords, FieldType: qdrant.FieldType_FieldTypeInteger.Enum(), FieldIndexParams: lookups},
 	}
 	for _, field := range s.config.Index {
 		ask = append(ask, &qdrant.CreateFieldIndexCollection{FieldName: numPath(field), FieldType: qdrant.FieldType_FieldTypeFloat.Enum()})

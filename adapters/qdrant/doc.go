@@ -11,6 +11,7 @@
 //	text            the passage
 //	meta            the metadata, as the JSON text that was given
 //	terms, num, ord what filters look at, made from the metadata
+//	words           dimensions of the sparse vector, by which TermStats counts
 //	norm            length of the vector, where Qdrant stores it normalised
 //	deleted, at     on the mark that a deletion leaves, with its time
 //
@@ -22,7 +23,7 @@
 // # Scores
 //
 // Qdrant computes in float32: scores are within 1e-5 of the exact ones for vectors
-// of usual lengths. Raw is Qdrant's figure; the Euclidean distance is its negated
+// of usual lengths. Lexical legs are scored again in float64. Raw is Qdrant's figure; the Euclidean distance is its negated
 // canonical score. Cosine collections keep vectors at length 1; the length is kept
 // beside them, so a vector comes back equal to the one written up to rounding.
 //

@@ -214,9 +214,9 @@ func (x *External) held(f search.Filter) (*qdrant.Condition, error) {
 	return anyOf(either...), nil
 }
 
-// exact is the largest size of an integer that Qdrant compares exactly: it reads all
+// mostExact is the largest size of an integer that Qdrant compares exactly: it reads all
 // numbers of a range as float64.
-const exact = 1 << 53
+const mostExact = 1 << 53
 
 // one compares what stands at one path of Qdrant with one value.
 func (x *External) one(f search.Filter, path string, v search.Value) (*qdrant.Condition, error) {
@@ -234,7 +234,7 @@ func (x *External) one(f search.Filter, path string, v search.Value) (*qdrant.Co
 	default:
 		switch {
 		case !number:
-		case n.rest != 0 || n.high >= exact || n.high <= -exact:
+		case n.rest != 0 || n.high >= mostExact || n.high <= -mostExact:
 			return nil, fault.BadField("/filter", "%q: Qdrant compares numbers exactly up to 2^53 in size", f.Field)
 		case equal:
 			return qdrant.NewRange(path, &qdrant.Range{Gte: &n.high, Lte: &n.high}), nil

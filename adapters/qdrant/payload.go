@@ -23,6 +23,7 @@ const (
 	fieldNum     = "num"
 	fieldOrd     = "ord"
 	fieldNorm    = "norm"
+	fieldWords   = "words"
 	fieldDeleted = "deleted"
 	fieldAt      = "at"
 )
@@ -65,6 +66,7 @@ func (c *collection) encode(p *search.Point) (*qdrant.PointStruct, error) {
 	}
 	if len(p.Sparse.Index) > 0 {
 		vectors[sparseVector] = qdrant.NewVectorSparse(p.Sparse.Index, p.Sparse.Value)
+		payload[fieldWords] = wordsOf(p.Sparse)
 	}
 	return &qdrant.PointStruct{Id: c.pointID(p.Key), Payload: payload, Vectors: qdrant.NewVectorsMap(vectors)}, nil
 }

@@ -73,7 +73,7 @@ func (s *Store) plan(ctx context.Context, q *search.Query) ([]*ask, error) {
 		}
 		filter.MustNot = nil // marks have no vectors
 		asks[i] = &ask{leg: leg, at: i, c: c, query: s.query(ctx, c, leg, filter)}
-		asks[i].query.WithPayload, asks[i].query.WithVectors = c.wanted(q.Fields), qdrant.NewWithVectors(q.Fields.Vector)
+		asks[i].query.WithPayload, asks[i].query.WithVectors = c.wanted(q.Fields), asks[i].vectors(q.Fields)
 		if leg.Only != nil {
 			asks[i].query.Filter = c.only(filter, q.Tenant, leg.Only)
 		}
@@ -178,19 +178,15 @@ func (a *ask) tied() bool {
 
 // list turns the rows of a leg into hits, in order.
 func (s *Store) list(ctx context.Context, a *ask, f search.Fields) (search.List, error) {
-	settled := a.leg.Exact || len(a.leg.Sparse.Index) > 0
+	settled := a.leg.Exact || a.lexical()
 	out := search.List{Hits: make([]search.Hit, 0, len(a.rows)), Prefix: settled && !a.tied()}
 	for _, row := range a.rows {
-		score := float64(row.GetScore())
-		if math.IsNaN(score) || math.IsInf(score, 0) {
+		raw := float64(row.GetScore())
+		if math.IsNaN(raw) || math.IsInf(raw, 0) {
 			out.Dropped++
 			continue
 		}
-		h := search.Hit{Point: a.c.decode(row, f), Collection: a.c.Name, Score: score, Raw: score}
-		if a.c.Metric == search.Euclidean && len(a.leg.Sparse.Index) == 0 {
-			h.Score = 0 - score // and not -0
-		}
-		out.Hits = append(out.Hits, h)
+		out.Hits = append(out.Hits, search.Hit{Point: a.c.decode(row, f), Collection: a.c.Name, Score: a.score(row), Raw: raw})
 	}
 	slices.SortFunc(out.Hits, func(x, y search.Hit) int {
 		return cmp.Or(cmp.Compare(y.Score, x.Score), x.Compare(y.Key))

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // server is an engine with Qdrant's gRPC interface, in this process: brute force
@@ -196,6 +197,19 @@ func (s *collectionService) Create(_ context.Context, req *qdrant.CreateCollecti
 	if s.old {
 		s.shelf[req.GetCollectionName()].config.Metadata = nil
 	}
+	return &qdrant.CollectionOperationResponse{Result: true}, nil
+}
+
+// Update merges metadata, as Qdrant does.
+func (s *collectionService) Update(_ context.Context, req *qdrant.UpdateCollection) (*qdrant.CollectionOperationResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := s.at(req.GetCollectionName())
+	if err != nil {
+		return nil, err
+	}
+	c.config = proto.CloneOf(c.config)
+	maps.Copy(c.config.GetMetadata(), req.GetMetadata())
 	return &qdrant.CollectionOperationResponse{Result: true}, nil
 }
 

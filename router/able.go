@@ -39,6 +39,19 @@ func (g *gathering) answerable() error {
 	return nil
 }
 
+// holdable refuses a point that one of the replicas cannot hold, before any has it: the
+// others would differ from that one. All shards are asked, for points move between them.
+func (t *topology) holdable(at string, p search.Point) error {
+	for _, s := range t.shards {
+		for _, a := range s.able {
+			if err := a.CheckPoint(p); err != nil {
+				return &fault.Error{Class: fault.Invalid, Field: at + fault.Field(err), Message: "replica " + a.replica + " cannot hold this", Err: unnamed(err)}
+			}
+		}
+	}
+	return nil
+}
+
 // unnamed takes the field off an error that another one names already.
 func unnamed(err error) error {
 	if e, ok := errors.AsType[*fault.Error](err); ok {

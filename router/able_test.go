@@ -1,6 +1,8 @@
 package router_test
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,5 +45,47 @@ func TestRetrieve_refusesWhatAReplicaCannotAnswer(t *testing.T) {
 	}
 	if res, err := r.Retrieve(t.Context(), with(func(q *router.Request) { q.K = 20 })); err != nil || len(res.Hits) != 1 {
 		t.Errorf("within the limits: %v, %v", res.Hits, err)
+	}
+}
+
+// What one replica cannot hold is written to none: they would differ from then on.
+func TestUpsert_refusesWhatAReplicaCannotHold(t *testing.T) {
+	written := 0
+	count := func(context.Context, search.Batch) (search.Written, error) { written++; return search.Written{}, nil }
+	r := newRouter(t, router.Config{}, []search.Store{
+		&fake{write: count}, limited{&fake{write: count}, search.Capabilities{Engine: "x", MaxText: 5}},
+	})
+	before := written
+	large := search.Point{Key: search.Key{ID: "a"}, Dense: []float32{1, 0}, Text: "longer"}
+	_, err := r.Upsert(t.Context(), router.Upsert{Collection: "docs", Points: []search.Point{large}})
+	if fault.Of(err) != fault.Invalid || fault.Field(err) != "/points/0/text" || !strings.Contains(err.Error(), "replica s0/r1") {
+		t.Errorf("upsert: got %v", err)
+	}
+	_, err = r.Write(t.Context(), search.Batch{Collection: "docs", Upserts: []search.Point{large}})
+	if fault.Of(err) != fault.Invalid || fault.Field(err) != "/upserts/0/text" {
+		t.Errorf("write: got %v", err)
+	}
+	if written != before {
+		t.Errorf("%d replicas got it", written-before)
+	}
+	large.Text = "short"
+	if _, err := r.Upsert(t.Context(), router.Upsert{Collection: "docs", Points: []search.Point{large}}); err != nil || written != before+2 {
+		t.Errorf("at the limit: %v, %d writes", err, written-before)
+	}
+}
+
+// A vector that fits the map and not a replica is that replica's fault.
+func TestSearch_anotherReplicaIsAskedWhereTheVectorDoesNotFitOne(t *testing.T) {
+	for _, order := range []string{"first", "second"} {
+		stores := []search.Store{failing(fault.BadField("/legs/0/dense", "has 2 dims, the collection has 3")), after(0, hit("a", 1))}
+		if order == "second" {
+			slices.Reverse(stores)
+		}
+		r := newRouter(t, router.Config{}, stores)
+		for range 4 {
+			if res, err := r.Retrieve(t.Context(), byVector); err != nil || len(res.Hits) != 1 {
+				t.Errorf("the odd one %s: got %v, %v", order, res.Hits, err)
+			}
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/bits"
 	"strconv"
+	"strings"
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
@@ -67,12 +68,13 @@ func (g *gathering) queryFor(a asking) search.Query {
 // theirs turns what only this replica is to blame for into its failure, so that
 // another replica is asked. A replica that routes to shards of its own and misses
 // some is, for this router, unavailable. One that does not know a collection of
-// the map has lost it, or never had it: the shard's replicas are then compared.
+// the map has lost it, or never had it, and one that finds fault with a vector that fits
+// the map has another one: the shard's replicas are then compared.
 func (s *shard) theirs(err error) error {
 	switch {
 	case errors.Is(err, fault.Partial):
 		return fault.New(fault.Unavailable, "%v", err)
-	case errors.Is(err, fault.NotFound):
+	case errors.Is(err, fault.NotFound), errors.Is(err, fault.Invalid) && strings.HasSuffix(fault.Field(err), "/dense"):
 		s.hurry()
 		return &mismatchError{err}
 	}

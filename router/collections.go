@@ -176,7 +176,8 @@ func (r *Router) Write(ctx context.Context, b search.Batch) (search.Written, err
 		return search.Written{}, err
 	}
 	for i := range b.Upserts {
-		if err := checkPoint(fmt.Sprintf("/upserts/%d", i), b.Upserts[i], c); err != nil {
+		at := fmt.Sprintf("/upserts/%d", i)
+		if err := cmp.Or(checkPoint(at, b.Upserts[i], c), t.holdable(at, b.Upserts[i])); err != nil {
 			return search.Written{}, err
 		}
 	}

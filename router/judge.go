@@ -39,17 +39,17 @@ func judge(collections []search.Collection, told []holdings, acked func(collecti
 		if c.Placement.By == search.ByExternal {
 			continue // not ours to keep in step
 		}
-		ref, ok := reference(c.Name, told, acked(c.Name))
-		if !ok {
-			continue
-		}
+		ref, ok := reference(c, told, acked(c.Name))
 		for i, h := range told {
 			if h.err != nil {
 				continue
 			}
 			have, held := h.collections[c.Name]
-			why := differs(have, ref, acked(c.Name))
-			if !held {
+			why := misfit(have.Collection, c)
+			if why == "" && ok {
+				why = differs(have, ref, acked(c.Name))
+			}
+			if !held && ok {
 				why = "it does not have the collection"
 				found[i].lacks = append(found[i].lacks, ref.Collection)
 			}
@@ -65,10 +65,10 @@ func judge(collections []search.Collection, told []holdings, acked func(collecti
 // reference chooses the replica that the others of its shard are held to. One that lacks acknowledged
 // writes, or was never written to while another was, is chosen only if there is no
 // better one. Then most replicas that agree decide; then the newest version, then most points.
-func reference(collection string, told []holdings, acked search.Version) (search.Stats, bool) {
+func reference(c search.Collection, told []holdings, acked search.Version) (search.Stats, bool) {
 	var all []search.Stats
 	for _, h := range told {
-		if s, ok := h.collections[collection]; ok && h.err == nil {
+		if s, ok := h.collections[c.Name]; ok && h.err == nil && misfit(s.Collection, c) == "" {
 			all = append(all, s)
 		}
 	}
@@ -88,6 +88,15 @@ func reference(collection string, told []holdings, acked search.Version) (search
 	return slices.MaxFunc(all, func(a, b search.Stats) int {
 		return cmp.Or(agree(a)-agree(b), cmp.Compare(a.Newest, b.Newest), a.Points-b.Points)
 	}), true
+}
+
+// misfit says how a replica's collection is another one than the map's: its scores would
+// mean something else. Empty: it fits, or there is none.
+func misfit(have, c search.Collection) string {
+	if have.Name == "" || have.Dims == c.Dims && have.Metric == c.Metric {
+		return ""
+	}
+	return fmt.Sprintf("it has %d dims and the metric %s, not %d and %s", have.Dims, have.Metric, c.Dims, c.Metric)
 }
 
 // prefer keeps those that are good, or all of them if none is.

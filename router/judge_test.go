@@ -54,6 +54,17 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
+	other := has(9, 9, 9)
+	for name, differ := range map[string]search.Collection{"dims": {Name: "docs", Dims: 3}, "metric": {Name: "docs", Metric: search.Dot}} {
+		other.collections["docs"] = search.Stats{Collection: differ, Points: 9, Digest: 9, Newest: 9}
+		f := judge([]search.Collection{docs}, []holdings{other, has(3, 7, 8), other}, func(string) search.Version { return 0 })
+		if !strings.Contains(f[0].fault, "metric") || f[1].fault != "" || f[2].fault == "" {
+			t.Errorf("other %s: %v", name, f)
+		}
+		if f := judge([]search.Collection{docs}, []holdings{other}, func(string) search.Version { return 0 }); f[0].fault == "" {
+			t.Errorf("other %s, alone: no fault", name)
+		}
+	}
 	docs.Placement.By = search.ByExternal
 	if f := judge([]search.Collection{docs}, []holdings{has(1, 1, 1), none}, func(string) search.Version { return 0 }); f[1].fault != "" {
 		t.Errorf("an external collection is compared: %v", f)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -94,12 +95,13 @@ func (t *topology) writable(name, tenant string) (search.Collection, error) {
 
 // readyPoints checks the points of an upsert and embeds those without a vector.
 func (r *Router) readyPoints(ctx context.Context, c search.Collection, u Upsert) ([]search.Point, error) {
-	points := make([]search.Point, len(u.Points))
+	points, t := make([]search.Point, len(u.Points)), r.topo.Load()
 	var texts []string
 	var bare []int // points without a vector
 	for i, p := range u.Points {
 		p.Tenant, p.Version = u.Tenant, 0
-		if err := checkPoint(fmt.Sprintf("/points/%d", i), p, c); err != nil {
+		at := fmt.Sprintf("/points/%d", i)
+		if err := cmp.Or(checkPoint(at, p, c), t.holdable(at, p)); err != nil {
 			return nil, err
 		}
 		if len(p.Dense) == 0 {

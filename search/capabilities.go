@@ -50,6 +50,21 @@ func (c Capabilities) Check(q Query) error {
 	return c.CheckFilter(q.Filter)
 }
 
+// CheckPoint refuses, as fault.Invalid with the field, a point that is over the store's limits.
+func (c Capabilities) CheckPoint(p Point) error {
+	for _, part := range []struct {
+		field      string
+		have, most int
+	}{
+		{"/id", len(p.Tenant) + len(p.ID), c.MaxID}, {"/text", len(p.Text), c.MaxText}, {"/metadata", len(p.Meta), c.MaxMeta},
+	} {
+		if part.most > 0 && part.have > part.most {
+			return fault.BadField(part.field, "has %d bytes, %s takes at most %d", part.have, c.Engine, part.most)
+		}
+	}
+	return nil
+}
+
 // CheckFilter is the part of Check that looks at a filter.
 func (c Capabilities) CheckFilter(f Filter) error {
 	if f.IsZero() {

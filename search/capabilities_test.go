@@ -44,3 +44,21 @@ func TestCapabilities_checkFilter(t *testing.T) {
 		}
 	}
 }
+
+func TestCapabilities_checkPoint(t *testing.T) {
+	c := search.Capabilities{Engine: "x", MaxID: 3, MaxText: 4, MaxMeta: 7}
+	fits := search.Point{Key: search.Key{Tenant: "t", ID: "id"}, Text: "text", Meta: []byte(`{"a":1}`)}
+	if err := c.CheckPoint(fits); err != nil {
+		t.Errorf("at every limit: got %v", err)
+	}
+	long, large, named := fits, fits, fits
+	long.Text, large.Meta, named.Tenant = "texts", []byte(`{"a":12}`), "tt"
+	for field, p := range map[string]search.Point{"/text": long, "/metadata": large, "/id": named} {
+		if err := c.CheckPoint(p); fault.Of(err) != fault.Invalid || fault.Field(err) != field {
+			t.Errorf("%s: got %v", field, err)
+		}
+		if err := (search.Capabilities{}).CheckPoint(p); err != nil {
+			t.Errorf("%s, no limits: %v", field, err)
+		}
+	}
+}

@@ -47,6 +47,23 @@ type system struct {
 // build fills a router over these shards.
 func build(tb testing.TB, c router.Config, shards ...[]search.Store) *system {
 	tb.Helper()
+	s := open(tb, c, shards...)
+	if _, err := s.CreateCollection(tb.Context(), about()); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := s.Upsert(tb.Context(), router.Upsert{Collection: docs, Points: random(500, 3)}); err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func about() search.Collection {
+	return search.Collection{Name: docs, Dims: dims, Metric: search.Cosine, Placement: search.Placement{By: search.ByID}}
+}
+
+// open makes a router over shards that have their points.
+func open(tb testing.TB, c router.Config, shards ...[]search.Store) *system {
+	tb.Helper()
 	for i, replicas := range shards {
 		s := router.Shard{Name: fmt.Sprint("s", i)}
 		for j, store := range replicas {
@@ -63,15 +80,16 @@ func build(tb testing.TB, c router.Config, shards ...[]search.Store) *system {
 			tb.Error(err)
 		}
 	})
-	about := search.Collection{Name: docs, Dims: dims, Metric: search.Cosine}
-	if _, err := r.CreateCollection(tb.Context(), about); err != nil {
-		tb.Fatal(err)
+	return &system{r, best(tb)}
+}
+
+// best is what brute force answers.
+func best(tb testing.TB) []string {
+	tb.Helper()
+	reference, about, points := embedded(tb), about(), random(500, 3)
+	for i := range points {
+		points[i].Version = 1
 	}
-	points := random(500, 3)
-	if _, err := r.Upsert(tb.Context(), router.Upsert{Collection: docs, Points: points}); err != nil {
-		tb.Fatal(err)
-	}
-	reference := embedded(tb)
 	for _, b := range []search.Batch{{Create: &about}, {Collection: docs, Upserts: points}} {
 		if _, err := reference.Write(tb.Context(), b); err != nil {
 			tb.Fatal(err)
@@ -81,7 +99,7 @@ func build(tb testing.TB, c router.Config, shards ...[]search.Store) *system {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &system{r, ids(res)}
+	return ids(res)
 }
 
 func ids(res search.Result) []string {

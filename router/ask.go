@@ -24,8 +24,12 @@ type asking struct {
 // to the gathering.
 func (r *Router) ask(ctx context.Context, g *gathering, a asking) error {
 	q := g.queryFor(a)
-	call := balance.Call{Class: class(g.query), Prefer: g.replicas[a.at]}
+	call := balance.Call{Class: class(g.query), Prefer: g.replicas[a.at], Seated: true}
 	s := g.topo.shards[g.shards[a.at]]
+	if err := g.seated(a.at); err != nil {
+		g.fail(a, err)
+		return err
+	}
 	said, err := balance.Do(ctx, s.pool, call,
 		func(ctx context.Context, replica Replica) (answer, error) {
 			result, err := replica.Store.Search(ctx, q)

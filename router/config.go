@@ -9,6 +9,7 @@ import (
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/admit"
+	"github.com/lanewise/lanewise/balance/limit"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/llm"
@@ -50,6 +51,9 @@ type Config struct {
 
 	// Picker chooses the replica of a shard; nil: balance.Fastest.
 	Picker balance.Picker
+
+	// Limit bounds the questions that each replica has at a time, by itself.
+	Limit limit.Config
 
 	SearchTimeout time.Duration // of a whole search; 0: 2 s
 	AnswerTimeout time.Duration // of a whole answer; 0: 60 s

@@ -50,9 +50,20 @@ func (r *Router) find(ctx context.Context, p *plan, depth int, fields search.Fie
 // searchEach runs queries side by side and sums up their reports. If some are
 // partial and the others complete, so is the sum: partial.
 func (r *Router) searchEach(ctx context.Context, p *plan, queries []search.Query, rep *search.Report) ([]search.Result, error) {
+	all := make([]*gathering, len(queries))
+	for i := range queries {
+		var err error
+		if all[i], err = r.begin(p.topo, queries[i], p.demand()); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.seat(ctx, all...); err != nil {
+		return nil, err
+	}
+	p.underWay = true
 	errs := make([]error, len(queries))
 	results := scatter(len(queries), func(i int) (res search.Result) {
-		res, errs[i] = r.searchOn(ctx, p.topo, queries[i], p.patience())
+		res, errs[i] = r.ride(ctx, all[i])
 		return res
 	})
 	var missing []*ShardError
@@ -73,12 +84,16 @@ func (r *Router) searchEach(ctx context.Context, p *plan, queries []search.Query
 	return results, nil
 }
 
-// patience is the coverage at which the request is content.
-func (p *plan) patience() float64 {
-	if p.OnPartial == ReturnPartial && p.MinCoverage > 0 {
-		return p.MinCoverage
+// demand is what the request can do without.
+func (p *plan) demand() demand {
+	d := demand{coverage: 1, patience: 1, seats: p.underWay}
+	if p.OnPartial == ReturnPartial {
+		d.coverage = p.MinCoverage
+		if p.MinCoverage > 0 {
+			d.patience = p.MinCoverage
+		}
 	}
-	return 1
+	return d
 }
 
 // addReport adds a query's report to that of the request. The coverage of

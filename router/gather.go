@@ -15,28 +15,34 @@ import (
 // gathering is a query on its way through the shards. Shards hand in their
 // answers by position, so no lock is needed.
 type gathering struct {
-	topo        *topology
-	collection  search.Collection
-	query       search.Query // legs ask for what the whole query wants
-	fields      search.Fields
-	shards      []int          // indices of the shards that are asked
-	docs        []float64      // that they hold, as far as known
-	legs        []merge.Gather // by leg of the query
-	rows        [][]int        // by leg: what each shard is asked for first
-	errs        []error        // by position: the shard's last failure
-	replicas    []string       // by position: which one answered, and is asked first for more
-	class       string         // of the quota of rows
-	minCoverage float64        // at which stragglers are given up
-	report      search.Report
-	failed      []*ShardError
+	topo       *topology
+	collection search.Collection
+	query      search.Query // legs ask for what the whole query wants
+	fields     search.Fields
+	shards     []int          // indices of the shards that are asked
+	docs       []float64      // that they hold, as far as known
+	legs       []merge.Gather // by leg of the query
+	rows       [][]int        // by leg: what each shard is asked for first
+	errs       []error        // by position: the shard's last failure
+	replicas   []string       // by position: which one answered, and is asked first for more
+	class      string         // of the quota of rows
+	full       []error        // by position: why there is no seat at the shard
+	sat        []bool         // by position: the seat was given up for a question
+	demand     demand
+	report     search.Report
+	failed     []*ShardError
 }
 
 // begin routes a query and decides how many rows each shard is asked for.
-func (r *Router) begin(t *topology, c search.Collection, q search.Query) *gathering {
-	g := &gathering{topo: t, collection: c, query: q, fields: q.Fields, shards: t.m.Route(c, q.Tenant)}
+func (r *Router) begin(t *topology, q search.Query, d demand) (*gathering, error) {
+	c, ok := t.m.Collection(q.Collection)
+	if !ok {
+		return nil, unknownCollection(q.Collection)
+	}
+	g := &gathering{topo: t, collection: c, query: q, demand: d, fields: q.Fields, shards: t.m.Route(c, q.Tenant)}
 	g.legs = make([]merge.Gather, len(q.Legs))
 	g.rows = make([][]int, len(q.Legs))
-	g.errs, g.replicas = make([]error, len(g.shards)), make([]string, len(g.shards))
+	g.errs, g.replicas, g.sat = make([]error, len(g.shards)), make([]string, len(g.shards)), make([]bool, len(g.shards))
 	g.docs = r.documents(t, c, g.shards)
 	for i, leg := range q.Legs {
 		g.class = quotaClass(c, leg.K)
@@ -47,7 +53,7 @@ func (r *Router) begin(t *topology, c search.Collection, q search.Query) *gather
 		}
 		g.legs[i].Start(leg.K, g.rows[i])
 	}
-	return g
+	return g, g.answerable()
 }
 
 // rowsOf is how many rows to ask of each shard that holds a tenant's points.

@@ -31,10 +31,10 @@ type patience struct {
 // that wants everything, or has no deadline, has no end of it.
 func (g *gathering) wait(ctx context.Context) (context.Context, *patience) {
 	deadline, ok := ctx.Deadline()
-	if !ok || g.minCoverage <= 0 || g.minCoverage >= 1 || len(g.shards) < 2 {
+	if !ok || g.demand.patience <= 0 || g.demand.patience >= 1 || len(g.shards) < 2 {
 		return ctx, nil
 	}
-	w := &patience{began: time.Now(), deadline: deadline, docs: g.docs, pending: len(g.shards), minimum: g.minCoverage}
+	w := &patience{began: time.Now(), deadline: deadline, docs: g.docs, pending: len(g.shards), minimum: g.demand.patience}
 	for _, n := range g.docs {
 		w.all += n
 	}

@@ -22,6 +22,8 @@ type plan struct {
 	depth   int           // candidates that each leg is asked for
 	page    *page         // the page to turn to; nil: a new search
 	timeout time.Duration
+
+	underWay bool // shards have been asked: it is not shed any more
 }
 
 // leg is a ranking that the plan asks for.

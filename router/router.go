@@ -129,7 +129,7 @@ func (r *Router) buildShard(c Shard) (*shard, error) {
 		members = append(members, member(replica))
 	}
 	var err error
-	s.pool, err = balance.NewPool(balance.Config{Name: s.name, Lane: r.lane, Picker: r.cfg.Picker, Trace: r.cfg.Trace}, members...)
+	s.pool, err = balance.NewPool(balance.Config{Name: s.name, Lane: r.lane, Picker: r.cfg.Picker, Limit: r.cfg.Limit, Trace: r.cfg.Trace}, members...)
 	if err != nil {
 		return nil, fmt.Errorf("shard %s: %w", s.name, err)
 	}

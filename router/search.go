@@ -27,7 +27,14 @@ func (r *Router) Search(ctx context.Context, q search.Query) (search.Result, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.SearchTimeout)
 	defer cancel()
-	return r.searchOn(ctx, topo, q, 1)
+	g, err := r.begin(topo, q, everything)
+	if err != nil {
+		return search.Result{}, err
+	}
+	if err := r.seat(ctx, g); err != nil {
+		return search.Result{}, err
+	}
+	return r.ride(ctx, g)
 }
 
 // checkQuery resolves the collection and checks the legs against it.
@@ -60,21 +67,11 @@ func (t *topology) checkQuery(q search.Query) (search.Query, error) {
 	return q, nil
 }
 
-// searchOn is the road below the text, on one snapshot: route, then scatter
-// until the shards' lists certify that nothing is missing, then gather. A
-// minimum coverage below 1 lets it give up on stragglers.
-func (r *Router) searchOn(ctx context.Context, t *topology, q search.Query, minCoverage float64) (search.Result, error) {
-	c, ok := t.m.Collection(q.Collection)
-	if !ok {
-		return search.Result{}, unknownCollection(q.Collection)
-	}
+// ride is the road below the text, from its seats on: scatter until the shards'
+// lists certify that nothing is missing, then gather.
+func (r *Router) ride(ctx context.Context, g *gathering) (search.Result, error) {
 	before, cancel := beforeDeadline(ctx)
 	defer cancel()
-	g := r.begin(t, c, q)
-	if err := g.answerable(); err != nil {
-		return search.Result{}, err
-	}
-	g.minCoverage = minCoverage
 	before, patience := g.wait(before)
 	defer patience.end()
 	for round := g.round(); len(round) > 0; round = g.next() {

@@ -26,8 +26,8 @@ type Config struct {
 	// Weights are the tenants' shares of the limit while they compete; a tenant
 	// without one has 1.
 	Weights map[string]float64
-	// Patience is how long a call may wait, and Urgent how long while the queue
-	// has not been empty for Patience. Default 100 ms and 5 ms (CoDel; Nichols and
+	// Patience is how long a call may wait, and Urgent how long while calls of its
+	// tenant have been waiting for Patience without a pause. Default 100 ms and 5 ms (CoDel; Nichols and
 	// Jacobson, ACM Queue 2012, with the adaptive order of Facebook's Fail at
 	// Scale, ACM Queue 2015).
 	Patience, Urgent time.Duration
@@ -171,14 +171,12 @@ func (g *Gate) join(tenant string, bytes int64) (*waiter, error) {
 
 // admit lets in who may, and refuses who has waited too long. The caller holds mu.
 func (g *Gate) admit(now time.Time) {
-	urgent := g.queue.busyFor(now) >= g.config.Patience
-	if urgent {
-		for _, w := range g.queue.older(now.Add(-g.config.Urgent)) {
-			g.refuse(w)
-		}
+	since := now.Add(-g.config.Patience)
+	for _, w := range g.queue.older(now.Add(-g.config.Urgent), since) {
+		g.refuse(w)
 	}
 	for g.busy < g.limit.now() {
-		w := g.queue.pop(urgent)
+		w := g.queue.pop(since)
 		if w == nil {
 			return
 		}

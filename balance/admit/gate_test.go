@@ -97,6 +97,22 @@ func TestGate_newestFirstWhileTheQueueDoesNotDrain(t *testing.T) {
 	})
 }
 
+// A tenant that asks for less than its share does not pay for one that asks for more.
+func TestGate_isUrgentOnlyForTheTenantThatDoesNotDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := one(t, Config{Patience: 50 * time.Millisecond, Urgent: 10 * time.Millisecond})
+		var tenants []string
+		for range 20 {
+			tenants = append(tenants, "heavy")
+		}
+		tenants = append(tenants, "light", "heavy")
+		order, errs := line(t, g, 6*time.Millisecond, tenants...)
+		if !errors.Is(errs[0], fault.Overloaded) || errs[20] != nil || len(order) != 2 {
+			t.Errorf("admitted %v: want the light tenant's call, which waited for 12ms, and the newest of the heavy one", order)
+		}
+	})
+}
+
 func TestGate_oldestFirstOtherwise(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		if order, _ := line(t, one(t, Config{}), time.Millisecond, "a", "a", "a"); fmt.Sprint(order) != "[0 1 2]" {

@@ -19,7 +19,8 @@ type lineup struct {
 	tenant string
 	calls  []*waiter
 	weight float64
-	pass   float64 // virtual time at which the tenant's next call is due
+	pass   float64   // virtual time at which the tenant's next call is due
+	busy   time.Time // since when it has not been empty
 }
 
 // queue is fair between tenants: stride scheduling (Waldspurger and Weihl, 1995)
@@ -29,9 +30,9 @@ type queue struct {
 	weights map[string]float64
 	tenants map[string]*lineup // that wait
 	virtual float64
+	last    string // tenant that was served last
 	calls   int
 	bytes   int64
-	busy    time.Time // since when it has not been empty
 }
 
 func newQueue(weights map[string]float64) queue {
@@ -40,13 +41,10 @@ func newQueue(weights map[string]float64) queue {
 
 // push appends a call to its tenant's.
 func (q *queue) push(w *waiter) {
-	if q.calls == 0 {
-		q.busy = w.since
-	}
 	l := q.tenants[w.tenant]
 	if l == nil {
 		weight := q.weight(w.tenant)
-		l = &lineup{tenant: w.tenant, weight: weight, pass: q.virtual + 1/weight}
+		l = &lineup{tenant: w.tenant, weight: weight, pass: q.virtual + 1/weight, busy: w.since}
 		q.tenants[w.tenant] = l
 	}
 	l.calls = append(l.calls, w)
@@ -55,25 +53,42 @@ func (q *queue) push(w *waiter) {
 }
 
 // pop takes the next call: of the tenant that is due first, its oldest, or its
-// newest if newest is set. It returns nil where nobody waits.
-func (q *queue) pop(newest bool) *waiter {
+// newest where its calls have been waiting since before a time. It returns nil
+// where nobody waits.
+func (q *queue) pop(since time.Time) *waiter {
 	var next *lineup
 	for _, l := range q.tenants {
-		if next == nil || l.pass < next.pass || l.pass == next.pass && l.tenant < next.tenant {
+		if next == nil || q.before(l, next) {
 			next = l
 		}
 	}
 	if next == nil {
 		return nil
 	}
+	q.last = next.tenant
 	q.virtual = next.pass
 	next.pass += 1 / next.weight
 	w := next.calls[0]
-	if newest {
+	if next.urgent(since) {
 		w = next.calls[len(next.calls)-1]
 	}
 	q.remove(w)
 	return w
+}
+
+// before reports whether a tenant's turn is before another's. Where both are due,
+// as tenants are whose calls come one by one, the one that was served last is
+// behind, and then the one whose calls came later.
+func (q *queue) before(a, b *lineup) bool {
+	switch {
+	case a.pass != b.pass:
+		return a.pass < b.pass
+	case a.tenant == q.last || b.tenant == q.last:
+		return b.tenant == q.last
+	case !a.calls[0].since.Equal(b.calls[0].since):
+		return a.calls[0].since.Before(b.calls[0].since)
+	}
+	return a.tenant < b.tenant
 }
 
 // remove takes a call out of the queue, if it is there.
@@ -94,10 +109,19 @@ func (q *queue) remove(w *waiter) {
 	}
 }
 
-// older returns the calls that came before a time.
-func (q *queue) older(before time.Time) []*waiter {
+// urgent reports whether calls of the tenant have been waiting, without a pause,
+// since before a time: it asks for more than it gets. As in FlowQueue-CoDel (RFC
+// 8290) that is each tenant's own affair.
+func (l *lineup) urgent(since time.Time) bool { return !l.busy.After(since) }
+
+// older returns the calls that came before a time, of tenants that have been
+// waiting since another.
+func (q *queue) older(before, since time.Time) []*waiter {
 	var out []*waiter
 	for _, l := range q.tenants {
+		if !l.urgent(since) {
+			continue
+		}
 		for _, w := range l.calls {
 			if !w.since.Before(before) {
 				break
@@ -136,12 +160,4 @@ func (q *queue) weight(tenant string) float64 {
 		return w
 	}
 	return 1
-}
-
-// busyFor is how long the queue has not been empty.
-func (q *queue) busyFor(now time.Time) time.Duration {
-	if q.calls == 0 {
-		return 0
-	}
-	return now.Sub(q.busy)
 }

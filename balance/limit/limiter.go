@@ -78,6 +78,7 @@ const (
 type Limiter struct {
 	config Config
 	now    atomic.Int64
+	mean   atomic.Int64 // ns, mean of the last calls of all classes
 
 	mu     sync.Mutex
 	limit  float64
@@ -118,6 +119,9 @@ func New(c Config) *Limiter {
 // Now is how many calls the member may have at a time.
 func (l *Limiter) Now() int { return int(l.now.Load()) }
 
+// Took is what the member's calls took lately, of whatever class; 0: not known.
+func (l *Limiter) Took() time.Duration { return time.Duration(l.mean.Load()) }
+
 // Sample is a call that has ended.
 type Sample struct {
 	Class    int           // calls of unlike classes are not compared; 0 to 63
@@ -137,6 +141,7 @@ func (l *Limiter) Observe(s Sample) {
 		l.begun, l.class = s.At, s.Class
 	}
 	l.peak = max(l.peak, s.Inflight)
+	l.average(s.Took)
 	switch {
 	case s.Refused:
 		l.refused = true
@@ -154,6 +159,17 @@ func (l *Limiter) Observe(s Sample) {
 	case l.others > 2*windowCalls:
 		l.window = window{} // perhaps of the class that is asked for more
 	}
+}
+
+// meanOver is about how many calls Took is the mean of.
+const meanOver = 16
+
+func (l *Limiter) average(took time.Duration) {
+	mean := l.mean.Load()
+	if mean == 0 {
+		mean = int64(took)
+	}
+	l.mean.Store(mean + (int64(took)-mean)/meanOver)
 }
 
 // decide sets the limit at the end of a window.

@@ -32,7 +32,7 @@ var doors = []door{
 	{"rerank", "search balance fault"},
 	{"rerank/*", "rerank search fault"},
 	{"adapters/*", "search search/wire fault"},
-	{"router", "search balance balance/admit shardmap merge embed llm rerank fault"},
+	{"router", "search balance balance/admit balance/limit shardmap merge embed llm rerank fault"},
 	{"httpapi", "router search search/wire embed llm fault"},
 	{"config", "fault search search/* balance balance/* shardmap merge embed embed/* llm llm/* rerank rerank/* adapters/* router httpapi"},
 	{"internal/arch", "pure"},

@@ -99,18 +99,10 @@ func words(places ...int) search.Sparse {
 	return sparse(terms)
 }
 
-// sharing reports whether two vectors have a dimension in common.
-func sharing(a, b search.Sparse) bool {
-	return slices.ContainsFunc(a.Index, func(term uint32) bool {
-		_, found := slices.BinarySearch(b.Index, term)
-		return found
-	})
-}
-
 // recalled ranks the points that share a term with the leg.
 func recalled(points []search.Point, q search.Query, leg search.Leg) (all []ranked) {
 	for _, p := range points {
-		if p.Tenant == q.Tenant && sharing(p.Sparse, leg.Sparse) && q.Filter.Match(p.Meta) && (leg.Only == nil || slices.Contains(leg.Only, p.Key)) {
+		if p.Tenant == q.Tenant && exact.Share(p.Sparse, leg.Sparse) && q.Filter.Match(p.Meta) && (leg.Only == nil || slices.Contains(leg.Only, p.Key)) {
 			all = append(all, ranked{p.ID, exact.Sparse(leg.Sparse, p.Sparse)})
 		}
 	}

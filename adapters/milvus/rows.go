@@ -11,6 +11,7 @@ import (
 	"github.com/milvus-io/milvus-sdk-go/v2/entity"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/wellformed"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -70,12 +71,10 @@ func checkPoint(c schema, p search.Point) error {
 		return fault.BadField("/meta", "has %d bytes; it must be UTF-8 and have at most %d", len(p.Meta), maxBytes)
 	case len(p.Meta) > 0 && !json.Valid(p.Meta):
 		return fault.BadField("/meta", "is not valid JSON")
-	case len(p.Sparse.Index) != len(p.Sparse.Value):
-		return fault.BadField("/sparse", "has %d indices and %d values", len(p.Sparse.Index), len(p.Sparse.Value))
 	case base64.StdEncoding.EncodedLen(8*len(p.Sparse.Index)) > maxBytes:
 		return fault.BadField("/sparse", "has %d entries, more than %d bytes hold", len(p.Sparse.Index), maxBytes)
 	}
-	return nil
+	return wellformed.Sparse("/sparse", p.Sparse)
 }
 
 func finite(v []float32) bool {

@@ -97,12 +97,37 @@ func (s *Store) describe(ctx context.Context, name string) (schema, error) {
 		return schema{}, err
 	}
 	var d descriptor
-	if json.Unmarshal([]byte(out.GetSchema().GetDescription()), &d) != nil || d.Lanewise != 1 || d.Collection.Name != name {
+	if json.Unmarshal([]byte(described(out)), &d) != nil || d.Lanewise != 1 || d.Collection.Name != name {
 		return schema{}, fault.New(fault.Conflict, "collection %q on %s was not made by this program", name, s.cfg.Address)
 	}
 	found := schema{Collection: d.Collection, engine: engineName(name), id: out.GetCollectionID(), index: d.Index}
 	s.schemas.byName.Store(name, found)
 	return found, nil
+}
+
+// settings is the property that stands in for the description where that changed:
+// Milvus lets nobody change a description.
+const settings = "lanewise.descriptor"
+
+// described is the text of the descriptor that counts.
+func described(out *milvuspb.DescribeCollectionResponse) string {
+	for _, p := range out.GetProperties() {
+		if p.GetKey() == settings {
+			return p.GetValue()
+		}
+	}
+	return out.GetSchema().GetDescription()
+}
+
+// redescribe stores other settings of a collection that is there.
+func (s *Store) redescribe(ctx context.Context, there schema, c search.Collection) error {
+	about, err := json.Marshal(descriptor{Lanewise: 1, Collection: c, Index: there.index})
+	if err != nil {
+		return fault.Wrap(fault.Invalid, "describe "+c.Name, err)
+	}
+	defer s.schemas.forget(c.Name)
+	st, err := s.rpc.AlterCollection(ctx, &milvuspb.AlterCollectionRequest{CollectionName: there.engine, Properties: pairs(settings, string(about))})
+	return s.judge(ctx, "describe "+c.Name, st, err)
 }
 
 // create makes a collection, or finds that it is there, and loads it.
@@ -111,6 +136,9 @@ func (s *Store) create(ctx context.Context, c search.Collection) error {
 		return err
 	}
 	there, err := s.describe(ctx, c.Name)
+	if err == nil && there.Collection != c && there.Accepts(c) {
+		return s.redescribe(ctx, there, c)
+	}
 	switch {
 	case err == nil && there.Collection != c:
 		return fault.New(fault.Conflict, "collection %q is there, and is another one", c.Name)

@@ -9,12 +9,13 @@ import (
 )
 
 // scoredHere scores a point in float64. False
-// where the point has no vector for the leg, or the score is not finite.
+// where the point has no vector for the leg, or none that shares a dimension with a
+// lexical leg, or the score is not finite.
 func scoredHere(m search.Metric, leg search.Leg, p search.Point) (search.Hit, bool) {
 	h := search.Hit{Point: p}
 	switch {
 	case len(leg.Dense) == 0:
-		if len(p.Sparse.Index) == 0 {
+		if !exact.Share(leg.Sparse, p.Sparse) {
 			return h, false
 		}
 		h.Score = exact.Sparse(leg.Sparse, p.Sparse)

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/wellformed"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -109,8 +110,10 @@ func checkLeg(c schema, leg search.Leg, at string) error {
 		return fault.BadField(at+"/vector", "%q: a point has one vector here, without a name", leg.Vector)
 	case len(leg.Sparse.Index) > 0 && leg.Only == nil:
 		return fault.BadField(at+"/sparse", "this engine has no index for sparse vectors")
-	case len(leg.Sparse.Index) > 0 && len(leg.Dense) == 0 && len(leg.Sparse.Index) == len(leg.Sparse.Value):
-		return nil
+	case len(leg.Sparse.Index) > 0 && len(leg.Dense) > 0:
+		return fault.BadField(at+"/sparse", "stands beside a dense vector: a leg is one ranking")
+	case len(leg.Sparse.Index) > 0:
+		return wellformed.Sparse(at+"/sparse", leg.Sparse)
 	case len(leg.Dense) != c.Dims:
 		return fault.BadField(at+"/dense", "has %d dims, collection %q has %d", len(leg.Dense), c.Name, c.Dims)
 	case !finite(leg.Dense):

@@ -99,7 +99,7 @@ func (s *Store) create(ctx context.Context, conn *pgxpool.Conn, b *search.Batch)
 		}
 		have, err := s.readTable(ctx, tx, want.Name)
 		if err == nil {
-			return sameCollection(have.Collection, want)
+			return s.createAgain(ctx, tx, have, want)
 		}
 		if !errors.Is(err, fault.NotFound) {
 			return err
@@ -114,12 +114,22 @@ func (s *Store) create(ctx context.Context, conn *pgxpool.Conn, b *search.Batch)
 	})
 }
 
-// sameCollection refuses a second, different Create.
-func sameCollection(have, want search.Collection) error {
-	if have == want {
+// createAgain refuses a different Create, and takes over the settings of one that
+// differs in them alone.
+func (s *Store) createAgain(ctx context.Context, tx pgx.Tx, have *table, want search.Collection) error {
+	switch {
+	case have.Collection == want:
 		return nil
+	case !have.Accepts(want):
+		return fault.New(fault.Conflict, "collection %q is already there, as %+v and not as %+v", have.Name, have.Collection, want)
 	}
-	return fault.New(fault.Conflict, "collection %q is already there, as %+v and not as %+v", have.Name, have, want)
+	descriptor, err := json.Marshal(want)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, "descriptor", err)
+	}
+	_, err = tx.Exec(ctx, "update "+s.name("collections")+" set descriptor = $2::text::jsonb where number = $1", have.number, string(descriptor))
+	s.tables.Delete(want.Name)
+	return err
 }
 
 // createTable makes the table of a collection. A row is a point, or the mark of a

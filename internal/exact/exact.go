@@ -57,6 +57,21 @@ func Sparse(a, b search.Sparse) float64 {
 	return sum
 }
 
+// Share reports whether two vectors with rising indices have a dimension in common where
+// neither is 0. A lexical leg ranks no other points.
+func Share(a, b search.Sparse) bool {
+	j := 0
+	for i, at := range a.Index {
+		for j < len(b.Index) && b.Index[j] < at {
+			j++
+		}
+		if j < len(b.Index) && b.Index[j] == at && a.Value[i] != 0 && b.Value[j] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Margin bounds how far a score that an engine summed in float32 can be from Score: for
 // n terms, n + 4 roundings of 2^-24 on the sum of the terms' sizes (Higham, Accuracy and
 // Stability of Numerical Algorithms, 2002, section 3.1). On Euclidean it is relative to

@@ -95,3 +95,27 @@ func random(rng *rand.Rand, n int) []float32 {
 	}
 	return v
 }
+
+func TestShare(t *testing.T) {
+	vector := func(pairs ...float32) (v search.Sparse) {
+		for i := 0; i < len(pairs); i += 2 {
+			v.Index, v.Value = append(v.Index, uint32(pairs[i])), append(v.Value, pairs[i+1])
+		}
+		return v
+	}
+	for _, c := range []struct {
+		a, b search.Sparse
+		want bool
+	}{
+		{vector(), vector(), false},
+		{vector(1, 1), vector(), false},
+		{vector(1, 1, 5, 2), vector(2, 1, 5, 1), true},
+		{vector(1, 1, 5, 2), vector(2, 1, 4, 1, 6, 1), false},
+		{vector(1, 1, 5, 0), vector(1, 0, 5, 1), false},
+		{vector(1, -1), vector(1, 1, 2, 2), true},
+	} {
+		if exact.Share(c.a, c.b) != c.want || exact.Share(c.b, c.a) != c.want {
+			t.Errorf("%v and %v: want %v", c.a, c.b, c.want)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/lanewise/lanewise/adapters/local"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/admit"
+	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/embed/bm25"
 	"github.com/lanewise/lanewise/httpapi"
 	"github.com/lanewise/lanewise/router"
@@ -33,13 +34,14 @@ type System struct {
 	Handler http.Handler   // the whole HTTP surface
 	Listen  string         // the address to serve on
 
-	store    search.Store // of a bare replica, or of a router that is a shard
-	backups  map[string]httpapi.Backuper
-	stores   Stores     // settings of the embedded ones
-	external []External // collections of the engines
-	mu       sync.Mutex // guards closers
-	shutdown time.Duration
-	closers  []func() error // in the order of opening
+	embedders []embed.Provider
+	store     search.Store // of a bare replica, or of a router that is a shard
+	backups   map[string]httpapi.Backuper
+	stores    Stores     // settings of the embedded ones
+	external  []External // collections of the engines
+	mu        sync.Mutex // guards closers
+	shutdown  time.Duration
+	closers   []func() error // in the order of opening
 }
 
 // Build opens the stores and wires everything. It asks no upstream anything. The
@@ -69,7 +71,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		keys[i] = string(key)
 	}
 	s.Handler, err = httpapi.New(httpapi.Config{
-		Router: s.Router, Store: s.store, Backups: s.backups, Shards: &joining{system: s}, Keys: keys,
+		Router: s.Router, Store: s.store, Embedders: s.embedders, Backups: s.backups, Shards: &joining{system: s}, Keys: keys,
 		MaxBody: int64(r.Limits.Body), Version: o.Version, Log: o.Log,
 	})
 	if err != nil {
@@ -113,6 +115,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	if err != nil {
 		return err
 	}
+	s.embedders = embedders
 	generator, err := s.openGenerator(c.LLM, embedders[0])
 	if err != nil {
 		return err

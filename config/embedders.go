@@ -28,6 +28,7 @@ const (
 func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, error) {
 	var order []embed.Space
 	lanes := map[embed.Space][]embed.Upstream{}
+	shortens := map[embed.Space]bool{}
 	for i, u := range c.Upstreams {
 		provider, err := s.embedProvider(ctx, u)
 		if err != nil {
@@ -37,6 +38,9 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 		if lanes[space] == nil {
 			order = append(order, space)
 		}
+		// The built-in model's dims are in the order of their weight: the first 128 alone
+		// find 135 answers where all find 140 (internal/quality, in the first ten).
+		shortens[space] = shortens[space] || u.SendDims || u.Kind == kindStatic
 		up := embed.Upstream{Name: u.Name, Provider: provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts, Limits: u.limits()}
 		if u.Kind == kindStatic { // in this process: one call more than processors keeps them busy
 			up.Aborts, up.Zeros, up.Slots = true, true, cmp.Or(u.Slots, runtime.GOMAXPROCS(0)+1)
@@ -46,7 +50,7 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 	var out []embed.Provider
 	for _, space := range order {
 		lane, err := embed.New(embed.Config{
-			Name: "embed " + space.ID(), Upstreams: lanes[space], CacheBytes: int64(c.Cache) / int64(len(order)), Long: embed.Long(c.Long),
+			Name: "embed " + space.ID(), Upstreams: lanes[space], CacheBytes: int64(c.Cache) / int64(len(order)), Long: embed.Long(c.Long), Shortens: shortens[space],
 		})
 		if err != nil {
 			return nil, fmt.Errorf("embed: %w", err)

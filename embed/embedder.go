@@ -53,6 +53,9 @@ type Config struct {
 	// Long is what becomes of a text that is longer than the tightest window of
 	// the upstreams, by estimate, or that an upstream refuses; "": Refuse.
 	Long Long
+	// Shortens says that the first numbers of a vector are a vector of lower quality
+	// by themselves: the model was trained for it.
+	Shortens bool
 	// CacheBytes bounds the memory of cached vectors; 0: 64 MiB, below 0: no cache.
 	CacheBytes int64
 	// Timeout bounds a call that several callers may wait for, and that
@@ -93,6 +96,7 @@ func (c Config) withDefaults() Config {
 type Embedder struct {
 	space   Space
 	long    Long
+	short   bool
 	members []*member
 	pool    *balance.Pool[*member]
 	batcher *batcher
@@ -121,7 +125,7 @@ func New(c Config) (*Embedder, error) {
 		}
 		loose = loose.loosen(members[i].Limits())
 	}
-	e := &Embedder{space: members[0].space, members: members, long: c.Long}
+	e := &Embedder{space: members[0].space, members: members, long: c.Long, short: c.Shortens}
 	var err error
 	if e.cache, err = newCache(e.space, c); err != nil {
 		return nil, err
@@ -196,6 +200,9 @@ func (c Config) pool(targets []*member) (*balance.Pool[*member], error) {
 	}
 	return balance.NewPool(balance.Config{Name: c.Name, Lane: lane, Trace: c.Trace}, members...)
 }
+
+// Shortens reports whether the first numbers of a vector are a vector by themselves.
+func (e *Embedder) Shortens() bool { return e.short }
 
 // ReadsTokens implements [TokenReader]: whether the upstreams do is seen by the answer.
 func (e *Embedder) ReadsTokens() {}

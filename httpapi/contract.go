@@ -48,7 +48,7 @@ func newContract(version string, routes []route, keyed bool) (*contract, error) 
 	for _, rt := range routes {
 		c.doc.AddOperation(c.operation(rt))
 	}
-	for _, tag := range [...]string{tagSearch, tagAnswer, tagPoints, tagCollections, tagReplica, tagServer} {
+	for _, tag := range [...]string{tagSearch, tagAnswer, tagPoints, tagCollections, tagEmbeddings, tagReplica, tagServer} {
 		c.doc.Tags = append(c.doc.Tags, &huma.Tag{Name: tag})
 	}
 	notes, err := readNotes(contractText)
@@ -75,6 +75,12 @@ func (c *contract) operation(rt route) *huma.Operation {
 				Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: c.schema(typeOf[wire.Problem]())}},
 			},
 		},
+	}
+	if rt.openAI {
+		op.Responses["default"] = &huma.Response{
+			Description: "An error as OpenAI words it.",
+			Content:     map[string]*huma.MediaType{"application/json": {Schema: c.schema(typeOf[openAIError]())}},
+		}
 	}
 	if rt.open {
 		op.Security = []map[string][]string{}

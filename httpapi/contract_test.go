@@ -14,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search/wire"
 )
@@ -44,7 +45,7 @@ type operation struct {
 func fullServer(t *testing.T) *server {
 	t.Helper()
 	r := newRouter(t, &script{lines: []string{"one [1]"}})
-	return mustServer(t, Config{Router: r, Store: r, Version: "1.2.3"})
+	return mustServer(t, Config{Router: r, Store: r, Embedders: []embed.Provider{letters{}}, Version: "1.2.3"})
 }
 
 func contractOf(t *testing.T, s *server) document {
@@ -151,7 +152,7 @@ func TestContract_examplesWork(t *testing.T) {
 		if rt.id == "put-collection" {
 			path = "/v1/collections/fresh" // of other dims than docs
 		}
-		r := newRequest(rt.method, path, rt.example)
+		r := newRequest(rt.method, path, strings.Replace(rt.example, `"model": "static"`, `"model": "letters"`, 1))
 		r.RemoteAddr = "127.0.0.1:4000"
 		if w := do(s, r); w.Code != http.StatusOK {
 			t.Errorf("%s %s %s: %d %s", rt.method, path, rt.example, w.Code, w.Body)

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -40,6 +41,10 @@ type Config struct {
 	// replica, or a router for one that is a whole shard of another router. nil:
 	// there is no replica protocol.
 	Store search.Store
+
+	// Embedders answer /v1/embeddings, each for its model. None: there is no such
+	// endpoint.
+	Embedders []embed.Provider
 
 	// Backups are the embedded stores of this server, by name, that clients on
 	// this machine may copy.
@@ -64,18 +69,19 @@ type Config struct {
 
 // server answers requests. It never changes after New.
 type server struct {
-	router   *router.Router
-	retrieve func(ctx context.Context, q router.Request) (router.Response, error)
-	store    search.Store
-	backups  map[string]Backuper
-	shards   Shards
-	keys     keyring
-	ready    func(ctx context.Context) error
-	maxBody  int64
-	bodyTime time.Duration // in which a body has to arrive
-	log      *slog.Logger
-	mux      *http.ServeMux
-	contract *contract
+	router    *router.Router
+	retrieve  func(ctx context.Context, q router.Request) (router.Response, error)
+	store     search.Store
+	embedders []embed.Provider
+	backups   map[string]Backuper
+	shards    Shards
+	keys      keyring
+	ready     func(ctx context.Context) error
+	maxBody   int64
+	bodyTime  time.Duration // in which a body has to arrive
+	log       *slog.Logger
+	mux       *http.ServeMux
+	contract  *contract
 }
 
 // New returns the handler. It is safe for concurrent use, keeps no state
@@ -93,7 +99,7 @@ func newServer(c Config) (*server, error) {
 		return nil, err
 	}
 	s := &server{
-		router: c.Router, store: c.Store, backups: c.Backups, shards: c.Shards, keys: newKeyring(c.Keys), ready: c.Ready,
+		router: c.Router, store: c.Store, embedders: c.Embedders, backups: c.Backups, shards: c.Shards, keys: newKeyring(c.Keys), ready: c.Ready,
 		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), bodyTime: bodyTime, log: c.Log, mux: http.NewServeMux(),
 	}
 	if s.log == nil {

@@ -25,6 +25,7 @@ type recorder struct {
 	status int
 	bytes  int
 	wrote  bool
+	openAI bool // errors have OpenAI's form
 	err    error
 }
 
@@ -111,7 +112,7 @@ type handlerFunc func(w *recorder, r *http.Request) error
 func (s *server) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := w.(*recorder) //nolint:forcetypeassert // ServeHTTP is the only caller
-		rec.route = rt.path
+		rec.route, rec.openAI = rt.path, rt.openAI
 		if err := s.admit(rt, r); err != nil {
 			s.fail(rec, r, err)
 			return

@@ -106,6 +106,11 @@ func (s *server) fail(w *recorder, r *http.Request, err error) {
 	if wait := fault.RetryAfter(err); wait > 0 {
 		w.Header().Set("Retry-After", seconds(wait))
 	}
+	if w.openAI {
+		body, status := asOpenAI(err)
+		s.write(w, answer{status: status, body: body})
+		return
+	}
 	s.write(w, answer{status: p.Status, contentType: "application/problem+json", body: p})
 }
 

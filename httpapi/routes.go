@@ -20,6 +20,7 @@ type route struct {
 	example      string       // a body that works once the collection exists
 	media        string       // of the answer, if it is not JSON
 	open         bool         // needs no key
+	openAI       bool         // errors have the form that clients of OpenAI's API read
 	local        bool         // only for clients on this machine
 	handle       handlerFunc
 }
@@ -38,6 +39,7 @@ const (
 	tagAnswer      = "Answer"
 	tagPoints      = "Points"
 	tagCollections = "Collections"
+	tagEmbeddings  = "Embeddings"
 	tagReplica     = "Replica protocol"
 	tagServer      = "Server"
 )
@@ -51,6 +53,9 @@ func (s *server) routes() []route {
 		routes = append(routes, s.searchRoutes()...)
 		routes = append(routes, s.pointRoutes()...)
 		routes = append(routes, s.collectionRoutes()...)
+	}
+	if len(s.embedders) > 0 {
+		routes = append(routes, s.embeddingRoutes()...)
 	}
 	if s.store != nil {
 		routes = append(routes, s.replicaRoutes()...)

@@ -1,0 +1,55 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/lanewise/lanewise/fault"
+)
+
+// openAIError is an error as clients of OpenAI's API read it.
+type openAIError struct {
+	Error openAIProblem `json:"error"`
+}
+
+// openAIProblem says what is wrong. Param and Code may be null, but must be there.
+type openAIProblem struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    *string `json:"code"`
+}
+
+// asOpenAI words an error for a client of OpenAI's API.
+func asOpenAI(err error) (body openAIError, status int) {
+	status = classify(err)
+	p := openAIProblem{Message: err.Error(), Type: "server_error"}
+	p.Message = strings.TrimPrefix(p.Message, fault.Field(err)+": ") // param says it
+	if code := openAICode(status, err); code != "" {
+		p.Code = &code
+	}
+	switch {
+	case status == http.StatusTooManyRequests:
+		p.Type = "rate_limit_error"
+	case status < http.StatusInternalServerError:
+		p.Type = "invalid_request_error"
+	}
+	// A pointer such as /input/3 blames the parameter "input".
+	if name, _, _ := strings.Cut(strings.TrimPrefix(fault.Field(err), "/"), "/"); name != "" {
+		p.Param = &name
+	}
+	return openAIError{p}, status
+}
+
+// openAICode returns the code that clients know for an error, or "".
+func openAICode(status int, err error) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return "invalid_api_key"
+	case status == http.StatusTooManyRequests:
+		return "rate_limit_exceeded"
+	case status == http.StatusNotFound && fault.Field(err) == "/model":
+		return "model_not_found"
+	}
+	return string(fault.Of(err))
+}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -57,6 +58,38 @@ type Postgres struct {
 type server interface {
 	search.Store
 	io.Closer
+}
+
+// Engine is a connection to the server of an engine.
+type Engine interface {
+	search.Store
+	io.Closer
+	Capabilities() search.Capabilities
+	// Version asks the server for its version.
+	Version(ctx context.Context) (string, error)
+	// Walk reads a page of an external collection in the engine's own order: the points,
+	// whole, and where the next page starts, which is empty behind the last one. An empty
+	// after starts.
+	Walk(ctx context.Context, collection, after string, limit int) (points []search.Point, next string, err error)
+}
+
+var _, _, _ Engine = (*qdrant.Store)(nil), (*milvus.Store)(nil), (*pgvector.Store)(nil)
+
+// OpenEngine opens a replica of an engine with the external collections that are to be
+// read. It does not connect yet.
+func OpenEngine(r Replica, there ...External) (Engine, error) {
+	if !isEngine(r.URL) {
+		return nil, fault.New(fault.Invalid, "%s is no engine's", r.URL)
+	}
+	s, err := openServer(r, there)
+	if err != nil {
+		return nil, err
+	}
+	e, ok := s.(Engine)
+	if !ok {
+		return nil, errors.Join(fault.New(fault.Invalid, "collections of this engine cannot be read as they are"), s.Close())
+	}
+	return e, nil
 }
 
 // openServer opens a replica that is no folder. It does not connect yet.

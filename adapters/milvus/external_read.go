@@ -199,11 +199,12 @@ func (s *Store) externalScroll(ctx context.Context, o *outline, scan search.Scan
 		return out, err
 	}
 	limit := min(scan.Limit, pageRows)
+	want := page{condition, search.Fields{}, limit + 1}
 	var keys []search.Key
 	if o.pk.GetDataType() == schemapb.DataType_VarChar {
-		keys, err = s.keysBehind(ctx, o, both(condition), scan.After.ID, limit+1)
+		keys, err = s.keysBehind(ctx, o, want, scan.After.ID)
 	} else {
-		keys, err = s.lowestKeys(ctx, o, condition, scan.After, limit+1)
+		keys, err = s.lowestKeys(ctx, o, want, scan.After)
 	}
 	if err != nil {
 		return out, err
@@ -214,12 +215,14 @@ func (s *Store) externalScroll(ctx context.Context, o *outline, scan search.Scan
 	return out, err
 }
 
-func (s *Store) keysBehind(ctx context.Context, o *outline, condition, after string, limit int) ([]search.Key, error) {
+// keysBehind are the first keys of a page behind an id, in the server's order.
+func (s *Store) keysBehind(ctx context.Context, o *outline, want page, after string) ([]search.Key, error) {
 	behind, err := o.behind(after)
 	if err != nil {
 		return nil, err
 	}
-	points, err := s.externalPoints(ctx, o, page{both(behind, condition), search.Fields{}, limit})
+	want.condition = both(behind, want.condition)
+	points, err := s.externalPoints(ctx, o, want)
 	slices.SortFunc(points, o.byKey)
 	keys := make([]search.Key, len(points))
 	for i, p := range points {
@@ -229,11 +232,12 @@ func (s *Store) keysBehind(ctx context.Context, o *outline, condition, after str
 }
 
 // lowestKeys walks through all keys and keeps the lowest ones behind a key.
-func (s *Store) lowestKeys(ctx context.Context, o *outline, condition string, after search.Key, n int) ([]search.Key, error) {
+func (s *Store) lowestKeys(ctx context.Context, o *outline, want page, after search.Key) ([]search.Key, error) {
 	var lowest []search.Key
-	at := ""
+	n, at := want.limit, ""
+	want.limit = maxRows
 	for {
-		keys, err := s.keysBehind(ctx, o, condition, at, maxRows)
+		keys, err := s.keysBehind(ctx, o, want, at)
 		if err != nil {
 			return nil, err
 		}

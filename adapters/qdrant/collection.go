@@ -132,7 +132,11 @@ func (s *Store) load(ctx context.Context, name string) (*collection, error) {
 	}
 	resp, err := s.collections().Get(ctx, &qdrant.GetCollectionInfoRequest{CollectionName: engine})
 	if err != nil {
-		return nil, s.classify(ctx, "describe "+engine, err)
+		err = s.classify(ctx, "describe "+engine, err)
+		if x != nil && errors.Is(err, fault.NotFound) {
+			return nil, s.noCollection(ctx, engine, err)
+		}
+		return nil, err
 	}
 	if x != nil {
 		return s.readExternal(x, resp.GetResult().GetConfig())

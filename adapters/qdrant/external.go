@@ -3,6 +3,7 @@ package qdrant
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,6 +74,21 @@ func (s *Store) readExternal(x *External, config *qdrant.CollectionConfig) (*col
 		},
 		engine: engine, dense: name, breadth: config.GetHnswConfig().GetEfConstruct(), external: x,
 	}, nil
+}
+
+// noCollection lists the collections that there are, for somebody who misspelt one.
+func (s *Store) noCollection(ctx context.Context, engine string, cause error) error {
+	resp, err := s.collections().List(ctx, &qdrant.ListCollectionsRequest{})
+	if err != nil {
+		return cause
+	}
+	var names []string
+	for _, d := range resp.GetCollections() {
+		names = append(names, d.GetName())
+	}
+	slices.Sort(names)
+	return fault.New(fault.NotFound, "there is no collection %q on %s; there are: %s", engine, s.config.Address,
+		cmp.Or(strings.Join(names[:min(len(names), 20)], ", "), "none"))
 }
 
 // vector finds the vector that is meant.

@@ -227,10 +227,10 @@ func TestExternal_saysWhatDoesNotFit(t *testing.T) {
 	for want, x := range map[string]qdrant.External{
 		"there are body, title":                    {},
 		`no vector "head"; there are: body, title`: {Vector: "head"},
-		"Manhattan":        {Vector: "body"},
-		"not by dot":       {Vector: "title", Metric: search.Dot},
-		"made by lanewise": {From: "ours"},
-		"doesn't exist":    {From: "gone"},
+		"Manhattan":                {Vector: "body"},
+		"not by dot":               {Vector: "title", Metric: search.Dot},
+		"made by lanewise":         {From: "ours"},
+		"there are: library, ours": {From: "gone"},
 	} {
 		x.Name, x.From = "docs", cmp.Or(x.From, "library")
 		s := open(t, qdrant.Config{Address: address, External: []qdrant.External{x}})

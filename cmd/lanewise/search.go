@@ -14,6 +14,7 @@ import (
 // searchOptions are the flags that search and ask share.
 type searchOptions struct {
 	target
+
 	k       int
 	filter  string
 	mode    string
@@ -25,6 +26,7 @@ type searchOptions struct {
 
 func (o *searchOptions) flags(cmd *cobra.Command, a *app) {
 	o.target.flags(cmd, a)
+	o.target.engineFlags(cmd, a)
 	f := cmd.Flags()
 	f.StringVar(&o.tenant, "tenant", "", "only this tenant's documents")
 	f.StringVar(&o.filter, "filter", "", `condition on the metadata, as JSON: '{"year": {"$gte": 2020}}'`)
@@ -65,8 +67,20 @@ func newSearch(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search [flags] TEXT",
 		Short: "Find the passages that fit a text best",
+		Long: `Search finds the passages that fit a text best, on a lanewise server, or in a
+collection that an engine holds already (--engine), which is read as it is:
+
+  qdrant://host:6334/docs
+  milvus://[user@]host:19530/[database/]docs
+  postgres://user@host:5432/database/[schema.]table
+
+?tls=true encrypts the connection, &ca=FILE names the certificates to trust. The
+key or password comes from LANEWISE_ENGINE_KEY, that of the embedding server from
+LANEWISE_EMBED_KEY. --embed says which model the collection's vectors were made
+with; without it nothing is embedded, and the dims that were found are printed.`,
 		Example: `  lanewise search "read a file line by line"
   lanewise search --collection go -k 3 --filter '{"kind": "func"}' parse a date
+  lanewise search --engine qdrant://10.0.0.5:6334/docs --embed http://10.0.0.9:8000/v1#bge-small "how to install"
   lanewise search --json install | jq -r '.hits[].id'`,
 		Args: needs("the text to search for"),
 		RunE: func(cmd *cobra.Command, args []string) error {

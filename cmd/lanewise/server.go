@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanewise/lanewise/cmd/lanewise/internal/client"
+	"github.com/lanewise/lanewise/cmd/lanewise/internal/engine"
 	"github.com/lanewise/lanewise/config"
 	"github.com/lanewise/lanewise/fault"
 )
@@ -24,6 +25,41 @@ type target struct {
 	url, key, file string
 	collection     string
 	tenant         string
+
+	engine engine.Options // of a collection without a server or a file
+	model  engine.Model
+}
+
+// engineFlags are those of a collection that an engine holds.
+func (t *target) engineFlags(cmd *cobra.Command, a *app) {
+	f := cmd.Flags()
+	f.StringVar(&t.engine.URL, "engine", "", "URL of a collection that an engine holds, instead of a server")
+	f.StringVar(&t.model.Spec, "embed", "", "with --engine: model of its vectors, as URL#MODEL, or static")
+	f.StringVar(&t.engine.Text, "text-field", "", "with --engine: field or column of the texts (default: found out)")
+	f.StringVar(&t.engine.ID, "id-field", "", "with --engine: field or column of the ids (default: the engine's own)")
+	f.StringVar(&t.engine.Vector, "vector-field", "", "with --engine: name of the vectors (default: the only ones)")
+	f.StringVar(&t.engine.Meta, "metadata-field", "", "with --engine: field or column of the metadata (default: everything else)")
+	f.StringVar(&t.engine.Metric, "metric", "", "with --engine: cosine, dot or euclidean, where the engine does not say")
+	t.engine.Key = a.env("LANEWISE_ENGINE_KEY")
+	t.model.Key = a.env("LANEWISE_EMBED_KEY")
+}
+
+// overEngine describes a router over the engine's collection.
+func (t *target) overEngine(ctx context.Context, a *app) (*config.Config, error) {
+	o := t.engine
+	o.Name = t.collection
+	source, err := engine.Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if source.Guessed {
+		_, _ = fmt.Fprintf(a.err, "lanewise: the texts are read from %q (--text-field names another)\n", source.External.Text)
+	}
+	upstream, space, err := source.Embedder(ctx, t.model)
+	if err = errors.Join(err, source.Close()); err != nil {
+		return nil, err
+	}
+	return source.Config(upstream, space), nil
 }
 
 func (t *target) flags(cmd *cobra.Command, a *app) {
@@ -39,10 +75,20 @@ func (t *target) flags(cmd *cobra.Command, a *app) {
 
 // connect returns a client and what ends it.
 func (t *target) connect(ctx context.Context, a *app) (*client.Client, func() error, error) {
-	if t.file != "" && t.url != "" {
+	switch {
+	case t.file != "" && t.url != "":
 		return nil, nil, misuse("give --url or --config, not both")
-	}
-	if t.file == "" {
+	case t.engine.URL != "" && (t.file != "" || t.url != ""):
+		return nil, nil, misuse("--engine stands alone, without --url and --config")
+	case t.engine.URL == "" && t.engine != (engine.Options{Key: t.engine.Key}), t.engine.URL == "" && t.model.Spec != "":
+		return nil, nil, misuse("--embed, --metric and the field flags belong to --engine")
+	case t.engine.URL != "":
+		cfg, err := t.overEngine(ctx, a)
+		if err != nil {
+			return nil, nil, err
+		}
+		return t.inside(ctx, cfg)
+	case t.file == "":
 		c, err := client.New(client.Config{URL: cmp.Or(t.url, a.env("LANEWISE_URL"), defaultURL), Key: t.key})
 		return c, func() error { return nil }, err
 	}
@@ -50,6 +96,11 @@ func (t *target) connect(ctx context.Context, a *app) (*client.Client, func() er
 	if err != nil {
 		return nil, nil, err
 	}
+	return t.inside(ctx, cfg)
+}
+
+// inside runs a configuration in this process.
+func (t *target) inside(ctx context.Context, cfg *config.Config) (*client.Client, func() error, error) {
 	sys, err := cfg.Build(ctx, config.Options{Version: version()})
 	if err != nil {
 		return nil, nil, err

@@ -139,63 +139,123 @@ func (e *edit) run(ctx context.Context, ops []operation, deletes bool) error {
 	return e.sum(ctx)
 }
 
-// upsertInto is the one statement for points and marks. A row that is newer stays,
-// is locked all the same, and nothing is returned.
+// upsertInto is the one statement for points and marks: a row of the arrays is an
+// operation. A row that is newer stays, is locked all the same, and nothing is returned.
 func upsertInto(t *table) string {
 	return "insert into " + t.name + ` as old (tenant, id, version, dense, sparse, text, meta, fields, deleted)
-		values ($1, $2, $3, $4::real[]::vector, $5, $6, $7, $8::text::jsonb, case when $9 then now() end)
+		select tenant, id, version, dense, sparse, text, meta, fields::jsonb, case when gone then now() end
+		from unnest($1::text[], $2::text[], $3::bigint[], $4::vector[], $5::bytea[], $6::text[], $7::text[], $8::text[], $9::boolean[])
+			as new (tenant, id, version, dense, sparse, text, meta, fields, gone)
 		on conflict (tenant, id) do update set version = excluded.version, dense = excluded.dense, sparse = excluded.sparse,
 			text = excluded.text, meta = excluded.meta, fields = excluded.fields, deleted = excluded.deleted,
 			was = case when old.deleted is null then old.version end
-		where excluded.version >= old.version returning was`
+		where excluded.version >= old.version returning tenant, id, was`
 }
 
-// apply sends all operations at once and returns those that newer versions stopped.
+// apply sends the operations and returns those that newer versions stopped. A statement
+// must not write a row twice: of one key, each operation is in a round of its own.
 func (e *edit) apply(ctx context.Context, ops []operation) ([]operation, error) {
+	if err := registerVectors(ctx, e.tx.Conn()); err != nil {
+		return nil, err
+	}
 	var batch pgx.Batch
 	queueSettings(ctx, &batch, 0, false)
-	statement := upsertInto(e.t)
-	for i := range ops {
-		batch.Queue(statement, ops[i].arguments()...)
+	all := rounds(ops)
+	for _, round := range all {
+		batch.Queue(upsertInto(e.t), arguments(round)...)
 	}
 	results := e.tx.SendBatch(ctx, &batch)
 	if _, err := results.Exec(); err != nil {
 		return nil, errors.Join(err, results.Close())
 	}
 	var stopped []operation
-	for i := range ops {
-		var was *int64
-		err := results.QueryRow().Scan(&was)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			stopped = append(stopped, ops[i])
-		case err != nil:
+	for _, round := range all {
+		rows, err := results.Query()
+		if err == nil {
+			stopped, err = e.heard(rows, round, stopped)
+		}
+		if err != nil {
 			return nil, errors.Join(err, results.Close())
-		default:
-			e.count(&ops[i], was)
 		}
 	}
 	return stopped, results.Close()
 }
 
-// arguments of upsertInto.
-func (o *operation) arguments() []any {
-	p := o.point
-	if p == nil {
-		return []any{o.key.Tenant, o.key.ID, toBigint(uint64(o.version)), nil, nil, nil, nil, nil, true}
+// largestStatement is about how many bytes of points go into one statement: PostgreSQL
+// takes no list above 1 GB.
+const largestStatement = 64 << 20
+
+// rounds deals operations, which are in the order of their keys, out to lists without
+// two of the same key, and of a bounded size.
+func rounds(ops []operation) [][]*operation {
+	var same [][]*operation // the first operations of all keys, the second ones, …
+	for i, n := 0, 0; i < len(ops); i++ {
+		if n++; i == 0 || ops[i].key != ops[i-1].key {
+			n = 0
+		}
+		if n == len(same) {
+			same = append(same, nil)
+		}
+		same[n] = append(same[n], &ops[i])
 	}
-	var dense []float32
-	if len(p.Dense) > 0 {
-		dense = p.Dense
+	var all [][]*operation
+	for _, round := range same {
+		size := largestStatement
+		for _, o := range round {
+			if size += o.size(); size > largestStatement {
+				all, size = append(all, nil), o.size()
+			}
+			all[len(all)-1] = append(all[len(all)-1], o)
+		}
 	}
-	var meta *string
-	if len(p.Meta) > 0 {
-		text := string(p.Meta)
-		meta = &text
+	return all
+}
+
+// size is about what an operation takes in its statement.
+func (o *operation) size() int {
+	size := 100 + len(o.key.Tenant) + len(o.key.ID) + len(o.fields)
+	if p := o.point; p != nil {
+		size += 4*len(p.Dense) + 8*len(p.Sparse.Index) + len(p.Text) + len(p.Meta)
 	}
-	return []any{
-		o.key.Tenant, o.key.ID, toBigint(uint64(o.version)), dense, encodeSparse(p.Sparse), p.Text, meta, string(o.fields), false,
+	return size
+}
+
+// heard counts what a round changed, and appends to stopped what it did not.
+func (e *edit) heard(rows pgx.Rows, round []*operation, stopped []operation) ([]operation, error) {
+	changed := make(map[search.Key]*int64, len(round))
+	var k search.Key
+	var was *int64
+	_, err := pgx.ForEachRow(rows, []any{&k.Tenant, &k.ID, &was}, func() error {
+		changed[k], was = was, nil
+		return nil
+	})
+	for _, o := range round {
+		if was, ok := changed[o.key]; ok {
+			e.count(o, was)
+		} else {
+			stopped = append(stopped, *o)
+		}
 	}
+	return stopped, err
+}
+
+// arguments of upsertInto, a list for each column.
+func arguments(round []*operation) []any {
+	n := len(round)
+	tenants, ids, texts, metas, fields := make([]string, n), make([]string, n), make([]*string, n), make([]*string, n), make([]*string, n)
+	versions, dense, sparse, gone := make([]int64, n), make([][]float32, n), make([][]byte, n), make([]bool, n)
+	for i, o := range round {
+		tenants[i], ids[i], versions[i] = o.key.Tenant, o.key.ID, toBigint(uint64(o.version))
+		p := o.point
+		if gone[i] = p == nil; gone[i] {
+			continue
+		}
+		dense[i], sparse[i], texts[i], fields[i] = p.Dense, encodeSparse(p.Sparse), &p.Text, new(string(o.fields))
+		if len(p.Meta) > 0 {
+			metas[i] = new(string(p.Meta))
+		}
+	}
+	return []any{tenants, ids, versions, dense, sparse, texts, metas, fields, gone}
 }
 
 // count notes what an operation did to the sums.

@@ -23,17 +23,18 @@ const ended = -1
 // attempt is one call of f on one member: a lease, a context and an outcome. It
 // is the context that f gets, so that Settle finds it.
 type attempt struct {
-	context.Context //nolint:containedctx // it is a context
-	cancel          context.CancelCauseFunc
+	scope
 
 	race   *race
 	at     int // position in the set
 	entry  *entry
 	reason Reason
 	start  time.Duration // pool time
-	began  time.Time
-	cost   atomic.Int64 // held; ended once it was given back
+	cost   atomic.Int64  // held; ended once it was given back
 	judged atomic.Bool
+	sample sample
+	won    bool  // of an attempt that has returned
+	err    error // of an attempt that has returned
 	claimed
 }
 
@@ -44,7 +45,7 @@ func (a *attempt) Value(key any) any {
 	if key == (attemptKey{}) {
 		return a
 	}
-	return a.Context.Value(key)
+	return a.scope.Value(key)
 }
 
 // Settle replaces the estimated cost of the attempt whose context ctx is by the
@@ -89,13 +90,16 @@ func (a *attempt) release() {
 }
 
 // land ends the attempt, whose f has returned err: it judges it once, gives the
-// lease back and reports whether it has won. A winner that stays open keeps its
-// lease, and is judged when it ends.
-func (a *attempt) land(err error, open bool) (won bool) {
+// lease back and reports whether it has won, and whether it was the call's only
+// one. A winner that stays open keeps its lease, and is judged when it ends.
+func (a *attempt) land(err error, open bool) (won, alone bool) {
 	end := ending{err: err, at: a.race.core.now()}
 	took := end.at - a.start
 	end.ran = took - a.race.late()
-	won = err == nil && a.race.decide()
+	if err == nil {
+		won, alone = a.race.decide()
+	}
+	a.won, a.err = won, err
 	a.observe(end)
 	a.limit(end)
 	switch {
@@ -106,12 +110,13 @@ func (a *attempt) land(err error, open bool) (won bool) {
 		a.judge(end)
 		a.giveBack(err)
 	}
-	if a.race.traces != nil {
+	if a.race.traced() {
 		d := a.describe()
 		d.Took, d.Won, d.Err = took, won, err
-		a.race.traces.ended(d)
+		a.race.core.traces.ended(d)
+		a.race.fan.traces.ended(d)
 	}
-	return won
+	return won, alone
 }
 
 // ending is how an attempt ended.
@@ -135,19 +140,21 @@ func (a *attempt) observe(e ending) {
 		return
 	}
 	if a.reason == First {
-		r.class.observe(r.core.stripe, e.ran)
+		r.class.observe(e.ran)
 	}
-	if !cut {
-		a.entry.latency.observe(r.class.id, e.ran, e.at)
-	} else if least := lostFactor * e.ran; least >= a.entry.latency.typical(r.class) {
-		a.entry.latency.observe(r.class.id, least, e.at)
+	a.sample = sample{class: r.class.id, took: e.ran, at: e.at}
+	if cut {
+		if a.sample.took *= lostFactor; a.sample.took < a.entry.latency.typical(r.class) {
+			return
+		}
 	}
+	a.entry.latency.observe(&a.sample)
 }
 
 // deserted reports whether the attempt was cancelled because its caller has left
 // early, which says nothing about its member.
 func (a *attempt) deserted() bool {
-	why := context.Cause(a)
+	why := a.cause()
 	return errors.Is(why, context.Canceled) && !errors.Is(why, errLost)
 }
 
@@ -169,7 +176,7 @@ func (a *attempt) giveBack(err error) {
 // describe returns the attempt as traces see it.
 func (a *attempt) describe() Attempt {
 	p := a.race.core
-	return Attempt{Lane: p.lane.config.Name, Pool: p.name, Member: a.entry.name, Reason: a.reason, Start: a.began}
+	return Attempt{Lane: p.lane.config.Name, Pool: p.name, Member: a.entry.name, Reason: a.reason, Start: p.born.Add(a.start)}
 }
 
 // Panic is the error of an attempt that panicked. Its text leaves out the stack.

@@ -99,7 +99,7 @@ func BenchmarkObserve(b *testing.B) {
 		i := 0
 		for b.Loop() {
 			i++
-			l.observe(0, time.Duration(i*7919%1000), time.Duration(i))
+			l.observe(&sample{took: time.Duration(i * 7919 % 1000), at: time.Duration(i)})
 		}
 	})
 	b.Run("lane", func(b *testing.B) {
@@ -107,7 +107,7 @@ func BenchmarkObserve(b *testing.B) {
 		i := 0
 		for b.Loop() {
 			i++
-			c.observe(i%stripes, time.Duration(i*7919%10_000_000))
+			c.observe(time.Duration(i * 7919 % 10_000_000))
 		}
 	})
 }

@@ -16,19 +16,21 @@ import (
 // context.Cause(ctx) at once, even if f does not; the pool then waits for f at
 // Close. An empty pool is fault.Unavailable.
 func Do[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error)) (R, error) {
-	_, value, err := run(ctx, p, c, task[T, R]{f: f})
-	return value, err
+	x := &single[T, R]{f: f, call: c}
+	x.run(ctx, p)
+	return x.value, x.err
 }
 
 // Open is [Do] for answers that stay open: f returns as soon as the answer has
 // begun. The winner's context and lease live until it is closed; an answer that
 // loses is closed by the pool.
 func Open[T any, R io.Closer](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error)) (*Won[R], error) {
-	a, value, err := run(ctx, p, c, task[T, R]{f: f, dispose: func(r R) { _ = r.Close() }})
-	if err != nil {
-		return nil, err
+	x := &single[T, R]{f: f, call: c, dispose: func(r R) { _ = r.Close() }}
+	x.run(ctx, p)
+	if x.err != nil {
+		return nil, x.err
 	}
-	return &Won[R]{Value: value, attempt: a}, nil
+	return &Won[R]{Value: x.value, attempt: x.winner}, nil
 }
 
 // Won is an answer that stays open. It must be closed.
@@ -65,109 +67,63 @@ func (w *Won[R]) Close() error {
 	return w.err
 }
 
-// landing is what an attempt came back with, or, without an attempt, the word
-// that the call is slow.
-type landing[R any] struct {
-	attempt *attempt
+// Part is one of the calls of [Each].
+type Part[T any] struct {
+	Pool *Pool[T]
+	Call Call
+}
+
+// Each makes a call for every part, side by side, each as [Do] makes one, and
+// returns when all are over. f is told the position of its part. done is told
+// the answer or the error of each part, as soon as it is known and before Each
+// returns; it may run for several parts at once, and must be quick.
+func Each[T, R any](ctx context.Context, parts []Part[T], f func(ctx context.Context, at int, target T) (R, error), done func(at int, value R, err error)) {
+	x := &several[T, R]{f: f, done: done}
+	x.task = x
+	x.races, x.sets = make([]race, len(parts)), make([]*set[T], len(parts))
+	for i, p := range parts {
+		x.sets[i], x.races[i].call = p.Pool.set.Load(), &parts[i].Call
+	}
+	x.fly(ctx, func(i int) *core { return parts[i].Pool.core })
+}
+
+// several is the state of [Each].
+type several[T, R any] struct {
+	flights[T, R]
+	f    func(ctx context.Context, at int, target T) (R, error)
+	done func(at int, value R, err error)
+}
+
+func (x *several[T, R]) do(a *attempt, target T) (R, error)              { return x.f(a, a.race.at, target) }
+func (x *several[T, R]) conclude(at int, _ *attempt, value R, err error) { x.done(at, value, err) }
+func (x *several[T, R]) drop(R)                                          {}
+func (x *several[T, R]) open() bool                                      { return false }
+
+// single is the state of a call that is made alone, in one piece of memory.
+type single[T, R any] struct {
+	flights[T, R]
+	f       func(context.Context, T) (R, error)
+	dispose func(R) // ends an answer; nil: it does not stay open
+	call    Call
 	value   R
 	err     error
-	won     bool
+	winner  *attempt
+
+	race [1]race
+	set  [1]*set[T]
 }
 
-// task is what a call does on a member. With dispose, which ends an answer, the
-// winner's stays open.
-type task[T, R any] struct {
-	f       func(context.Context, T) (R, error)
-	dispose func(R)
+// run makes the call.
+func (x *single[T, R]) run(ctx context.Context, p *Pool[T]) {
+	x.task = x
+	x.race[0].call, x.set[0] = &x.call, p.set.Load()
+	x.races, x.sets = x.race[:], x.set[:]
+	x.fly(ctx, func(int) *core { return p.core })
 }
 
-// run is the loop that owns a call: attempts only send to it.
-func run[T, R any](ctx context.Context, p *Pool[T], c Call, t task[T, R]) (winner *attempt, value R, err error) {
-	if ctx.Err() != nil { // an attempt would only leave load behind
-		if c.Seated {
-			p.Unseat()
-		}
-		return nil, value, context.Cause(ctx)
-	}
-	set := p.set.Load()
-	r := p.core.begin(ctx, c, &set.members)
-	defer func() { r.end(winner, err) }()
-	results := make(chan landing[R], len(set.entries)+1) // room for every loser and for the hedge timer
-	r.ring = func() { results <- landing[R]{} }
-	launch := func(why Reason) { //nolint:contextcheck // an attempt is its own context
-		if a := r.next(why); a != nil {
-			go fly(a, set.targets[a.at].Target, t, results)
-		}
-	}
-	for launch(First); r.running == 0; launch(First) {
-		if err = r.wait(); err != nil {
-			return nil, value, err
-		}
-	}
-	for r.running > 0 {
-		select {
-		case <-ctx.Done(): // on time, even if an upstream ignores it
-			if r.decide() {
-				return nil, value, context.Cause(ctx)
-			}
-			l := won(results)
-			return t.keep(l), l.value, nil
-		case l := <-results:
-			if l.won {
-				return t.keep(l), l.value, nil
-			}
-			if l.attempt == nil {
-				if r.hedge(p.core.now()) {
-					launch(Hedge)
-				}
-				continue
-			}
-			if l.err == nil || over(ctx) {
-				continue // it came second, and the winner is on its way; or the time is up
-			}
-			if !r.failed(l.attempt, l.err) {
-				if r.decide() {
-					return nil, value, r.errs[len(r.errs)-1]
-				}
-				l := won(results) // another one has answered just now, and holds a lease
-				return t.keep(l), l.value, nil
-			}
-			launch(Failover)
-		}
-	}
-	return nil, value, r.failure()
+func (x *single[T, R]) do(a *attempt, target T) (R, error) { return x.f(a, target) }
+func (x *single[T, R]) conclude(_ int, a *attempt, value R, err error) {
+	x.winner, x.value, x.err = a, value, err
 }
-
-// won waits for the landing of the attempt that has won already.
-func won[R any](results <-chan landing[R]) landing[R] {
-	for {
-		if l := <-results; l.won {
-			return l
-		}
-	}
-}
-
-// keep returns the attempt if its answer stays open.
-func (t task[T, R]) keep(l landing[R]) *attempt {
-	if t.dispose == nil {
-		return nil
-	}
-	return l.attempt
-}
-
-// fly runs f for an attempt, whatever f does, and sends what came of it.
-func fly[T, R any](a *attempt, target T, t task[T, R], results chan<- landing[R]) {
-	l := landing[R]{attempt: a, err: errExited}
-	defer func() {
-		if value := recover(); value != nil {
-			l.err = panicked(value)
-		}
-		l.won = a.land(l.err, t.dispose != nil)
-		if l.err == nil && !l.won && t.dispose != nil {
-			t.dispose(l.value)
-		}
-		results <- l
-		a.race.core.tasks.leave()
-	}()
-	l.value, l.err = t.f(a, target)
-}
+func (x *single[T, R]) drop(value R) { x.dispose(value) }
+func (x *single[T, R]) open() bool   { return x.dispose != nil }

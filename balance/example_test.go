@@ -34,3 +34,35 @@ func ExampleDo() {
 	// s0-b failover <nil>
 	// answer of http://10.0.0.2:8080 <nil>
 }
+
+// Each shard has a pool of its replicas; a question goes to all shards at once.
+func ExampleEach() {
+	var parts []balance.Part[string]
+	for i := range 3 {
+		name := fmt.Sprint("s", i)
+		p, err := balance.NewPool(balance.Config{Name: name}, balance.Member[string]{Name: "a", Target: name + "-a"}, balance.Member[string]{Name: "b", Target: name + "-b"})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		defer func() { _ = p.Close() }()
+		parts = append(parts, balance.Part[string]{Pool: p, Call: balance.Call{Prefer: "b"}})
+	}
+	answers := make([]string, len(parts)) // by position: done needs no lock
+	balance.Each(context.Background(), parts,
+		func(_ context.Context, at int, replica string) (string, error) {
+			return fmt.Sprintf("answer of %s to question %d", replica, at), nil
+		},
+		func(at int, answer string, err error) {
+			if err == nil {
+				answers[at] = answer
+			}
+		})
+	for _, answer := range answers {
+		fmt.Println(answer)
+	}
+	// Output:
+	// answer of s0-b to question 0
+	// answer of s1-b to question 1
+	// answer of s2-b to question 2
+}

@@ -26,7 +26,7 @@ func (Fastest) Pick(v *View) int {
 		return i
 	}
 	a, b := v.At(i), v.At(j)
-	floor := lower(a.Latency, b.Latency)
+	floor := lower(a.atBest(), b.atBest())
 	if fastestCost(b, floor) < fastestCost(a, floor) {
 		return j
 	}
@@ -43,7 +43,7 @@ func (v *View) fastest() int {
 	for i := range v.entries {
 		if v.Open(i) {
 			at[n], open[n] = i, v.At(i)
-			floor = lower(floor, open[n].Latency)
+			floor = lower(floor, open[n].atBest())
 			n++
 		}
 	}
@@ -59,6 +59,16 @@ func (v *View) fastest() int {
 		}
 	}
 	return best
+}
+
+// atBest is the latency by which the candidate counts in what is the lowest in
+// sight: a penalty raises it as it raises the cost. Else a member that is penalised
+// and becomes slower as well would make the others look slower, and not itself.
+func (c Candidate) atBest() time.Duration {
+	if c.Latency == 0 || c.Penalty == 0 {
+		return c.Latency
+	}
+	return max(c.Latency, time.Duration(float64(c.Penalty)*c.Weight/(c.Queue+1)))
 }
 
 // lower returns the lower of two latencies, of which 0 is not known.

@@ -397,6 +397,8 @@ func TestHealth_anEjectedMemberIsTheLastResort(t *testing.T) {
 		}
 		s.err["a"], s.err["b"] = errDown, nil
 		s.calls(1)
+		_ = s.Close()
+		idle(t, s.Pool)
 	})
 }
 

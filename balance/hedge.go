@@ -9,47 +9,42 @@ const minDelay = time.Millisecond
 // have been slow.
 const stall = 20 * time.Millisecond
 
-// arm starts the hedge timer at the call's first attempt, if it may be hedged.
+// arm sets when the call is hedged, if it may be: from its first attempt on.
 func (r *race) arm() {
 	if !r.core.lane.hedging() || r.call.NoHedge || r.view.Len() < 2 || r.core.hedges.share.Load() <= 0 {
+		r.due = time.Time{}
 		return
 	}
+	start := r.core.born.Add(r.view.now)
 	r.delay, r.longest = r.class.hedgeDelay(), time.Hour
-	if deadline, ok := r.ctx.Deadline(); ok {
-		r.longest = time.Until(deadline) / 4
+	if !r.fan.deadline.IsZero() {
+		r.longest = r.fan.deadline.Sub(start) / 4
 	}
 	r.delay = max(min(r.delay, r.longest), minDelay)
-	r.asked, r.due = r.view.now, r.view.now+r.delay
-	r.timer = time.AfterFunc(r.delay, r.ring)
+	r.asked, r.due = start, start.Add(r.delay)
 }
 
-// hedge reports whether the call, whose timer has fired at pool time now, gets
-// another attempt, and arms the timer for the next one. A timer that fired late
-// means that this process stood still and could not read the answers: they get
-// as long again, and the lost time is taken off the attempts' latencies.
-func (r *race) hedge(now time.Duration) bool {
-	late := now - r.due
-	if r.hedges >= r.core.lane.config.Hedges || r.allTried() || r.tooLate() {
-		r.timer = nil
+// hedge reports whether the call, which is due, gets another attempt at a time,
+// and sets when it is due again. A timer that fired late means that this process
+// stood still and could not read the answers: they get as long again, and the
+// lost time is taken off the attempts' latencies.
+func (r *race) hedge(now time.Time) bool {
+	late := now.Sub(r.due)
+	if r.hedges >= r.core.lane.config.Hedges || r.allTried() || r.tooLate(now) {
+		r.due = time.Time{}
 		return false
 	}
+	r.due = now.Add(r.delay)
 	if late >= stall {
 		r.lateBy.Add(int64(late))
-		r.rearm(now, r.delay)
 		return false
 	}
-	if left := r.asked + r.patience() - now; left > 0 {
-		r.rearm(now, left)
+	if least := r.asked.Add(r.patience()); now.Before(least) {
+		r.due = least
 		return false
 	}
 	r.asked = now
-	r.rearm(now, r.delay)
 	return true
-}
-
-func (r *race) rearm(now, wait time.Duration) {
-	r.due = now + wait
-	r.timer.Reset(wait)
 }
 
 // patience is how long an attempt is left alone at least: as long as cut off it
@@ -67,9 +62,9 @@ func (r *race) patience() time.Duration {
 func (r *race) allTried() bool { return len(r.view.tried) >= r.view.Len() }
 
 // tooLate reports whether a new attempt could hardly answer in time.
-func (r *race) tooLate() bool {
-	deadline, ok := r.ctx.Deadline()
-	return ok && time.Until(deadline) < time.Duration(r.class.median.Load())
+func (r *race) tooLate(now time.Time) bool {
+	d := r.fan.deadline
+	return !d.IsZero() && d.Sub(now) < time.Duration(r.class.median.Load())
 }
 
 // late is how long this process stood still during the call, as far as it knows.

@@ -75,10 +75,10 @@ func TestHedge_delayFollowsAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := lane(t, LaneConfig{}).class("")
 		for range 10_000 {
-			c.observe(0, time.Millisecond)
+			c.observe(time.Millisecond)
 		}
 		for range 2 * half {
-			c.observe(1, 8*time.Millisecond)
+			c.observe(8 * time.Millisecond)
 		}
 		if got := c.hedgeDelay(); got < 7900*time.Microsecond {
 			t.Errorf("delay %v, want 8ms: the old samples should be gone", got)
@@ -152,21 +152,19 @@ func TestHedge_isSkippedWhenItCouldNotAnswerInTime(t *testing.T) {
 func TestHedge_thisProcesssOwnStallHedgesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t, Config{}, "a", "b")
-		r := s.core.begin(t.Context(), Call{}, &s.set.Load().members)
-		r.ring = func() {}
+		start, r := time.Now(), raceOf(t.Context(), s.Pool)
 		a := r.next(First)
-		if r.hedge(r.due + stall) {
+		if r.hedge(r.due.Add(stall)) {
 			t.Error("a timer that fired late hedged at once")
 		}
-		if r.due != 30*time.Millisecond+stall+r.delay || r.late() != stall {
-			t.Errorf("next hedge at %v after a stall of %v, want as long again", r.due, r.late())
+		if due := r.due.Sub(start); due != 30*time.Millisecond+stall+r.delay || r.late() != stall {
+			t.Errorf("next hedge at %v after a stall of %v, want as long again", due, r.late())
 		}
 		time.Sleep(40 * time.Millisecond)
 		a.land(nil, false)
 		if got := s.Snapshot().Members[0].Latency[""]; got != 20*time.Millisecond {
 			t.Errorf("latency %v, want 40ms without the stall of 20ms", got)
 		}
-		r.end(nil, nil)
 		s.core.tasks.leave()
 		_ = s.Close()
 	})
@@ -256,10 +254,7 @@ func TestHedge_delayLearnsFromFirstAttemptsOnly(t *testing.T) {
 func TestHedge_theTimerStopsWhenEverybodyIsTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{}, server{name: "a"}, server{name: "b"})
-		set := p.set.Load()
-		r := p.core.begin(t.Context(), Call{}, &set.members)
-		rings := 0
-		r.ring = func() { rings++ }
+		r := raceOf(t.Context(), p)
 		for _, why := range []Reason{First, Hedge} {
 			a := r.next(why)
 			if a == nil {
@@ -268,14 +263,23 @@ func TestHedge_theTimerStopsWhenEverybodyIsTried(t *testing.T) {
 			defer p.core.tasks.leave()
 			defer a.release()
 		}
-		time.Sleep(r.delay)
-		synctest.Wait()
-		if r.hedge(p.core.now()) {
+		if !r.pending() {
+			t.Error("nothing is due in a call that may be hedged")
+		}
+		if r.hedge(r.due) {
 			t.Error("a hedge without a member that is left")
 		}
-		time.Sleep(time.Minute)
-		if r.end(nil, nil); rings != 1 {
-			t.Errorf("the timer rang %d times, want once", rings)
+		if r.pending() {
+			t.Error("something is due although nobody is left")
 		}
 	})
+}
+
+// raceOf returns a call of p that has not begun.
+func raceOf[T any](ctx context.Context, p *Pool[T]) *race {
+	f := &fan{races: []race{{call: &Call{}}}}
+	f.begin(ctx, nil, 0)
+	r := &f.races[0]
+	r.begin(f, 0, p.core, &p.set.Load().members)
+	return r
 }

@@ -54,8 +54,7 @@ const maxClasses = 64
 type Lane struct {
 	config  LaneConfig
 	hedges  *bucket
-	pools   atomic.Int64 // that were made
-	mu      sync.Mutex   // serialises additions to classes
+	mu      sync.Mutex // serialises additions to classes
 	classes atomic.Pointer[map[string]*class]
 }
 

@@ -13,12 +13,23 @@ const (
 	peakTau = 10 * time.Second // decay of the peak-sensitive average
 )
 
-// latencies is what a member's answers took, for each class of calls.
+// latencies is what a member's answers took, for each class of calls. Nobody
+// waits to enter one: it is put on a list, and who finds nobody at work enters all
+// that are there.
 type latencies struct {
-	mu      sync.Mutex
 	windows atomic.Pointer[[]*medianOf] // by class id; grown by copying
 	peak    atomic.Uint64               // float64 bits, ns: peak-sensitive average over all classes
-	peakAt  atomic.Int64                // pool time, ns
+	waiting atomic.Pointer[sample]      // the newest first
+
+	mu     sync.Mutex // held by who enters
+	peakAt time.Duration
+}
+
+// sample is a latency on its way into a window.
+type sample struct {
+	class    int
+	took, at time.Duration // at: pool time
+	earlier  *sample
 }
 
 // medianOf is the running median of the last latencies of one class.
@@ -26,7 +37,6 @@ type medianOf struct {
 	median atomic.Int64 // ns; 0: none yet
 	seen   atomic.Int64 // pool time, ns
 
-	mu     sync.Mutex
 	ring   [window]time.Duration // in order of arrival
 	sorted [window]time.Duration
 	n      int // filled
@@ -41,19 +51,15 @@ func (l *latencies) of(class int) *medianOf {
 	return nil
 }
 
-// grow returns the window of a class and makes it where it is missing.
+// grow returns the window of a class and makes it where it is missing. The
+// caller holds mu.
 func (l *latencies) grow(class int) *medianOf {
 	if w := l.of(class); w != nil {
 		return w
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	var old []*medianOf
 	if w := l.windows.Load(); w != nil {
 		old = *w
-	}
-	if class < len(old) && old[class] != nil {
-		return old[class]
 	}
 	next := make([]*medianOf, max(class+1, len(old)))
 	copy(next, old)
@@ -62,26 +68,43 @@ func (l *latencies) grow(class int) *medianOf {
 	return next[class]
 }
 
-// observe enters one latency at pool time now.
-func (l *latencies) observe(class int, took, now time.Duration) {
-	l.grow(class).add(max(took, 1), now)
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// observe enters a sample, now or, if somebody else is at work, as soon as that
+// one looks again.
+func (l *latencies) observe(s *sample) {
+	for {
+		s.earlier = l.waiting.Load()
+		if l.waiting.CompareAndSwap(s.earlier, s) {
+			break
+		}
+	}
+	for l.waiting.Load() != nil && l.mu.TryLock() {
+		l.enter(l.waiting.Swap(nil))
+		l.mu.Unlock()
+	}
+}
+
+// enter enters a list of samples, the last one first. The caller holds mu.
+func (l *latencies) enter(s *sample) {
+	if s == nil {
+		return
+	}
+	l.enter(s.earlier)
+	s.earlier = nil // so that it keeps no other call in memory
+	took := max(s.took, 1)
+	l.grow(s.class).add(took, s.at)
 	peak := math.Float64frombits(l.peak.Load())
 	if t := float64(took); t > peak {
 		peak = t
 	} else {
-		w := math.Exp(-(now - time.Duration(l.peakAt.Load())).Seconds() / peakTau.Seconds())
+		w := math.Exp(-(s.at - l.peakAt).Seconds() / peakTau.Seconds())
 		peak = peak*w + t*(1-w)
 	}
 	l.peak.Store(math.Float64bits(peak))
-	l.peakAt.Store(int64(now))
+	l.peakAt = s.at
 }
 
-// add replaces the oldest latency of the window by took.
+// add replaces the oldest latency of the window by took. One at a time may.
 func (m *medianOf) add(took, now time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	at := m.n // index in sorted that may be overwritten
 	if m.n == window {
 		for at = 0; m.sorted[at] != m.ring[m.next]; at++ {

@@ -92,8 +92,8 @@ const (
 
 // mostWait is how long the call may have to wait in line.
 func (r *race) mostWait() time.Duration {
-	if deadline, ok := r.ctx.Deadline(); ok {
-		return time.Until(deadline) / waitShare
+	if d := r.fan.deadline; !d.IsZero() {
+		return time.Until(d) / waitShare
 	}
 	return waitMost
 }
@@ -119,7 +119,7 @@ func (r *race) queue(look func()) error {
 		return nil
 	}
 	line := &r.core.line
-	if !r.call.Seated {
+	if !r.seated {
 		if wait := line.Wait(line.Len()+1, r.core.gap(r.view.entries)); wait > r.mostWait() {
 			return r.core.crowded(wait)
 		}
@@ -138,8 +138,8 @@ func (r *race) leave(goesOn bool) {
 		r.place.Leave(goesOn)
 		r.place = nil
 	}
-	if r.call.Seated {
-		r.call.Seated = false
+	if r.seated {
+		r.seated = false
 		r.core.line.seats.Add(-1)
 	}
 }

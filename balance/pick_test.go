@@ -21,7 +21,7 @@ func viewOf(now time.Duration, candidates ...Candidate) *View {
 		m.load.Store(int64(c.Queue))
 		m.inflight.Store(int64(c.Queue))
 		if c.Latency > 0 {
-			m.latency.observe(0, c.Latency, now-c.Age)
+			m.latency.observe(&sample{took: c.Latency, at: now - c.Age})
 		}
 		m.health.penalty.Store(math.Float64bits(float64(c.Penalty)))
 		m.health.penalised.Store(int64(now))
@@ -46,6 +46,7 @@ func TestFastest_comparesWhenMembersWillAnswer(t *testing.T) {
 		"a starting one after a queue":  {[]Candidate{{Weight: 0.1}, {Weight: 1, Latency: 5 * msec, Queue: 1}}, 1},
 		"one that was slow long ago":    {[]Candidate{{Weight: 1, Latency: 5 * msec, Queue: 1}, {Weight: 1, Latency: 50 * msec, Age: 3 * time.Second}}, 1},
 		"not one that was slow lately":  {[]Candidate{{Weight: 1, Latency: 50 * msec, Age: time.Second}, {Weight: 1, Latency: 5 * msec, Queue: 1}}, 1},
+		"not past a penalty":            {[]Candidate{{Weight: 1, Latency: 13 * msec, Queue: 3, Age: 100 * msec}, {Weight: 1, Latency: 5 * msec, Penalty: 50 * msec}}, 1},
 		"long silence hides no queue":   {[]Candidate{{Weight: 1, Latency: 5 * msec, Queue: 9, Age: time.Hour}, {Weight: 1, Latency: 5 * msec}}, 1},
 	} {
 		if got := (Fastest{}).Pick(viewOf(2*time.Hour, c.candidates...)); got != c.want {

@@ -59,7 +59,6 @@ type core struct {
 	traces    *traces
 	hedges    *bucket
 	failovers *bucket
-	stripe    int
 	seed      uint64 // of the picks; 0: none
 	tasks     tasks
 	line      line
@@ -129,7 +128,6 @@ func newCore(c Config) *core {
 		failovers: newBucket(cmp.Or(c.FailoverShare, defaultFailoverShare), failoverStart, failoverBurst),
 		tasks:     tasks{idle: make(chan struct{}, 1)},
 		born:      time.Now(),
-		stripe:    int(c.Lane.pools.Add(1) % stripes),
 		charges:   make(map[*attempt]*time.Timer),
 	}
 	if c.Lane.config.Seed != 0 {

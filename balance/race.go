@@ -32,31 +32,29 @@ type Call struct {
 	Seated bool
 }
 
-// race is the planner of one call: it alone decides which attempts are made.
-// Only its call's goroutine uses it, except for the atomic field.
+// race is one call of a fan: it knows which attempts were made and which may be.
+// Only the fan's loop uses it, except for the atomic fields.
 type race struct {
-	ctx       context.Context //nolint:containedctx // lives as long as the call
-	core      *core
-	call      Call
-	class     *class
-	set       *members
-	view      View
-	traces    *traces
-	allowance *atomic.Int64
-	decided   atomic.Bool // an attempt has won, or the caller has left
+	fan   *fan
+	at    int // position in the fan
+	core  *core
+	call  *Call
+	class *class
+	set   *members
+	view  View
+	phase atomic.Int32
 
-	timer   *time.Timer // rings when the call is slow; nil: no hedging
-	ring    func()
+	due     time.Time     // for a hedge, or for the first attempt where nobody was ready; zero: never
+	asked   time.Time     // when the last attempt that is not a failover was made
 	delay   time.Duration // of a hedge, by the lane's latencies
 	longest time.Duration // that a hedge may wait
-	asked   time.Duration // pool time of the last attempt that is not a failover
-	due     time.Duration // pool time at which the timer should fire
-	lateBy  atomic.Int64  // ns, that it fired late: this process stood still
+	lateBy  atomic.Int64  // ns, that the timer fired late: this process stood still
 	hedges  int
 	running int
-	claimed claimed       // of the member that was picked last
-	place   *limit.Place  // in line; nil: it does not wait
-	turn    chan struct{} // holds a token when the call should look for room
+	claimed claimed      // of the member that was picked last
+	place   *limit.Place // in line; nil: it does not wait
+	turn    atomic.Bool  // it should look for room
+	seated  bool
 	all     []*attempt
 	errs    []error
 
@@ -65,25 +63,28 @@ type race struct {
 	first     attempt
 }
 
-// begin prepares a call of p. The caller must end it.
-func (c *core) begin(ctx context.Context, call Call, set *members) *race {
-	call.Cost = max(call.Cost, 1)
-	r := &race{ctx: ctx, core: c, call: call, class: c.lane.class(call.Class), set: set, traces: c.traces}
-	if outer, ok := ctx.Value(traceKey{}).(*traces); ok {
-		r.traces = outer.with(c.traces)
-	}
-	r.allowance, _ = ctx.Value(allowanceKey{}).(*atomic.Int64)
+// Phases of a race.
+const (
+	solo    int32 = iota // at most one attempt was made
+	shared               // more may have been made
+	settled              // an attempt has won, or the call has failed
+)
+
+// begin makes r the call of p at a position of f.
+func (r *race) begin(f *fan, at int, p *core, set *members) {
+	cost := max(r.call.Cost, 1)
+	r.fan, r.at, r.core, r.set, r.class = f, at, p, set, p.lane.class(r.call.Class)
+	r.seated = r.call.Seated
 	r.all = r.roomAll[:0]
 	r.view = View{
-		entries: set.entries, class: r.class.id, mean: c.mean(call.Cost), tried: r.roomTried[:0],
-		slowStart: c.config.Health.SlowStart, cost: call.Cost, bound: c.config.Bound,
+		entries: set.entries, class: r.class.id, mean: p.mean(cost), tried: r.roomTried[:0],
+		slowStart: p.config.Health.SlowStart, cost: cost, bound: p.config.Bound,
 	}
-	if call.Affinity != "" {
-		r.view.key = hash(call.Affinity)
+	if r.call.Affinity != "" {
+		r.view.key = hash(r.call.Affinity)
 	}
-	c.calls.Add(1)
-	c.earn()
-	return r
+	p.calls.Add(1)
+	p.earn()
 }
 
 // next starts the lease of another attempt, or returns nil where no member is
@@ -160,9 +161,8 @@ func (r *race) launch(at int, why Reason) *attempt {
 		a = new(attempt)
 	}
 	a.race, a.at, a.entry, a.reason, a.claimed = r, at, &r.view.entries[at], why, r.claimed
-	a.start, a.began = r.view.now, r.core.born.Add(r.view.now)
-	a.Context, a.cancel = context.WithCancelCause(r.ctx)
-	a.take(r.call.Cost)
+	a.start, a.parent = r.view.now, r.fan.ctx
+	a.take(r.view.cost)
 	switch why {
 	case First:
 		r.arm()
@@ -174,22 +174,27 @@ func (r *race) launch(at int, why Reason) *attempt {
 	}
 	r.all = append(r.all, a)
 	r.running++
-	if r.traces != nil {
-		r.traces.started(a.describe())
+	if r.traced() {
+		d := a.describe()
+		r.core.traces.started(d)
+		r.fan.traces.started(d)
 	}
 	return a
 }
 
+// traced reports whether anybody wants to hear of the attempts.
+func (r *race) traced() bool { return r.core.traces != nil || r.fan.traces != nil }
+
 // afford pays for an extra attempt from every budget that bounds it, or from none.
 func (r *race) afford(why Reason) bool {
-	if r.allTried() || !spend(r.allowance) {
+	if r.allTried() || !spend(r.fan.allowance) {
 		return false
 	}
 	if r.core.afford(why) {
 		return true
 	}
-	if r.allowance != nil {
-		r.allowance.Add(1)
+	if r.fan.allowance != nil {
+		r.fan.allowance.Add(1)
 	}
 	return false
 }
@@ -199,76 +204,67 @@ func (r *race) giveBack(why Reason) {
 	if why == First {
 		return
 	}
-	if r.allowance != nil {
-		r.allowance.Add(1)
+	if r.fan.allowance != nil {
+		r.fan.allowance.Add(1)
 	}
 	r.core.refund(why)
 }
 
-// decide reports whether the caller is the first to end the race.
-func (r *race) decide() bool { return r.decided.CompareAndSwap(false, true) }
+// decide settles the race and reports whether the caller is the first to do so,
+// and whether there was never more than one attempt.
+func (r *race) decide() (first, alone bool) {
+	before := r.phase.Swap(settled)
+	return before != settled, before == solo
+}
 
-// end cancels every attempt but a winner that stays open, which may be nil. err
-// is what the call returns.
-func (r *race) end(winner *attempt, err error) {
-	if r.timer != nil {
-		r.timer.Stop()
-	}
-	r.leave(false)
-	cause := errEnded
-	if err == nil {
-		cause = errLost
-	}
+// share announces that there may be another attempt, so that a winner tells the
+// loop, which cancels the others. It reports whether the race still goes on.
+func (r *race) share() bool { return r.phase.CompareAndSwap(solo, shared) || !r.over() }
+
+// over reports whether the race is settled.
+func (r *race) over() bool { return r.phase.Load() == settled }
+
+// pending reports whether something is due some time.
+func (r *race) pending() bool { return !r.due.IsZero() && !r.over() }
+
+// cancel cancels every attempt but one, which may be nil.
+func (r *race) cancel(but *attempt, why error) {
 	for _, a := range r.all {
-		if a != winner {
-			a.cancel(cause)
+		if a != but {
+			a.cancel(why)
 		}
 	}
 }
 
-// wait returns when a member may be ready for the first attempt, or an error at
-// once where none will be before the deadline.
+// wait has the race look again when a member may be ready for the first attempt,
+// or returns an error at once where none will be before the deadline.
 func (r *race) wait() error {
 	if len(r.errs) > 0 || r.view.Len() == 0 {
 		return r.failure()
 	}
 	if r.mustQueue() {
-		return r.await()
+		r.due = time.Time{}
+		return r.queue(r.look)
 	}
-	wait := r.core.untilReady(r.view.entries, r.call.Cost)
-	if deadline, ok := r.ctx.Deadline(); ok && time.Until(deadline) <= wait {
-		return r.core.nobody(r.view.entries, r.call.Cost, wait)
+	wait, now := r.core.untilReady(r.view.entries, r.view.cost), time.Now()
+	if d := r.fan.deadline; !d.IsZero() && d.Sub(now) <= wait {
+		return r.core.nobody(r.view.entries, r.view.cost, wait)
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-r.ctx.Done():
-		return context.Cause(r.ctx)
-	}
+	r.due = now.Add(wait)
+	return nil
 }
 
-// await waits in line until there may be room.
-func (r *race) await() error {
-	if r.turn == nil {
-		r.turn = make(chan struct{}, 1)
-	}
-	if err := r.queue(func() { r.turn <- struct{}{} }); err != nil {
-		return err
-	}
-	select {
-	case <-r.turn:
-		return nil
-	case <-r.ctx.Done():
-		return context.Cause(r.ctx)
-	}
+// look has the loop look for room, now that the call's turn has come.
+func (r *race) look() {
+	r.turn.Store(true)
+	r.fan.landed <- nil
 }
 
 // failed records the error of an attempt and reports whether another member may
 // do better.
-func (r *race) failed(a *attempt, err error) (again bool) {
+func (r *race) failed(a *attempt) (again bool) {
 	r.running--
+	err := a.err
 	again = fault.Elsewhere(err)
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		// Not the caller's time is up, but the attempt's own.
@@ -282,7 +278,7 @@ func (r *race) failed(a *attempt, err error) (again bool) {
 func (r *race) failure() error {
 	switch len(r.errs) {
 	case 0:
-		return r.core.nobody(r.view.entries, r.call.Cost, 0)
+		return r.core.nobody(r.view.entries, r.view.cost, 0)
 	case 1:
 		return r.errs[0]
 	default:

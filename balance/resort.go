@@ -23,12 +23,13 @@ func (r *race) lastResort() int {
 	e := &v.entries[best]
 	r.claimed = claimed{resort: true}
 	if e.quota != nil {
-		held, err := e.quota.Reserve(r.call.Cost)
+		held, err := e.quota.Reserve(v.cost)
 		if err != nil {
 			return -1
 		}
 		r.claimed.reservation = held
 	}
+	e.inflight.Add(1) // whatever its limit
 	v.tried = append(v.tried, best)
 	return best
 }

@@ -39,7 +39,8 @@ type (
 	allowanceKey struct{}
 )
 
-// traces is a list of hooks that apply to one call, the innermost first.
+// traces is a list of hooks that apply to the calls of a context, the innermost
+// first. A nil list is empty.
 type traces struct {
 	*Trace
 	outer *traces
@@ -53,17 +54,6 @@ func WithTrace(ctx context.Context, t *Trace) context.Context {
 	}
 	outer, _ := ctx.Value(traceKey{}).(*traces)
 	return context.WithValue(ctx, traceKey{}, &traces{Trace: t, outer: outer})
-}
-
-// with returns the list with another one put before it.
-func (t *traces) with(pool *traces) *traces {
-	if t == nil || pool == nil {
-		if t == nil {
-			return pool
-		}
-		return t
-	}
-	return &traces{Trace: pool.Trace, outer: t}
 }
 
 func (t *traces) started(a Attempt) {

@@ -134,8 +134,7 @@ func (g *Gather) lost(i int) int {
 	return g.runs[i].rows - len(g.runs[i].hits) + g.merge.lost[i]
 }
 
-// List returns the merged list, once Next returned nothing. It belongs to the caller until the
-// next Start.
+// List returns the merged list, once Next returned nothing. It belongs to the caller.
 func (g *Gather) List() search.List { return g.list }
 
 // Tally returns what the leg cost, once Next returned nothing. A shard with an approximate index

@@ -37,6 +37,7 @@ func (r *Run) Check(l search.List, keep func(*search.Hit) bool) {
 	if !r.inspect(keep) {
 		r.repair(keep)
 	}
+	r.hash = slices.Grow(r.hash, len(r.hits))
 	for i := range r.hits {
 		r.hash = append(r.hash, xxhash.Sum64String(r.hits[i].ID))
 	}

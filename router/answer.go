@@ -26,7 +26,7 @@ func (r *Router) Answer(ctx context.Context, q Question) (*AnswerStream, error) 
 	if q.Text == "" && len(q.Vector) == 0 && len(q.Legs) == 0 {
 		q.Text = q.Question
 	}
-	ctx, rec := record(ctx, r.cfg.ExtraAttempts)
+	ctx, rec := record(ctx, r.cfg.ExtraAttempts, q.Explain)
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(q.Timeout, r.cfg.AnswerTimeout))
 	found, err := r.retrieveFor(ctx, q, rec)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *AnswerStream) Answer() Answer {
 	a.Text = string(s.text)
 	a.Citations = citations(a.Text, a.Hits, s.quotes)
 	res := Response{Report: a.Report}
-	s.rec.report(&res, time.Since(s.start), s.question.Explain)
+	s.rec.report(&res, time.Since(s.start))
 	a.Report, a.Explain = res.Report, res.Explain
 	return a
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,58 +16,53 @@ import (
 // asking is what one shard is asked in one round: some legs of the query, each
 // for so many rows.
 type asking struct {
-	at   int   // position in the gathering's shards
-	legs []int // of the query
-	rows []int // of each of them
+	at    int          // position in the gathering's shards
+	legs  []int        // of the query
+	asked []search.Leg // those, with the rows of this shard
 }
 
-// ask gets one shard's answer from whichever replica is fastest, and hands it
-// to the gathering.
-func (r *Router) ask(ctx context.Context, g *gathering, a asking) error {
-	q := g.queryFor(a)
-	call := balance.Call{Class: class(g.query), Prefer: g.replicas[a.at], Seated: true}
-	s := g.topo.shards[g.shards[a.at]]
-	if err := g.seated(a.at); err != nil {
-		g.fail(a, err)
-		return err
+// ask gets an answer of every shard of a round from whichever replica is fastest,
+// and hands it to the gathering. Shards without a seat are not asked.
+func (g *gathering) ask(ctx context.Context, round []asking, w *patience) {
+	round = slices.DeleteFunc(round, func(a asking) bool {
+		err := g.seated(a.at)
+		if err != nil {
+			g.fail(a, err)
+			w.heard(a.at, err)
+		}
+		return err != nil
+	})
+	parts := make([]balance.Part[Replica], len(round))
+	name := class(g.query)
+	for i, a := range round {
+		parts[i].Pool = g.shard(a).pool
+		parts[i].Call = balance.Call{Class: name, Prefer: g.replicas[a.at], Seated: true}
 	}
-	said, err := balance.Do(ctx, s.pool, call,
-		func(ctx context.Context, replica Replica) (answer, error) {
-			result, err := replica.Store.Search(ctx, q)
-			if err == nil && len(result.Lists) != len(q.Legs) {
-				err = fault.New(fault.Unavailable, "replica %s answered %d lists to %d legs", replica.Name, len(result.Lists), len(q.Legs))
+	balance.Each(ctx, parts,
+		func(ctx context.Context, i int, replica Replica) (answer, error) {
+			result, err := replica.Store.Search(ctx, g.part(round[i]))
+			if want := len(round[i].legs); err == nil && len(result.Lists) != want {
+				err = fault.New(fault.Unavailable, "replica %s answered %d lists to %d legs", replica.Name, len(result.Lists), want)
 			}
-			return answer{replica: replica.Name, result: result}, s.theirs(err)
+			return answer{replica: replica.Name, lists: result.Lists}, g.shard(round[i]).theirs(err)
+		},
+		func(i int, said answer, err error) {
+			if err != nil {
+				g.fail(round[i], err)
+			} else {
+				g.put(round[i], said)
+			}
+			w.heard(round[i].at, err)
 		})
-	if err != nil {
-		g.fail(a, err)
-		return err
-	}
-	g.replicas[a.at] = said.replica
-	g.put(a, said.result)
-	return nil
 }
+
+// shard returns the shard that is asked.
+func (g *gathering) shard(a asking) *shard { return g.topo.shards[g.shards[a.at]] }
 
 // answer is what a replica said.
 type answer struct {
 	replica string
-	result  search.Result
-}
-
-// queryFor is the query as one shard gets it. The breadth of an approximate
-// search follows from what the whole query asks for, not from the rows that this
-// shard is expected to contribute.
-func (g *gathering) queryFor(a asking) search.Query {
-	q := g.query
-	q.Fields = g.fields
-	q.Legs = make([]search.Leg, len(a.legs))
-	for i, leg := range a.legs {
-		q.Legs[i] = g.query.Legs[leg]
-		if q.Legs[i].K = a.rows[i]; a.rows[i] < g.query.Legs[leg].K {
-			q.Legs[i].EF = max(q.Legs[i].EF, g.query.Legs[leg].K)
-		}
-	}
-	return q
+	lists   []search.List
 }
 
 // theirs turns what only this replica is to blame for into its failure, so that

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/merge"
@@ -19,15 +20,15 @@ type gathering struct {
 	collection search.Collection
 	query      search.Query // legs ask for what the whole query wants
 	fields     search.Fields
-	shards     []int          // indices of the shards that are asked
-	docs       []float64      // that they hold, as far as known
-	legs       []merge.Gather // by leg of the query
-	rows       [][]int        // by leg: what each shard is asked for first
-	errs       []error        // by position: the shard's last failure
-	replicas   []string       // by position: which one answered, and is asked first for more
-	class      string         // of the quota of rows
-	full       []error        // by position: why there is no seat at the shard
-	sat        []bool         // by position: the seat was given up for a question
+	shards     []int           // indices of the shards that are asked
+	docs       []float64       // that they hold, as far as known
+	legs       []*merge.Gather // by leg of the query
+	rows       [][]int         // by leg: what each shard is asked for first
+	errs       []error         // by position: the shard's last failure
+	replicas   []string        // by position: which one answered, and is asked first for more
+	class      string          // of the quota of rows
+	full       []error         // by position: why there is no seat at the shard
+	sat        []bool          // by position: the seat was given up for a question
 	demand     demand
 	report     search.Report
 	failed     []*ShardError
@@ -40,7 +41,7 @@ func (r *Router) begin(t *topology, q search.Query, d demand) (*gathering, error
 		return nil, unknownCollection(q.Collection)
 	}
 	g := &gathering{topo: t, collection: c, query: q, demand: d, fields: q.Fields, shards: t.m.Route(c, q.Tenant)}
-	g.legs = make([]merge.Gather, len(q.Legs))
+	g.legs = make([]*merge.Gather, len(q.Legs))
 	g.rows = make([][]int, len(q.Legs))
 	g.errs, g.replicas, g.sat = make([]error, len(g.shards)), make([]string, len(g.shards)), make([]bool, len(g.shards))
 	g.docs = r.documents(t, c, g.shards)
@@ -51,9 +52,29 @@ func (r *Router) begin(t *topology, q search.Query, d demand) (*gathering, error
 		} else {
 			g.rows[i] = r.quota.Rows(g.class, leg.K, g.docs)
 		}
+		g.legs[i] = r.gathers.get()
 		g.legs[i].Start(leg.K, g.rows[i])
 	}
 	return g, g.answerable()
+}
+
+// gathers keeps the buffers of gatherings that are over: they are a third of what
+// a query needs of memory.
+type gathers struct{ free sync.Pool }
+
+func (p *gathers) get() *merge.Gather {
+	if g, ok := p.free.Get().(*merge.Gather); ok {
+		return g
+	}
+	return new(merge.Gather)
+}
+
+// end gives the buffers of a gathering back. Nothing may come in any more.
+func (p *gathers) end(g *gathering) {
+	for _, leg := range g.legs {
+		p.free.Put(leg)
+	}
+	g.legs = nil
 }
 
 // rowsOf is how many rows to ask of each shard that holds a tenant's points.
@@ -68,13 +89,18 @@ func quotaClass(c search.Collection, k int) string {
 
 // round is the first round: every shard, every leg.
 func (g *gathering) round() []asking {
+	n := len(g.legs)
+	all := make([]int, n)
+	for leg := range all {
+		all[leg] = leg
+	}
 	round := make([]asking, len(g.shards))
+	asked := make([]search.Leg, 0, n*len(g.shards)) // of all shards
 	for at := range round {
-		round[at].at = at
 		for leg := range g.legs {
-			round[at].legs = append(round[at].legs, leg)
-			round[at].rows = append(round[at].rows, g.rows[leg][at])
+			asked = append(asked, g.leg(leg, g.rows[leg][at]))
 		}
+		round[at] = asking{at: at, legs: all, asked: asked[at*n:]}
 	}
 	return round
 }
@@ -89,18 +115,39 @@ func (g *gathering) next() []asking {
 			if i < 0 {
 				round, i = append(round, asking{at: refill.Shard}), len(round)
 			}
-			round[i].legs, round[i].rows = append(round[i].legs, leg), append(round[i].rows, refill.Rows)
+			a := &round[i]
+			a.legs, a.asked = append(a.legs, leg), append(a.asked, g.leg(leg, refill.Rows))
 		}
 	}
 	return round
 }
 
-// put hands in a shard's lists.
-func (g *gathering) put(a asking, result search.Result) {
+// part is the query as one shard gets it.
+func (g *gathering) part(a asking) search.Query {
+	q := g.query
+	q.Fields, q.Legs = g.fields, a.asked
+	return q
+}
+
+// leg is a leg as one shard gets it. The breadth of an approximate search follows
+// from what the whole query asks for, not from the rows that this shard is
+// expected to contribute.
+func (g *gathering) leg(leg, rows int) search.Leg {
+	l := g.query.Legs[leg]
+	if rows < l.K {
+		l.EF = max(l.EF, l.K)
+	}
+	l.K = rows
+	return l
+}
+
+// put hands in a shard's lists. Different shards' may come at the same time.
+func (g *gathering) put(a asking, said answer) {
+	g.replicas[a.at] = said.replica
 	shard := g.shards[a.at]
 	name := g.topo.shards[shard].name
 	for i, leg := range a.legs {
-		list := result.Lists[i]
+		list := said.lists[i]
 		for j := range list.Hits {
 			list.Hits[j].Shard = name
 			if list.Hits[j].Collection == "" {

@@ -35,6 +35,7 @@ type Router struct {
 	clock      clock
 	gate       *admit.Gate
 	quota      merge.Quota
+	gathers    gathers
 	payloads   payloads
 	cursors    cursors
 	lane       *balance.Lane
@@ -149,9 +150,9 @@ func member(r Replica) balance.Member[Replica] {
 // allow it.
 func (r *Router) Retrieve(ctx context.Context, q Request) (Response, error) {
 	start := time.Now()
-	ctx, rec := record(ctx, r.cfg.ExtraAttempts)
+	ctx, rec := record(ctx, r.cfg.ExtraAttempts, q.Explain)
 	res, err := r.retrieve(ctx, q, rec)
-	rec.report(&res, time.Since(start), q.Explain)
+	rec.report(&res, time.Since(start))
 	return res, err
 }
 

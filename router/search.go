@@ -72,14 +72,11 @@ func (t *topology) checkQuery(q search.Query) (search.Query, error) {
 func (r *Router) ride(ctx context.Context, g *gathering) (search.Result, error) {
 	before, cancel := beforeDeadline(ctx)
 	defer cancel()
+	defer r.gathers.end(g)
 	before, patience := g.wait(before)
 	defer patience.end()
 	for round := g.round(); len(round) > 0; round = g.next() {
-		scatter(len(round), func(i int) error {
-			err := r.ask(before, g, round[i])
-			patience.heard(round[i].at, err)
-			return err
-		})
+		g.ask(before, round, patience)
 	}
 	return r.gather(ctx, g)
 }

@@ -9,9 +9,11 @@ import (
 	"github.com/lanewise/lanewise/balance"
 )
 
-// recorder collects what one request did: its stages and its attempts on all
-// lanes. Attempts that lose end after the request, so it is locked.
+// recorder collects what one request did: its extra attempts and, if it wants to
+// have it explained, its stages and all attempts on all lanes. Attempts that lose
+// end after the request, so it is locked.
 type recorder struct {
+	explain  bool
 	mu       sync.Mutex
 	began    time.Time // of the current stage
 	stages   []Stage
@@ -22,21 +24,26 @@ type recorder struct {
 
 // record gives the request its allowance of extra attempts and hooks a recorder
 // into its context.
-func record(ctx context.Context, extra int) (context.Context, *recorder) {
-	rec := &recorder{began: time.Now()}
+func record(ctx context.Context, extra int, explain bool) (context.Context, *recorder) {
+	rec := &recorder{began: time.Now(), explain: explain}
 	ctx = balance.WithAllowance(ctx, max(extra, 0))
-	return balance.WithTrace(ctx, &balance.Trace{Started: rec.started, Ended: rec.ended}), rec
+	hooks := &balance.Trace{Started: rec.started}
+	if explain {
+		hooks.Ended = rec.ended
+	}
+	return balance.WithTrace(ctx, hooks), rec
 }
 
 func (rec *recorder) started(a balance.Attempt) {
+	if a.Reason == balance.First {
+		return // most are: they need no lock
+	}
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	switch a.Reason {
-	case balance.Hedge:
+	if a.Reason == balance.Hedge {
 		rec.hedges++
-	case balance.Failover:
+	} else {
 		rec.failover++
-	case balance.First:
 	}
 }
 
@@ -48,17 +55,20 @@ func (rec *recorder) ended(a balance.Attempt) {
 
 // stage ends the stage that was under way.
 func (rec *recorder) stage(name string) {
+	if !rec.explain {
+		return
+	}
 	now := time.Now()
 	rec.stages = append(rec.stages, Stage{Name: name, Took: now.Sub(rec.began)})
 	rec.began = now
 }
 
 // report completes a response's report with what the request cost.
-func (rec *recorder) report(res *Response, took time.Duration, explain bool) {
+func (rec *recorder) report(res *Response, took time.Duration) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	res.Report.Took, res.Report.Hedges, res.Report.Failovers = took, rec.hedges, rec.failover
-	if explain {
+	if rec.explain {
 		res.Explain = &Explain{Stages: slices.Clone(rec.stages), Attempts: slices.Clone(rec.attempts)}
 	}
 }

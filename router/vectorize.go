@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"slices"
 
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/search"
@@ -10,9 +11,11 @@ import (
 // vectorize embeds the texts of the plan's legs, those of one space together.
 // It may use half of the time there is, so that the shards have the other half.
 func (r *Router) vectorize(ctx context.Context, p *plan, rec *recorder) error {
+	if !slices.ContainsFunc(p.legs, leg.toEmbed) {
+		return nil
+	}
 	ctx, cancel := halfOf(ctx)
 	defer cancel()
-	embedded := false
 	for i := range p.legs {
 		if !p.legs[i].toEmbed() {
 			continue
@@ -32,11 +35,8 @@ func (r *Router) vectorize(ctx context.Context, p *plan, rec *recorder) error {
 		for row, j := range same {
 			p.legs[j].Vector = v.Row(row)
 		}
-		embedded = true
 	}
-	if embedded {
-		rec.stage("embed")
-	}
+	rec.stage("embed")
 	return nil
 }
 

@@ -232,7 +232,7 @@ func TestIngest_measuresTexts(t *testing.T) {
 	w.run(t, "ingest", "--measure", "--language", "xx", "-").want(t, exitUsage, `--language`, `"xx"`)
 	w.run(t, "search", "one").want(t, exitFailure, `no collection "docs"`)
 	w.run(t, "ingest", "--collection", "words", "--language", "en", "--avg-len", "5", "-").want(t, exitOK, "2 documents")
-	w.run(t, "search", "--collection", "words", "--mode", "lexical", "word").want(t, exitOK, "1. ", "b  ", "1 hit from")
+	w.run(t, "search", "--collection", "words", "--mode", "lexical", "word").want(t, exitOK, "1. ", "  b", "1 hit from")
 }
 
 // A collection of ready vectors gets their dims.

@@ -49,6 +49,7 @@ type Config struct {
 
 	Stores   Stores   `yaml:"local,omitempty"`
 	Embed    Embed    `yaml:"embed,omitempty"`
+	Rerank   Rerank   `yaml:"rerank,omitempty"`
 	LLM      LLM      `yaml:"llm,omitempty"`
 	Timeouts Timeouts `yaml:"timeouts,omitempty"`
 	Limits   Limits   `yaml:"limits,omitempty"`

@@ -23,7 +23,7 @@ func TestDocs_nameEveryKey(t *testing.T) {
 				path, field = path+"[]", field.Elem()
 			}
 			switch {
-			case field == reflect.TypeFor[EmbedUpstream](), field == reflect.TypeFor[LLMUpstream]():
+			case field == reflect.TypeFor[EmbedUpstream](), field == reflect.TypeFor[LLMUpstream](), field == reflect.TypeFor[RerankUpstream]():
 				walk("", field)
 			case field.Kind() == reflect.Struct:
 				walk(path, field)

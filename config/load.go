@@ -104,6 +104,7 @@ func (c *Config) resolveRouter() {
 		u := &c.Embed.Upstreams[i]
 		u.Name, u.Weight = cmp.Or(u.Name, fmt.Sprintf("%s-%d", u.Kind, i)), cmp.Or(u.Weight, 1)
 	}
+	c.Rerank.resolve()
 	c.LLM.Upstreams = append([]LLMUpstream(nil), c.LLM.Upstreams...)
 	if len(c.LLM.Upstreams) == 0 {
 		c.LLM.Upstreams = []LLMUpstream{{Kind: kindExtract}}

@@ -63,7 +63,7 @@ func (v *validator) kindOfServer(c *Config) {
 	v.own("store", c.Store)
 	for path, given := range map[string]bool{
 		"shards": len(c.Shards) > 0, "map": c.Map != "", "as_shard": c.AsShard,
-		"embed": len(c.Embed.Upstreams) > 0, "llm": len(c.LLM.Upstreams) > 0,
+		"embed": len(c.Embed.Upstreams) > 0, "llm": len(c.LLM.Upstreams) > 0, "rerank": len(c.Rerank.Upstreams) > 0,
 	} {
 		if given {
 			v.at(path, "cannot stand beside store: a bare replica only keeps what a router sends")
@@ -160,6 +160,7 @@ func (v *validator) url(path, text string) string {
 
 func (v *validator) upstreams(c *Config) {
 	v.embedders(c.Embed)
+	v.rerankers(c.Rerank)
 	names := map[string]string{}
 	for i, u := range c.LLM.Upstreams {
 		path := fmt.Sprintf("llm.upstreams[%d]", i)

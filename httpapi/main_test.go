@@ -81,7 +81,7 @@ func (s *scriptStream) Close() error {
 // three points in the space of letters.
 func newRouter(t *testing.T, g llm.Provider) *router.Router {
 	t.Helper()
-	c := router.Config{Embedders: []embed.Provider{letters{}}, Generator: g}
+	c := router.Config{Embedders: []embed.Provider{letters{}}, Reranker: lengths{}, Generator: g}
 	for _, name := range []string{"s0", "s1"} {
 		c.Shards = append(c.Shards, router.Shard{Name: name, Replicas: []router.Replica{{Name: "r0", Store: newStore(t)}}})
 	}

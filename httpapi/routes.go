@@ -61,6 +61,7 @@ func (s *server) routes() []route {
 		routes = append(routes, s.replicaRoutes()...)
 	}
 	if s.router != nil {
+		routes = append(routes, s.rerankRoutes()...)
 		routes = append(routes, s.adminRoutes()...)
 	}
 	if len(s.backups) > 0 {

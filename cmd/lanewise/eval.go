@@ -52,7 +52,7 @@ ingested with.`,
 			return o.with(cmd.Context(), a, func(c *client.Client) error { return o.run(cmd.Context(), a, c) })
 		},
 	}
-	o.target.flags(cmd, a)
+	o.flags(cmd, a)
 	f := cmd.Flags()
 	f.StringVar(&o.tenant, "tenant", "", "only this tenant's documents")
 	f.StringVar(&o.queries, "queries", "", "file of queries")
@@ -78,7 +78,7 @@ func (o *evalOptions) run(ctx context.Context, a *app, c *client.Client) error {
 	}
 	var all []eval.Scores
 	for _, mode := range o.modes {
-		ranked, err := o.rankings(ctx, a, c, mode, queries)
+		ranked, err := rankings(ctx, newMeter(a, mode+" queries"), asker(c, o.request(mode)), queries)
 		if err != nil {
 			return err
 		}
@@ -95,9 +95,28 @@ func (o *evalOptions) run(ctx context.Context, a *app, c *client.Client) error {
 	return nil
 }
 
-// rankings asks all queries in one mode.
-func (o *evalOptions) rankings(ctx context.Context, a *app, c *client.Client, mode string, queries []eval.Query) ([][]string, error) {
-	m := newMeter(a, mode+" queries")
+// request is a search in one mode, without its text.
+func (o *evalOptions) request(mode string) wire.SearchRequest {
+	return wire.SearchRequest{
+		Collection: o.collection, Tenant: o.tenant, Mode: mode, K: o.depth, Rerank: o.rerank, Include: []string{},
+	}
+}
+
+// asker returns a function that searches for a text and returns the ids of the hits.
+func asker(c *client.Client, r wire.SearchRequest) func(ctx context.Context, text string) ([]string, error) {
+	return func(ctx context.Context, text string) (ids []string, err error) {
+		r := r
+		r.Text = text
+		found, err := c.Search(ctx, r)
+		for _, h := range found.Hits {
+			ids = append(ids, h.ID)
+		}
+		return ids, err
+	}
+}
+
+// rankings asks all queries, and shows how far it has come.
+func rankings(ctx context.Context, m *meter, ask func(context.Context, string) ([]string, error), queries []eval.Query) ([][]string, error) {
 	defer m.end()
 	var done atomic.Int64
 	ranked := make([][]string, len(queries))
@@ -107,14 +126,9 @@ func (o *evalOptions) rankings(ctx context.Context, a *app, c *client.Client, mo
 	for i, q := range queries {
 		asking.Go(func() error {
 			defer done.Add(1)
-			found, err := c.Search(ctx, wire.SearchRequest{
-				Collection: o.collection, Tenant: o.tenant, Text: q.Text, Mode: mode, K: o.depth, Rerank: o.rerank, Include: []string{},
-			})
-			if err != nil {
+			var err error
+			if ranked[i], err = ask(ctx, q.Text); err != nil {
 				return fmt.Errorf("query %s: %w", q.ID, err)
-			}
-			for _, h := range found.Hits {
-				ranked[i] = append(ranked[i], h.ID)
 			}
 			return nil
 		})

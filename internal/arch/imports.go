@@ -33,7 +33,7 @@ var doors = []door{
 	{"rerank/*", "rerank search fault"},
 	{"adapters/*", "search search/wire fault"},
 	{"router", "search balance balance/admit balance/limit shardmap merge embed llm rerank fault"},
-	{"httpapi", "router search search/wire embed llm fault"},
+	{"httpapi", "router search search/wire embed rerank llm fault"},
 	{"config", "fault search search/* balance balance/* shardmap merge embed embed/* llm llm/* rerank rerank/* adapters/* router httpapi"},
 	{"internal/arch", "pure"},
 	{"internal/*", "search fault"},

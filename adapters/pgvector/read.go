@@ -250,8 +250,8 @@ func (s *Store) Stats(ctx context.Context, collection string) ([]search.Stats, e
 	return all, nil
 }
 
-// everyStats describes external collections and this package's own. Where there are
-// external ones, the schema is not made for the sake of looking into it.
+// everyStats describes external collections and this package's own. The schema is not
+// made for the sake of looking into it.
 func (s *Store) everyStats(ctx context.Context, conn *pgxpool.Conn, collection string) ([]search.Stats, error) {
 	all := []search.Stats{}
 	for _, x := range s.config.External {
@@ -267,12 +267,10 @@ func (s *Store) everyStats(ctx context.Context, conn *pgxpool.Conn, collection s
 	if collection != "" && len(all) > 0 {
 		return all, nil
 	}
-	if len(all) > 0 {
+	if !s.ready.Load() {
 		if found, err := s.findLayout(ctx, conn); err != nil || found == 0 {
 			return all, err
 		}
-	}
-	if !s.ready.Load() {
 		if err := s.setUp(ctx, conn); err != nil {
 			return nil, err
 		}

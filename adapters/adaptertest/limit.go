@@ -20,7 +20,7 @@ var limitChecks = []check{ //nolint:gochecknoglobals // a constant table
 	{name: "dims up to the declared limit", run: limitDims},
 	{name: "lists up to the declared length", run: limitRows},
 	{name: "filters up to the declared order and depth", run: limitFilter},
-	{name: "exact search and operations as declared", run: limitKinds},
+	{name: "exact search as declared", run: limitKinds},
 }
 
 // can is what the store declares, or nothing.
@@ -181,11 +181,6 @@ func limitKinds(b *bench) {
 		b.refuses("an exact leg", err, "/exact")
 	case err != nil || list.Prefix != can.Prefix:
 		b.Errorf("an exact leg without ties: got %+v, %v, want Prefix %t", list, err, can.Prefix)
-	}
-	for _, op := range can.LacksOps {
-		f := search.Filter{Op: op, Field: "a", Values: []search.Value{{}}}
-		_, err := b.store.Count(b.Context(), docs, "", f)
-		b.refuses(string(op), err, "filter")
 	}
 }
 

@@ -12,16 +12,16 @@ import (
 // Repair has replicas brought back in step.
 func (c *Client) Repair(ctx context.Context, how router.Repair) (router.Repaired, error) {
 	body := map[string]any{"collections": how.Collections, "dry_run": how.DryRun, "per_second": how.PerSecond}
-	return call[router.Repaired](ctx, c, request{http.MethodPost, []string{"v1", "admin", "repair"}, body})
+	return call[router.Repaired](ctx, c, request{method: http.MethodPost, path: []string{"v1", "admin", "repair"}, body: body})
 }
 
 // Plan asks what the shards of a configuration file would move. The file is read by the server.
 func (c *Client) Plan(ctx context.Context, file string) (shardmap.Plan, error) {
-	return call[shardmap.Plan](ctx, c, request{http.MethodPost, []string{"v1", "admin", "plan"}, map[string]any{"config": file}})
+	return call[shardmap.Plan](ctx, c, request{method: http.MethodPost, path: []string{"v1", "admin", "plan"}, body: map[string]any{"config": file}})
 }
 
 // Apply has a plan carried out, with the stores of a configuration file, which the server reads.
 func (c *Client) Apply(ctx context.Context, file string, how router.Move) (router.Moved, error) {
 	body := map[string]any{"config": file, "plan": json.RawMessage(how.Plan), "per_second": how.PerSecond}
-	return call[router.Moved](ctx, c, request{http.MethodPost, []string{"v1", "admin", "apply"}, body})
+	return call[router.Moved](ctx, c, request{method: http.MethodPost, path: []string{"v1", "admin", "apply"}, body: body})
 }

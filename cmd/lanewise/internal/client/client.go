@@ -47,22 +47,22 @@ func New(c Config) (*Client, error) {
 
 // CreateCollection creates a collection, or finds it as it is.
 func (c *Client) CreateCollection(ctx context.Context, name string, body wire.Collection) (wire.Collection, error) {
-	return call[wire.Collection](ctx, c, request{http.MethodPut, []string{"v1", "collections", name}, body})
+	return call[wire.Collection](ctx, c, request{method: http.MethodPut, path: []string{"v1", "collections", name}, body: body})
 }
 
 // Collection describes a collection. One that is not there is fault.NotFound.
 func (c *Client) Collection(ctx context.Context, name string) (wire.Collection, error) {
-	return call[wire.Collection](ctx, c, request{http.MethodGet, []string{"v1", "collections", name}, nil})
+	return call[wire.Collection](ctx, c, request{method: http.MethodGet, path: []string{"v1", "collections", name}, body: nil})
 }
 
 // Search finds points.
 func (c *Client) Search(ctx context.Context, body wire.SearchRequest) (wire.SearchResponse, error) {
-	return call[wire.SearchResponse](ctx, c, request{http.MethodPost, []string{"v1", "search"}, body})
+	return call[wire.SearchResponse](ctx, c, request{method: http.MethodPost, path: []string{"v1", "search"}, body: body})
 }
 
 // Answer answers a question.
 func (c *Client) Answer(ctx context.Context, body wire.AnswerRequest) (wire.AnswerResponse, error) {
-	return call[wire.AnswerResponse](ctx, c, request{http.MethodPost, []string{"v1", "answer"}, body})
+	return call[wire.AnswerResponse](ctx, c, request{method: http.MethodPost, path: []string{"v1", "answer"}, body: body})
 }
 
 // Upsert stores documents of one tenant in a collection.
@@ -71,8 +71,25 @@ func (c *Client) Upsert(ctx context.Context, collection, tenant string, docs []c
 	for i, d := range docs {
 		body.Points[i] = wire.Point{ID: d.ID, Text: d.Text, Vector: d.Vector, Metadata: d.Meta}
 	}
-	_, err := call[wire.WriteResponse](ctx, c, request{http.MethodPut, []string{"v1", "collections", collection, "points"}, body})
+	_, err := call[wire.WriteResponse](ctx, c, request{method: http.MethodPut, path: []string{"v1", "collections", collection, "points"}, body: body})
 	return err
+}
+
+// Point fetches one point. One that is not there is fault.NotFound.
+func (c *Client) Point(ctx context.Context, collection, tenant, id string) (wire.Point, error) {
+	path := []string{"v1", "collections", collection, "points", id}
+	if tenant != "" {
+		return call[wire.Point](ctx, c, request{method: http.MethodGet, path: path, query: url.Values{"tenant": {tenant}}})
+	}
+	return call[wire.Point](ctx, c, request{method: http.MethodGet, path: path})
+}
+
+// Count counts the points of a tenant.
+func (c *Client) Count(ctx context.Context, collection, tenant string) (int, error) {
+	n, err := call[wire.CountResponse](ctx, c, request{
+		method: http.MethodPost, path: []string{"v1", "collections", collection, "points", "count"}, body: wire.CountRequest{Tenant: tenant},
+	})
+	return n.Count, err
 }
 
 // request is a call to make: a method, a path by its segments, and a body or nil.
@@ -80,6 +97,7 @@ type request struct {
 	method string
 	path   []string
 	body   any
+	query  url.Values
 }
 
 // call makes a request and reads its answer.
@@ -137,7 +155,11 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	for i, s := range r.path {
 		segments[i] = url.PathEscape(s)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, c.base.String()+"/"+strings.Join(segments, "/"), body)
+	address := c.base.String() + "/" + strings.Join(segments, "/")
+	if len(r.query) > 0 {
+		address += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, address, body)
 	if err != nil {
 		return nil, fmt.Errorf("build request: %w", err)
 	}

@@ -27,7 +27,7 @@ type Listener struct {
 func (c *Client) Stream(ctx context.Context, body wire.AnswerRequest, l Listener) (wire.AnswerResponse, error) {
 	var answer wire.AnswerResponse
 	body.Stream = true
-	resp, err := c.send(ctx, request{http.MethodPost, []string{"v1", "answer"}, body})
+	resp, err := c.send(ctx, request{method: http.MethodPost, path: []string{"v1", "answer"}, body: body})
 	if err != nil {
 		return answer, err
 	}

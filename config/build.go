@@ -42,6 +42,7 @@ type System struct {
 	mu        sync.Mutex // guards closers
 	shutdown  time.Duration
 	closers   []func() error // in the order of opening
+	quotas    quotas         // of the upstreams
 }
 
 // Build opens the stores and wires everything. It asks no upstream anything. The
@@ -110,6 +111,9 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	shards, err := s.openShards(c.Shards)
 	if err != nil {
 		return err
+	}
+	if err := s.openQuotas(c.Quotas, o.Log); err != nil {
+		return fmt.Errorf("quota.redis: %w", err)
 	}
 	embedders, err := s.openEmbedders(ctx, c.Embed)
 	if err != nil {

@@ -54,6 +54,7 @@ type Config struct {
 	Timeouts Timeouts `yaml:"timeouts,omitempty"`
 	Limits   Limits   `yaml:"limits,omitempty"`
 	Hedge    Hedge    `yaml:"hedge,omitempty"`
+	Quotas   Quotas   `yaml:"quota,omitempty"`
 	Log      Log      `yaml:"log,omitempty"`
 
 	file   string           // that it was read from, or empty
@@ -155,6 +156,7 @@ type EmbedUpstream struct {
 	Preset       string `yaml:"preset,omitempty"` // limits of openai, azure, vertex, infinity, tei or cohere. Default: those of the kind
 	Batch        Batch  `yaml:"batch,omitempty"`  // limits of one call, instead of the preset's
 	Window       int    `yaml:"window,omitempty"` // tokens that the model reads of one text. Default: not known
+	Quota        Quota  `yaml:"quota,omitempty"`  // that the upstream allows by the minute. Default: no limit
 }
 
 // Batch limits one call to an upstream. The default of each is the preset's; lower
@@ -184,6 +186,7 @@ type LLMUpstream struct {
 	Slots  int     `yaml:"slots,omitempty"`  // answers it writes at one time. Default: not known
 	Tier   int     `yaml:"tier,omitempty"`   // used only while earlier tiers have no healthy upstream. Default 0
 	Aborts bool    `yaml:"aborts,omitempty"` // an answer that is cancelled stops costing anything
+	Quota  Quota   `yaml:"quota,omitempty"`  // that the upstream allows by the minute. Default: no limit
 }
 
 // Timeouts bound whole requests.

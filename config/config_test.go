@@ -96,7 +96,7 @@ shards:
   - name: "007"
     replicas:
       - path: /srv/data
-timeouts: {search: 1m30s, answer: "${NONE:-5s}"}
+timeouts: {search: 1m30s, answer: "${NONE:-2m}"}
 limits: {body: 1.5 MB, searches: "${N}", extra_attempts: -1}
 hedge: {off: true}
 `
@@ -111,7 +111,7 @@ hedge: {off: true}
 			{Name: "s0", Weight: 1.5, Replicas: []Replica{{Name: "a", URL: "http://10.0.0.1:8081", Key: "asecret${x}"}}},
 			{Name: "007", Replicas: []Replica{{Path: "/srv/data"}}},
 		},
-		Timeouts: Timeouts{Search: 90 * time.Second, Answer: 5 * time.Second},
+		Timeouts: Timeouts{Search: 90 * time.Second, Answer: 2 * time.Minute},
 		Limits:   Limits{Body: 1_500_000, Searches: 7, ExtraAttempts: -1},
 		Hedge:    Hedge{Off: true},
 	}
@@ -126,7 +126,7 @@ func TestParse_namesPlaceAndRemedy(t *testing.T) {
 		want      []string
 	}{
 		{"unknown key", "shard:\n  - name: a\n", []string{"f.yaml:1:1: shard: unknown key; did you mean shards?"}},
-		{"unknown key, nothing near", shard + "telemetry: 1\n", []string{"f.yaml:5:1: telemetry: unknown key; known here: as_shard, collections, cursor_key, embed, hedge, keys, limits, listen, llm, local, log, map, rerank, shards, store, timeouts"}},
+		{"unknown key, nothing near", shard + "telemetry: 1\n", []string{"f.yaml:5:1: telemetry: unknown key; known here: as_shard, collections, cursor_key, embed, hedge, keys, limits, listen, llm, local, log, map, quota, rerank, shards, store, timeouts"}},
 		{"nested key", "shards:\n  - name: a\n    replicas:\n      - ulr: http://x\n", []string{"f.yaml:4:9: shards[0].replicas[0].ulr: unknown key; did you mean url?"}},
 		{"number for text", shard + "listen: 8080\n", []string{"f.yaml:5:1: listen: is the number 8080, not a text: put it in quotes"}},
 		{"text for list", "shards: s0\n", []string{`f.yaml:1:1: shards: is the text "s0", not a list: write its items with a dash each`}},

@@ -128,7 +128,7 @@ func askEmbedder(ctx context.Context, u EmbedUpstream) Answer {
 	s := &System{}
 	defer s.Close() //nolint:errcheck // nothing was written
 	start := time.Now()
-	p, err := s.embedProvider(ctx, u)
+	p, err := s.embedProvider(ctx, u, nil)
 	if err == nil {
 		a.Space, a.Dims = p.Space().ID(), p.Space().Dims
 		_, err = p.Embed(ctx, embed.Batch{Texts: []string{"lanewise"}, Task: embed.QueryTask})

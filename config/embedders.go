@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"runtime"
 	"slices"
 
@@ -30,7 +31,11 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 	lanes := map[embed.Space][]embed.Upstream{}
 	shortens := map[embed.Space]bool{}
 	for i, u := range c.Upstreams {
-		provider, err := s.embedProvider(ctx, u)
+		bucket, client, err := s.quota(u.Quota, "embed/"+u.Name)
+		if err != nil {
+			return nil, fmt.Errorf("embed.upstreams[%d]: %w", i, err)
+		}
+		provider, err := s.embedProvider(ctx, u, client)
 		if err != nil {
 			return nil, fmt.Errorf("embed.upstreams[%d]: %w", i, err)
 		}
@@ -41,7 +46,7 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 		// The built-in model's dims are in the order of their weight: the first 128 alone
 		// find 135 answers where all find 140 (internal/quality, in the first ten).
 		shortens[space] = shortens[space] || u.SendDims || u.Kind == kindStatic
-		up := embed.Upstream{Name: u.Name, Provider: provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts, Limits: u.limits()}
+		up := embed.Upstream{Name: u.Name, Provider: provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts, Limits: u.limits(), Quota: bucket}
 		if u.Kind == kindStatic { // in this process: one call more than processors keeps them busy
 			up.Aborts, up.Zeros, up.Slots = true, true, cmp.Or(u.Slots, runtime.GOMAXPROCS(0)+1)
 		}
@@ -71,11 +76,11 @@ func (u EmbedUpstream) limits() embed.Limits {
 	return limits
 }
 
-func (s *System) embedProvider(ctx context.Context, u EmbedUpstream) (embed.Provider, error) {
+func (s *System) embedProvider(ctx context.Context, u EmbedUpstream, client *http.Client) (embed.Provider, error) {
 	if u.Kind == kindStatic {
 		return static.New()
 	}
-	p, err := u.open(ctx)
+	p, err := u.open(ctx, client)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +95,8 @@ type closable interface {
 }
 
 // open makes the provider of a server, which is not called yet: its model and
-// dims are stated.
-func (u EmbedUpstream) open(ctx context.Context) (closable, error) {
+// dims are stated. client carries the calls; nil: one of its own.
+func (u EmbedUpstream) open(ctx context.Context, client *http.Client) (closable, error) {
 	keys := make([]string, len(u.Keys))
 	for i, key := range u.Keys {
 		keys[i] = string(key)
@@ -100,23 +105,23 @@ func (u EmbedUpstream) open(ctx context.Context) (closable, error) {
 	case kindTEI:
 		return tei.New(ctx, tei.Config{
 			URL: u.URL, Key: string(u.Key), Keys: keys, Model: u.Model, Dims: u.Dims, Revision: u.Revision, Raw: !u.Normalized,
-			QueryPrefix: u.QueryPrefix, DocumentPrefix: u.DocumentPrefix, Limits: u.limits(),
+			QueryPrefix: u.QueryPrefix, DocumentPrefix: u.DocumentPrefix, Limits: u.limits(), Client: client,
 		})
 	case kindOllama:
 		return ollama.New(ctx, ollama.Config{
 			URL: u.URL, Key: string(u.Key), Model: u.Model, Dims: u.Dims, SendDimensions: u.SendDims, Revision: u.Revision, Raw: !u.Normalized,
-			QueryPrefix: u.QueryPrefix, DocumentPrefix: u.DocumentPrefix, Limits: u.limits(),
+			QueryPrefix: u.QueryPrefix, DocumentPrefix: u.DocumentPrefix, Limits: u.limits(), Client: client,
 		})
 	case kindCohere:
 		return cohere.New(ctx, cohere.Config{
 			URL: u.URL, Key: string(u.Key), Keys: keys, Model: u.Model, Dims: u.Dims, SendDimensions: u.SendDims, Revision: u.Revision,
-			Normalized: u.Normalized, QueryType: u.QueryType, DocumentType: u.DocumentType, Limits: u.limits(),
+			Normalized: u.Normalized, QueryType: u.QueryType, DocumentType: u.DocumentType, Limits: u.limits(), Client: client,
 		})
 	}
 	return openai.New(ctx, openai.Config{
 		URL: u.URL, Key: string(u.Key), Keys: keys, KeyHeader: u.KeyHeader, Model: u.Model, Dims: u.Dims, Revision: u.Revision,
 		Normalized: u.Normalized, SendDimensions: u.SendDims, Base64: u.Base64, QueryPrefix: u.QueryPrefix, DocumentPrefix: u.DocumentPrefix,
-		QueryType: u.QueryType, DocumentType: u.DocumentType, Limits: u.limits(),
+		QueryType: u.QueryType, DocumentType: u.DocumentType, Limits: u.limits(), Client: client,
 	})
 }
 

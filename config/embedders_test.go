@@ -39,7 +39,7 @@ func TestEmbedUpstream_kinds(t *testing.T) {
 		}))
 		u := c.upstream
 		u.URL, u.Model, u.Dims = web.URL, "m", 2
-		p, err := u.open(t.Context())
+		p, err := u.open(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/llm"
@@ -15,12 +16,16 @@ import (
 func (s *System) openGenerator(c LLM, e embed.Provider) (llm.Provider, error) {
 	var upstreams []llm.Upstream
 	for i, u := range c.Upstreams {
-		provider, err := s.llmProvider(u, e)
+		bucket, client, err := s.quota(u.Quota, "llm/"+u.Name)
+		if err != nil {
+			return nil, fmt.Errorf("llm.upstreams[%d]: %w", i, err)
+		}
+		provider, err := s.llmProvider(u, e, client)
 		if err != nil {
 			return nil, fmt.Errorf("llm.upstreams[%d]: %w", i, err)
 		}
 		upstreams = append(upstreams, llm.Upstream{
-			Name: u.Name, Provider: provider, Model: u.Model, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts || u.Kind == kindExtract,
+			Name: u.Name, Provider: provider, Model: u.Model, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts || u.Kind == kindExtract, Quota: bucket,
 		})
 	}
 	lane, err := llm.New(llm.Config{Upstreams: upstreams})
@@ -31,11 +36,11 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (llm.Provider, error) {
 	return lane, nil
 }
 
-func (s *System) llmProvider(u LLMUpstream, e embed.Provider) (llm.Provider, error) {
+func (s *System) llmProvider(u LLMUpstream, e embed.Provider, client *http.Client) (llm.Provider, error) {
 	if u.Kind == kindExtract {
 		return extract.New(extract.Config{Embed: sentences(e)})
 	}
-	p, err := llmai.New(llmai.Config{URL: u.URL, Key: string(u.Key), Model: u.Model})
+	p, err := llmai.New(llmai.Config{URL: u.URL, Key: string(u.Key), Model: u.Model, Client: client})
 	if err != nil {
 		return nil, err
 	}

@@ -89,6 +89,7 @@ func (c *Config) resolveRouter() {
 	c.Timeouts.Write = cmp.Or(c.Timeouts.Write, 10*time.Second)
 	c.Limits.Searches = cmp.Or(c.Limits.Searches, 1024)
 	c.Limits.ExtraAttempts = cmp.Or(c.Limits.ExtraAttempts, 8)
+	c.Quotas.Routers = cmp.Or(c.Quotas.Routers, 1)
 	if !c.Hedge.Off {
 		c.Hedge.Delay = cmp.Or(c.Hedge.Delay, 30*time.Millisecond)
 		c.Hedge.Quantile = cmp.Or(c.Hedge.Quantile, 0.98)

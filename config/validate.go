@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The kinds of upstreams.
@@ -33,6 +34,7 @@ func (c *Config) problems() []*Problem {
 	v.shards(c.Shards)
 	v.external(c)
 	v.upstreams(c)
+	v.quotas(c)
 	v.figures(c)
 	v.log(c.Log)
 	return v.list
@@ -205,18 +207,40 @@ func (v *validator) bare(path string, given map[string]bool) {
 
 func (v *validator) figures(c *Config) {
 	v.check(c.Limits.Searches >= 0, "limits.searches", "must not be negative")
+	v.notZero("limits.searches", c.Limits.Searches == 0, allPass)
+	v.notZero("limits.body", c.Limits.Body == 0, allPass)
+	v.notZero("limits.extra_attempts", c.Limits.ExtraAttempts == 0, "write -1 for none")
+	v.times(c.Timeouts)
+	v.hedge(c.Hedge)
 	v.check(c.Limits.ExtraAttempts >= -1, "limits.extra_attempts", "must be -1 (none) or more")
-	v.check(c.Hedge.Quantile >= 0 && c.Hedge.Quantile < 1, "hedge.quantile", "must lie between 0 and 1")
-	v.check(c.Hedge.Share >= 0 && c.Hedge.Share <= 1, "hedge.share", "must lie between 0 and 1")
+}
+
+// times checks that no timeout is zero, and that an answer has the time for its search.
+func (v *validator) times(t Timeouts) {
+	for key, d := range map[string]time.Duration{"search": t.Search, "answer": t.Answer, "write": t.Write} {
+		v.notZero("timeouts."+key, d == 0, "no request would ever be answered")
+	}
+	v.check(t.Answer == 0 || t.Search <= t.Answer, "timeouts.search", "is longer than timeouts.answer, and an answer begins with a search")
+}
+
+func (v *validator) hedge(h Hedge) {
+	v.check(h.Quantile >= 0 && h.Quantile < 1, "hedge.quantile", "must lie between 0 and 1")
+	v.check(h.Share >= 0 && h.Share <= 1, "hedge.share", "must lie between 0 and 1")
+	for key, figure := range map[string]float64{"quantile": h.Quantile, "share": h.Share, "delay": h.Delay.Seconds()} {
+		v.notZero("hedge."+key, figure == 0, "write off: true to never hedge")
+		v.check(!h.Off || figure == 0, "hedge."+key, "contradicts hedge.off")
+	}
 }
 
 func (v *validator) weight(path string, w float64) {
 	v.check(w >= 0, path+".weight", "must not be negative")
+	v.notZero(path+".weight", w == 0, "who is to get no load is left out of the list")
 }
 
 func (v *validator) load(path string, weight float64, slots, tier int) {
 	v.weight(path, weight)
 	v.check(slots >= 0, path+".slots", "must not be negative")
+	v.notZero(path+".slots", slots == 0, "leave the key out where the number is not known")
 	v.check(tier >= 0, path+".tier", "must not be negative")
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/fault"
 )
 
@@ -22,6 +23,9 @@ type Upstream struct {
 	Aborts   bool    // a call that is cancelled stops costing the upstream anything
 	Limits   Limits  // of one call, beside the provider's own; lower ones are learned
 	Zeros    bool    // a vector of zeros is an answer: the model knows no word of the text
+	// Quota is what the upstream allows by the minute; nil: no limit. A call reserves
+	// its estimated tokens and settles with those that the upstream reports.
+	Quota *quota.Bucket
 }
 
 // Long says what becomes of a text that is longer than the model's window.
@@ -195,7 +199,7 @@ func (c Config) pool(targets []*member) (*balance.Pool[*member], error) {
 	members := make([]balance.Member[*member], len(c.Upstreams))
 	for i, u := range c.Upstreams {
 		members[i] = balance.Member[*member]{
-			Name: u.Name, Target: targets[i], Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts,
+			Name: u.Name, Target: targets[i], Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts, Quota: u.Quota,
 		}
 	}
 	return balance.NewPool(balance.Config{Name: c.Name, Lane: lane, Trace: c.Trace}, members...)

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/tokens"
 )
@@ -21,6 +22,10 @@ type Upstream struct {
 	Slots    int     // generations that it runs at the same time; 0: not known
 	Tier     int     // used only while earlier tiers have no healthy capacity
 	Aborts   bool    // a generation that is cancelled stops costing the upstream anything
+	// Quota is what the upstream allows by the minute; nil: no limit. A generation
+	// reserves the prompt's estimated tokens and those that the answer may have, and
+	// settles with what the upstream reports.
+	Quota *quota.Bucket
 }
 
 // Config describes a generation lane. Zero values mean the defaults.
@@ -91,7 +96,7 @@ func (c Config) members() ([]balance.Member[target], error) {
 		}
 		members[i] = balance.Member[target]{
 			Name: u.Name, Target: target{u.Provider, u.Model},
-			Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts,
+			Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts, Quota: u.Quota,
 		}
 	}
 	return members, errors.Join(errs...)

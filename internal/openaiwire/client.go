@@ -66,15 +66,15 @@ func New(c Config) (*Client, error) {
 	}
 	client := &Client{base: base, keys: keys, header: c.KeyHeader, http: c.Client}
 	if client.http == nil {
-		client.http, client.own = newHTTPClient(), true
+		client.http, client.own = NewHTTPClient(), true
 	}
 	return client, nil
 }
 
-// newHTTPClient returns a client without a total timeout, since the callers'
+// NewHTTPClient returns a client without a total timeout, since the callers'
 // contexts bound every call, and without redirects: one to another server would
 // take the texts along.
-func newHTTPClient() *http.Client {
+func NewHTTPClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	return &http.Client{
 		Transport: &http.Transport{

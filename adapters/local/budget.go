@@ -24,8 +24,8 @@ const perRow = 128
 const perPosting = 16
 
 // Memory returns about how many bytes the store needs for what it holds in
-// memory: vectors, ids and the index, with the rows that were overwritten or
-// deleted since they were last packed.
+// memory: vectors, ids, the words of sparse vectors and the index on metadata, with
+// the rows that were overwritten or deleted since they were last packed.
 func (s *Store) Memory() int64 {
 	st := s.state.Load()
 	if st == nil {

@@ -29,7 +29,7 @@ type Config struct {
 	// values, of which it holds 65,536 a field; naming a field makes opening read
 	// all documents.
 	Index []string
-	// MemoryLimit is how many bytes the vectors and ids may take. Open refuses a
+	// MemoryLimit is how many bytes the vectors, ids and words may take. Open refuses a
 	// store that needs more, and Write what would exceed it. 0: Open refuses what
 	// the machine, or the process's cgroup, does not have free.
 	MemoryLimit int64

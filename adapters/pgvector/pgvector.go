@@ -24,7 +24,8 @@
 // # What it cannot
 //
 // Keys and texts with a NUL byte or invalid UTF-8, more than 16,000 dims (2,000
-// with HNSW) and sparse legs are fault.Invalid. pgvector sums in float32: vectors whose
+// with HNSW) and sparse legs are fault.Invalid: sparsevec has a billion dims, and terms
+// are numbered by 32 bits, so a sparse vector is stored but not searched. pgvector sums in float32: vectors whose
 // squares do not fit it (sizes above about 1e18 or below 1e-20) are scored rightly but may be missed.
 package pgvector
 

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/kljensen/snowball/english"
 	"github.com/kljensen/snowball/french"
@@ -23,7 +24,17 @@ type language struct {
 	stem func(word string, stopWords bool) string
 	// clitics are what an apostrophe splits off a word's end without being a word.
 	clitics string
+	// known remembers stems: most words of a text are common ones, and to stem one
+	// takes longer than all the rest. Each place holds one word, the last that fell
+	// there.
+	known []atomic.Pointer[stemmed]
 }
+
+// stemmed is a word with its stem, or without one if it is a stop word.
+type stemmed struct{ word, stem string }
+
+// knownStems is how many words are remembered. A power of two.
+const knownStems = 1 << 13
 
 // languages are those that the stemmers know, by ISO 639-1.
 func languages() map[string]language {
@@ -51,6 +62,7 @@ func languageOf(code string) (language, error) {
 		return l, fault.BadField("/language", "there is no stemmer for %q; use one of %s, or none to count words as they are",
 			code, strings.Join(Languages(), ", "))
 	}
+	l.known = make([]atomic.Pointer[stemmed], knownStems)
 	return l, nil
 }
 
@@ -59,14 +71,17 @@ const longestStem = 64
 
 // stemOf returns the form that a word counts as, and whether it counts at all.
 func (l language) stemOf(word string) (string, bool) {
-	if l.stem == nil {
+	if l.stem == nil || len(word) > longestStem {
 		return word, true
 	}
-	if l.stop(word) {
-		return "", false
+	place := &l.known[termOf(word)%knownStems]
+	x := place.Load()
+	if x == nil || x.word != word {
+		x = &stemmed{word: strings.Clone(word)}
+		if !l.stop(word) {
+			x.stem = l.stem(word, false)
+		}
+		place.Store(x)
 	}
-	if len(word) > longestStem {
-		return word, true
-	}
-	return l.stem(word, false), true
+	return x.stem, x.stem != ""
 }

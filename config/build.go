@@ -49,7 +49,7 @@ type System struct {
 // router asks its replicas what they hold, within the search timeout; those that
 // do not answer are passed over.
 func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
-	if err := c.Validate(); err != nil {
+	if err := c.Validate(); err != nil { //nolint:contextcheck // it connects to nobody
 		return nil, err
 	}
 	r := c.Resolved()
@@ -108,7 +108,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 			return fmt.Errorf("make the folder of the shard map: %w", err)
 		}
 	}
-	shards, err := s.openShards(c.Shards)
+	shards, err := s.openShards(c.Shards) //nolint:contextcheck // it connects to nobody yet
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ type Replica struct {
 	Weight float64 `yaml:"weight,omitempty"`
 	// URL is that of a lanewise server, such as http://10.0.0.1:8080, or of an engine:
 	// qdrant://host:6334, milvus://[user@]host:19530[/database],
-	// postgres://user@host:5432/database.
+	// weaviate://host:8080, postgres://user@host:5432/database.
 	URL string `yaml:"url,omitempty"`
 	// Key is a lanewise server's bearer token, an engine's API key, or the password of
 	// the URL's user. Default: none.
@@ -93,6 +93,7 @@ type Replica struct {
 
 	Qdrant   Qdrant   `yaml:"qdrant,omitempty"`
 	Milvus   Milvus   `yaml:"milvus,omitempty"`
+	Weaviate Weaviate `yaml:"weaviate,omitempty"`
 	Postgres Postgres `yaml:"postgres,omitempty"`
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/lanewise/lanewise/adapters/pgvector"
 	"github.com/lanewise/lanewise/adapters/qdrant"
 	"github.com/lanewise/lanewise/adapters/remote"
+	"github.com/lanewise/lanewise/adapters/weaviate"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 )
@@ -41,6 +42,19 @@ type Milvus struct {
 	Consistency string        `yaml:"consistency,omitempty"` // of reads: bounded, session, strong or eventually. Default bounded
 	Lag         time.Duration `yaml:"lag,omitempty"`         // the server's common.gracefulTime. Default 5s
 	Index       string        `yaml:"index,omitempty"`       // of new collections: flat (exact) or hnsw. Default flat
+}
+
+// Weaviate tunes the use of a Weaviate server, 1.33 or newer. The settings of a new
+// collection apply when it is created.
+type Weaviate struct {
+	GRPC    string        `yaml:"grpc,omitempty"`     // host:port of gRPC. Default: port 50051 of the URL's host
+	Prefix  string        `yaml:"prefix,omitempty"`   // of the names of classes: a capital, then letters and digits. Default Lanewise
+	MaxRows int           `yaml:"max_rows,omitempty"` // the server's QUERY_MAXIMUM_RESULTS. Default 10000
+	Lag     time.Duration `yaml:"lag,omitempty"`      // until a vector is indexed, where the server has ASYNC_INDEXING. Default: none
+
+	Index      string `yaml:"index,omitempty"`       // of new collections: flat (exact) or hnsw. Default flat
+	MaxOrdered int    `yaml:"max_ordered,omitempty"` // metadata fields of a collection that can be compared by order. Default 128
+	NoDigest   bool   `yaml:"no_digest,omitempty"`   // new collections keep no digests: writes are cheaper, copies are compared by counts alone
 }
 
 // Postgres tunes the use of a PostgreSQL with the pgvector extension.
@@ -87,9 +101,13 @@ func OpenEngine(r Replica, there ...External) (Engine, error) {
 	}
 	e, ok := s.(Engine)
 	if !ok {
-		return nil, errors.Join(fault.New(fault.Invalid, "collections of this engine cannot be read as they are"), s.Close())
+		return nil, errors.Join(errNotAsTheyAre(), s.Close())
 	}
 	return e, nil
+}
+
+func errNotAsTheyAre() error {
+	return fault.New(fault.Invalid, "collections of this engine cannot be read as they are")
 }
 
 // openServer opens a replica that is no folder. It does not connect yet.
@@ -114,6 +132,13 @@ func openServer(r Replica, there []External) (server, error) {
 		c.TLS = secure
 		c.External = as(there, func(x external) milvus.External { return milvus.External(x) })
 		return milvus.New(c)
+	case engineWeaviate:
+		if len(there) > 0 {
+			return nil, errNotAsTheyAre()
+		}
+		c := r.weaviate(e)
+		c.TLS = secure
+		return weaviate.New(c)
 	case enginePostgres:
 		c := r.postgres(e)
 		c.External = as(there, func(x external) pgvector.External { return pgvector.External(x) })
@@ -148,6 +173,15 @@ func (r Replica) milvus(e engineURL) milvus.Config {
 		c.User, c.Password = e.user, string(r.Key)
 	}
 	return c
+}
+
+// weaviate is the adapter's own configuration, without the certificates.
+func (r Replica) weaviate(e engineURL) weaviate.Config {
+	w := r.Weaviate
+	return weaviate.Config{
+		Address: e.address, GRPC: w.GRPC, Key: string(r.Key), Prefix: w.Prefix, MaxRows: w.MaxRows, Lag: w.Lag,
+		Index: weaviate.Index(strings.ToLower(w.Index)), MaxOrdered: w.MaxOrdered, NoDigest: w.NoDigest,
+	}
 }
 
 // postgres is the adapter's own configuration. With TLS the server's name and
@@ -206,6 +240,8 @@ func (r Replica) where() string {
 	switch e.engine {
 	case engineQdrant:
 		return e.String() + "/" + r.Qdrant.Prefix
+	case engineWeaviate:
+		return e.String() + "/" + cmp.Or(r.Weaviate.Prefix, "Lanewise")
 	case enginePostgres:
 		return e.String() + "/" + cmp.Or(r.Postgres.Schema, "lanewise")
 	default:
@@ -234,20 +270,25 @@ func (v *validator) engine(path string, r Replica) {
 		v.at(path+".url", "names no database: write it as postgres://user@%s/DATABASE", e.address)
 	case len(e.options) > 0 && e.engine != enginePostgres:
 		v.at(path+".url", "has options, which only PostgreSQL's may")
-	case e.user != "" && e.engine == engineQdrant:
-		v.at(path+".url", "names a user: a Qdrant only has a key")
+	case e.user != "" && (e.engine == engineQdrant || e.engine == engineWeaviate):
+		v.at(path+".url", "names a user: this engine only has a key")
 	default:
 		v.settings(path, r, e)
 		v.unique(v.urls, r.where(), path+".url")
 	}
 }
 
+// tuned tells of which engines there are settings.
+func (r Replica) tuned() map[string]bool {
+	return map[string]bool{
+		engineQdrant: !isZero(r.Qdrant), engineMilvus: !isZero(r.Milvus), engineWeaviate: !isZero(r.Weaviate), enginePostgres: !isZero(r.Postgres),
+	}
+}
+
 // settings checks what is said of an engine, by its own adapter where that can tell
 // without connecting.
 func (v *validator) settings(path string, r Replica, e engineURL) {
-	for engine, given := range map[string]bool{
-		engineQdrant: !isZero(r.Qdrant), engineMilvus: !isZero(r.Milvus), enginePostgres: !isZero(r.Postgres),
-	} {
+	for engine, given := range r.tuned() {
 		v.check(!given || engine == e.engine, path+"."+engine, "has no meaning for "+e.engine+"://")
 	}
 	v.check(r.CA == "" || r.TLS, path+".ca", "has no meaning without tls")
@@ -258,6 +299,8 @@ func (v *validator) settings(path string, r Replica, e engineURL) {
 		err = r.qdrant(e).Validate()
 	case engineMilvus:
 		err = opened(milvus.New(r.milvus(e)))
+	case engineWeaviate:
+		err = opened(weaviate.New(r.weaviate(e)))
 	case enginePostgres:
 		if r.CA == "" { // else it reads the file, which Build does
 			err = opened(pgvector.New(r.postgres(e)))

@@ -14,6 +14,7 @@ import (
 	"github.com/lanewise/lanewise/adapters/pgvector"
 	"github.com/lanewise/lanewise/adapters/qdrant"
 	"github.com/lanewise/lanewise/adapters/remote"
+	"github.com/lanewise/lanewise/adapters/weaviate"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -53,7 +54,7 @@ func TestBuild_qdrantContactsNobody(t *testing.T) {
 
 func TestOpenServer_byScheme(t *testing.T) {
 	for text, want := range map[string]any{
-		"qdrant://127.0.0.1:1": (*qdrant.Store)(nil), "milvus://127.0.0.1:1/db": (*milvus.Store)(nil),
+		"qdrant://127.0.0.1:1": (*qdrant.Store)(nil), "milvus://127.0.0.1:1/db": (*milvus.Store)(nil), "weaviate://127.0.0.1:1": (*weaviate.Store)(nil),
 		"postgres://me@127.0.0.1:1/db": (*pgvector.Store)(nil), "postgresql://me@127.0.0.1:1/db": (*pgvector.Store)(nil),
 		"http://127.0.0.1:1": (*remote.Store)(nil),
 	} {
@@ -78,7 +79,7 @@ func TestOpenServer_readsTheCertificates(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, text := range []string{"qdrant://127.0.0.1:1", "milvus://127.0.0.1:1", "https://127.0.0.1:1"} {
+		for _, text := range []string{"qdrant://127.0.0.1:1", "milvus://127.0.0.1:1", "weaviate://127.0.0.1:1", "https://127.0.0.1:1"} {
 			if _, err := openServer(Replica{URL: text, TLS: true, CA: file}, nil); err == nil || !strings.Contains(err.Error(), file) {
 				t.Errorf("%s, %q as certificates: got %v, want an error that names the file", text, content, err)
 			}
@@ -103,6 +104,12 @@ func TestReplica_settingsReachTheAdapters(t *testing.T) {
 	e.user = ""
 	if got := r.milvus(e); got.Key != "pw" || got.Password != "" {
 		t.Errorf("milvus without a user: got %+v", got)
+	}
+	w := Replica{Key: "k", Weaviate: Weaviate{GRPC: "g:1", Prefix: "P", MaxRows: 5, Lag: time.Second, Index: "HNSW", MaxOrdered: 6, NoDigest: true}}
+	if got, want := w.weaviate(e), (weaviate.Config{
+		Address: "h:19530", GRPC: "g:1", Key: "k", Prefix: "P", MaxRows: 5, Lag: time.Second, Index: weaviate.HNSW, MaxOrdered: 6, NoDigest: true,
+	}); got != want {
+		t.Errorf("weaviate: got %+v", got)
 	}
 	if e, err = parseEngineURL("postgres://me@h/db?application_name=x"); err != nil {
 		t.Fatal(err)

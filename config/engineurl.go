@@ -13,11 +13,14 @@ import (
 const (
 	engineQdrant   = "qdrant"
 	engineMilvus   = "milvus"
+	engineWeaviate = "weaviate"
 	enginePostgres = "postgres"
 )
 
 // enginePorts are where the engines listen by default.
-var enginePorts = map[string]string{engineQdrant: "6334", engineMilvus: "19530", enginePostgres: "5432"} //nolint:gochecknoglobals // a constant table
+var enginePorts = map[string]string{ //nolint:gochecknoglobals // a constant table
+	engineQdrant: "6334", engineMilvus: "19530", engineWeaviate: "8080", enginePostgres: "5432",
+}
 
 // engineURL is a URL of an engine, taken apart:
 // scheme://[user[:password]@]host[:port][/database][/collection][?option=value…].
@@ -48,7 +51,7 @@ func parseEngineURL(text string) (engineURL, error) {
 	}
 	usual, known := enginePorts[e.engine]
 	if !known {
-		return e, fault.New(fault.Invalid, "%q is no engine: there are qdrant://, milvus:// and postgres://, and http:// for a lanewise server", u.Scheme+"://")
+		return e, fault.New(fault.Invalid, "%q is no engine: there are qdrant://, milvus://, weaviate:// and postgres://, and http:// for a lanewise server", u.Scheme+"://")
 	}
 	port := u.Port()
 	if port == "" {

@@ -118,9 +118,7 @@ func (v *validator) replica(path string, r Replica) {
 
 // plain refuses the settings of engines where there is none.
 func (v *validator) plain(path string, r Replica) {
-	for engine, given := range map[string]bool{
-		engineQdrant: !isZero(r.Qdrant), engineMilvus: !isZero(r.Milvus), enginePostgres: !isZero(r.Postgres),
-	} {
+	for engine, given := range r.tuned() {
 		v.check(!given, path+"."+engine, "has no meaning here: the url names no "+engine+"://")
 	}
 }

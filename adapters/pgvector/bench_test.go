@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/lanewise/lanewise/adapters/pgvector"
+	"github.com/lanewise/lanewise/internal/sidebyside"
+	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -38,24 +40,68 @@ func BenchmarkSearch(b *testing.B) {
 
 func benchmarkDriver(b *testing.B, schema string, query []float32) {
 	b.Helper()
+	ask := byDriver(b, schema, query)
+	for b.Loop() {
+		ask(10)
+	}
+}
+
+// byDriver is the search as a program would send it by itself.
+func byDriver(b *testing.B, schema string, query []float32) func(k int) {
+	b.Helper()
 	pool, err := pgxpool.New(b.Context(), dsn(b))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer pool.Close()
+	b.Cleanup(pool.Close)
 	sql := "select id, text, meta, dense <=> $1::real[]::vector from " + pgx.Identifier{schema, "docs_1"}.Sanitize() +
-		" where tenant = '' order by 4 limit 10"
-	for b.Loop() {
-		rows, err := pool.Query(b.Context(), sql, query)
+		" where tenant = '' order by 4 limit $2"
+	return func(k int) {
+		rows, err := pool.Query(b.Context(), sql, query, k)
 		if err != nil {
 			b.Fatal(err)
 		}
 		var id, text, meta string
 		var distance float64
-		if _, err := pgx.ForEachRow(rows, []any{&id, &text, &meta, &distance}, func() error { return nil }); err != nil {
-			b.Fatal(err)
+		tag, err := pgx.ForEachRow(rows, []any{&id, &text, &meta, &distance}, func() error { return nil })
+		if err != nil || tag.RowsAffected() != int64(k) {
+			b.Fatal(tag, err)
 		}
 	}
+}
+
+// BenchmarkTarget_router is a search for ten hits with text and metadata: by the driver, by
+// this package, and by a router over it in the same process. extra-us is what the router
+// costs more than the driver, asked for at most 100 us.
+func BenchmarkTarget_router(b *testing.B) {
+	const n, dims = 300, 64
+	schema := freshSchema(b)
+	s := open(b, pgvector.Config{Schema: schema})
+	loadPoints(b, s, search.Collection{Name: "docs", Dims: dims, Metric: search.Cosine, Placement: search.Placement{By: search.ByID}}, n)
+	execute(b, "analyze")
+	r, err := router.New(router.Config{Shards: []router.Shard{{Name: "s0", Replicas: []router.Replica{{Name: "r0", Store: s}}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = r.Close() })
+	query := random(rand.New(rand.NewPCG(9, 9)), dims) //nolint:gosec // reproducible on purpose
+	by := func(s search.Searcher) func(k int) {
+		q := search.Query{Collection: "docs", Fields: search.Fields{Text: true, Meta: true}, Legs: []search.Leg{{Dense: query, K: 10}}}
+		return func(k int) {
+			q.Legs[0].K = k
+			if res, err := s.Search(b.Context(), q); err != nil || len(res.Lists[0].Hits) != k {
+				b.Fatalf("%+v, %v", res, err)
+			}
+		}
+	}
+	driver, store, routed := byDriver(b, schema, query), by(s), by(r)
+	p50 := sidebyside.Medians(b,
+		sidebyside.Way{Name: "driver", Do: func() { driver(10) }},
+		sidebyside.Way{Name: "store", Do: func() { store(10) }},
+		sidebyside.Way{Name: "router", Do: func() { routed(10) }})
+	b.ReportMetric(float64((p50[2]-p50[0]).Nanoseconds())/1e3, "extra-us")
+	b.ReportMetric(sidebyside.AllocsEach(100, func() { driver(10) }, func() { driver(110) }), "driver-allocs/hit")
+	b.ReportMetric(sidebyside.AllocsEach(100, func() { routed(10) }, func() { routed(110) }), "router-allocs/hit")
 }
 
 // BenchmarkWrite compares a batch of 500 points with the driver's own batch of plain upserts.

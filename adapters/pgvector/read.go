@@ -1,9 +1,12 @@
 package pgvector
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"math"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -13,14 +16,25 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// pocket takes the columns of columnsOf, which may be null.
-type pocket struct {
-	point      *search.Point
-	text, meta *string
-	sparse     []byte
+// lent is a value of a row in the driver's own memory: it is gone with the next row.
+type lent []byte
+
+// ScanBytes implements pgtype.BytesScanner; nil is null.
+func (l *lent) ScanBytes(v []byte) error {
+	*l = v
+	return nil
 }
 
-// targets are where the columns are scanned into.
+// pocket is where the columns of every row are scanned into: the key, the version and the
+// vector, then those of columnsOf.
+type pocket struct {
+	key                       search.Key
+	version                   int64
+	dense, text, meta, sparse lent
+	numbers                   []float32 // room for vectors
+}
+
+// targets are the places of the columns of columnsOf.
 func (p *pocket) targets(f search.Fields) []any {
 	var targets []any
 	if f.Text {
@@ -35,33 +49,47 @@ func (p *pocket) targets(f search.Fields) []any {
 	return targets
 }
 
-// fill puts what was scanned into the point.
-func (p *pocket) fill() {
-	if p.text != nil {
-		p.point.Text = *p.text
+// point copies what was scanned.
+func (p *pocket) point() search.Point {
+	x := search.Point{
+		Key: p.key, Version: search.Version(fromBigint(p.version)), Dense: p.vector(), Text: string(p.text), Sparse: decodeSparse(p.sparse),
 	}
 	if p.meta != nil {
-		p.point.Meta = json.RawMessage(*p.meta)
+		x.Meta = json.RawMessage(bytes.Clone(p.meta))
 	}
-	p.point.Sparse = decodeSparse(p.sparse)
+	return x
+}
+
+// vector decodes what vector_send writes: the dims in two bytes, two that are not used,
+// then the numbers, big-endian. Many vectors share an allocation.
+func (p *pocket) vector() []float32 {
+	const together = 32
+	if len(p.dense) < 4 {
+		return nil
+	}
+	sent := p.dense[4:]
+	n := len(sent) / 4
+	if cap(p.numbers)-len(p.numbers) < n {
+		p.numbers = make([]float32, 0, n*together)
+	}
+	from := len(p.numbers)
+	for ; len(sent) >= 4; sent = sent[4:] {
+		p.numbers = append(p.numbers, math.Float32frombits(binary.BigEndian.Uint32(sent)))
+	}
+	return p.numbers[from:len(p.numbers):len(p.numbers)]
 }
 
 // points runs a statement that selects tenant, id, version, the vector and then the
 // columns of columnsOf.
 func points(ctx context.Context, conn *pgxpool.Conn, st *statement, f search.Fields) ([]search.Point, error) {
 	var found []search.Point
+	var p pocket
+	targets := append([]any{&p.key.Tenant, &p.key.ID, &p.version, &p.dense}, p.targets(f)...)
 	err := timed(ctx, conn, st, func(rows pgx.Rows) error {
-		var x search.Point
-		var version int64
-		var dense []byte
-		p := pocket{point: &x}
-		if err := rows.Scan(append([]any{&x.Tenant, &x.ID, &version, &dense}, p.targets(f)...)...); err != nil {
+		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
-		x.Version = search.Version(fromBigint(version))
-		x.Dense = decodeDense(dense)
-		p.fill()
-		found = append(found, x)
+		found = append(found, p.point())
 		return nil
 	})
 	return found, err

@@ -246,17 +246,14 @@ func (r *ranking) read(results pgx.BatchResults) error {
 	}
 	defer rows.Close()
 	r.rows = r.rows[:0]
+	p := pocket{key: search.Key{Tenant: r.q.Tenant}}
+	var distance float64
+	targets := append([]any{&p.key.ID, &p.version, &p.dense, &distance}, p.targets(r.q.Fields)...)
 	for rows.Next() {
-		x := row{Point: search.Point{Key: search.Key{Tenant: r.q.Tenant}}}
-		var version int64
-		var dense []byte
-		p := pocket{point: &x.Point}
-		if err := rows.Scan(append([]any{&x.ID, &version, &dense, &x.distance}, p.targets(r.q.Fields)...)...); err != nil {
+		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
-		x.Version, x.Dense = search.Version(fromBigint(version)), decodeDense(dense)
-		p.fill()
-		r.rows = append(r.rows, x)
+		r.rows = append(r.rows, row{Point: p.point(), distance: distance})
 	}
 	return rows.Err()
 }

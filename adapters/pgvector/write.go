@@ -349,16 +349,3 @@ func decodeSparse(packed []byte) search.Sparse {
 	}
 	return v
 }
-
-// decodeDense reads what vector_send writes: the dims in two bytes, two that are not
-// used, then the numbers, big-endian.
-func decodeDense(sent []byte) []float32 {
-	if len(sent) < 4 {
-		return nil
-	}
-	v := make([]float32, (len(sent)-4)/4)
-	for i := range v {
-		v[i] = math.Float32frombits(binary.BigEndian.Uint32(sent[4+4*i:]))
-	}
-	return v
-}

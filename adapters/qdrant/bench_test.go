@@ -9,6 +9,8 @@ import (
 	sdk "github.com/qdrant/go-client/qdrant"
 
 	"github.com/lanewise/lanewise/adapters/qdrant"
+	"github.com/lanewise/lanewise/internal/sidebyside"
+	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -57,6 +59,62 @@ func fill(b *testing.B, s *qdrant.Store, n int) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkTarget_router is the same query: by Qdrant's client, by this package, and by a
+// router over it in the same process. extra-us is what the router costs more than the
+// client, asked for at most 100 us; the server is in this process, and its work is in all
+// of them, so allocations are given beside the client's.
+func BenchmarkTarget_router(b *testing.B) {
+	engine := newServer()
+	served, err := engine.listen("127.0.0.1:0", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer served.kill()
+	s, err := qdrant.New(qdrant.Config{Address: served.address})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	fill(b, s, 200)
+	r, err := router.New(router.Config{Shards: []router.Shard{{Name: "s0", Replicas: []router.Replica{{Name: "r0", Store: s}}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	c, err := newClient(served.address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	by := func(s search.Searcher) func(k int) {
+		q := search.Query{Collection: docs, Legs: []search.Leg{{Dense: make([]float32, 64)}}, Fields: search.Fields{Meta: true}}
+		q.Legs[0].Dense[0] = 1
+		return func(k int) {
+			q.Legs[0].K = k
+			if res, err := s.Search(b.Context(), q); err != nil || len(res.Lists[0].Hits) != k {
+				b.Fatal(res, err)
+			}
+		}
+	}
+	store, routed := by(s), by(r)
+	store(10)
+	query := engine.recent("QueryBatch").request.(*sdk.QueryBatchPoints)
+	client := func(k int) {
+		query.QueryPoints[0].Limit = new(uint64(k) + 1) //nolint:gosec // as the adapter does
+		if rows, err := c.QueryBatch(b.Context(), query); err != nil || len(rows[0].GetResult()) != k+1 {
+			b.Fatal(rows, err)
+		}
+	}
+	p50 := sidebyside.Medians(b,
+		sidebyside.Way{Name: "client", Do: func() { client(10) }},
+		sidebyside.Way{Name: "store", Do: func() { store(10) }},
+		sidebyside.Way{Name: "router", Do: func() { routed(10) }})
+	b.ReportMetric(float64((p50[2]-p50[0]).Nanoseconds())/1e3, "extra-us")
+	beside := sidebyside.AllocsEach(100, func() { routed(10) }, func() { routed(110) }) -
+		sidebyside.AllocsEach(100, func() { client(10) }, func() { client(110) })
+	b.ReportMetric(beside, "more-allocs/hit")
 }
 
 // benchClient sends the same query as the adapter did.

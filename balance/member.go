@@ -20,7 +20,7 @@ type Member[T any] struct {
 	Weight float64 // share of the load relative to other members; 0: 1
 	Slots  int     // calls that it runs at the same time; 0: not known
 	Tier   int     // a tier is used only while the ones before it have no healthy capacity
-	Aborts bool    // a cancelled call stops costing the upstream anything
+	Aborts bool    // a cancelled call stops costing the upstream anything; [Pool.Learn] knows better
 	// Quota is what the upstream allows by the minute; nil: no limit. Each attempt
 	// reserves the call's cost as tokens, and settles with its real cost. A member
 	// whose quota is used up is passed over until it is not.
@@ -37,6 +37,7 @@ type member struct {
 	latency  latencies
 	health   health
 	limit    *limit.Limiter // nil: none
+	abort    atomic.Int32   // what was measured of cancelled calls
 }
 
 // entry is a member as one set holds it.
@@ -112,8 +113,10 @@ func newSet[T any](list []Member[T], state func(name string) *member) *set[T] {
 		if weight == 0 {
 			weight = 1
 		}
-		s.entries[i] = entry{member: state(m.Name), weight: weight, slots: m.Slots, tier: m.Tier, aborts: m.Aborts, quota: m.Quota}
-		s.aborts = s.aborts && m.Aborts
+		known := state(m.Name)
+		aborts := known.aborts(m.Aborts)
+		s.entries[i] = entry{member: known, weight: weight, slots: m.Slots, tier: m.Tier, aborts: aborts, quota: m.Quota}
+		s.aborts = s.aborts && aborts
 	}
 	s.tiers = tiersOf(s.entries)
 	return s

@@ -151,6 +151,11 @@ func (c *core) now() time.Duration { return time.Since(c.born) }
 func (p *Pool[T]) Update(members []Member[T]) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.update(members)
+}
+
+// update is Update. The caller holds mu.
+func (p *Pool[T]) update(members []Member[T]) error {
 	if err := validate(members); err != nil {
 		return fmt.Errorf("pool %q: %w", p.core.name, err)
 	}

@@ -29,6 +29,8 @@ type MemberState struct {
 	Inflight int64                    // attempts
 	Limit    int64                    // that it may have; 0: none
 	Load     int64                    // their cost
+	Aborts   bool                     // a cancelled call stops costing it anything
+	Measured bool                     // that was measured, not declared
 	Latency  map[string]time.Duration // median of the last answers, by class
 	// What became of its attempts.
 	Good    uint64 // answers
@@ -78,6 +80,7 @@ func (c *core) describe(e *entry, classes map[string]*class) MemberState {
 	if until > 0 {
 		m.Until = c.born.Add(until)
 	}
+	m.Aborts, m.Measured = e.aborts, e.abort.Load() != unmeasured
 	if e.limit != nil {
 		m.Limit = e.most(need{})
 	}

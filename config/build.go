@@ -43,9 +43,11 @@ type System struct {
 	shutdown  time.Duration
 	closers   []func() error // in the order of opening
 	quotas    quotas         // of the upstreams
+	log       *slog.Logger
 }
 
-// Build opens the stores and wires everything. It asks no upstream anything. The
+// Build opens the stores and wires everything. It asks no upstream anything, except
+// that those which name their metrics are measured in the background. The
 // router asks its replicas what they hold, within the search timeout; those that
 // do not answer are passed over.
 func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
@@ -53,7 +55,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		return nil, err
 	}
 	r := c.Resolved()
-	s := &System{Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores, external: r.Collections}
+	s := &System{log: discard(o.Log), Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores, external: r.Collections}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -112,7 +114,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := s.openQuotas(c.Quotas, o.Log); err != nil {
+	if err := s.openQuotas(c.Quotas); err != nil {
 		return fmt.Errorf("quota.redis: %w", err)
 	}
 	embedders, err := s.openEmbedders(ctx, c.Embed)
@@ -164,7 +166,7 @@ func (s *System) openShards(shards []Shard) ([]router.Shard, error) {
 			if err != nil {
 				return nil, fmt.Errorf("shards[%d].replicas[%d]: %w", i, j, err)
 			}
-			out[i].Replicas = append(out[i].Replicas, router.Replica{Name: replica.Name, Weight: replica.Weight, Store: store})
+			out[i].Replicas = append(out[i].Replicas, router.Replica{Name: replica.Name, Weight: replica.Weight, Aborts: replica.Aborts, Store: store})
 		}
 	}
 	return out, nil

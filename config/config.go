@@ -77,6 +77,8 @@ type Replica struct {
 	Name string `yaml:"name,omitempty"`
 	// Weight is the replica's share of the queries. Default 1.
 	Weight float64 `yaml:"weight,omitempty"`
+	// Aborts says that a search which is cancelled stops costing the replica anything.
+	Aborts bool `yaml:"aborts,omitempty"`
 	// URL is that of a lanewise server, such as http://10.0.0.1:8080, or of an engine:
 	// qdrant://host:6334, milvus://[user@]host:19530[/database],
 	// weaviate://host:8080, postgres://user@host:5432/database.
@@ -143,6 +145,9 @@ type EmbedUpstream struct {
 	Slots    int     `yaml:"slots,omitempty"`    // calls it runs at one time. Default: not known
 	// Aborts says that a call which is cancelled stops costing anything.
 	Aborts bool `yaml:"aborts,omitempty"`
+	// Metrics is the URL of a page of the server's gauges, in Prometheus' text format, by
+	// which that is measured at the start instead. Default: none.
+	Metrics string `yaml:"metrics,omitempty"`
 	// Normalized asserts that the vectors have length 1.
 	Normalized bool `yaml:"normalized,omitempty"`
 	// SendDims asks the server to shorten its vectors to dims.
@@ -187,7 +192,10 @@ type LLMUpstream struct {
 	Slots  int     `yaml:"slots,omitempty"`  // answers it writes at one time. Default: not known
 	Tier   int     `yaml:"tier,omitempty"`   // used only while earlier tiers have no healthy upstream. Default 0
 	Aborts bool    `yaml:"aborts,omitempty"` // an answer that is cancelled stops costing anything
-	Quota  Quota   `yaml:"quota,omitempty"`  // that the upstream allows by the minute. Default: no limit
+	// Metrics is the URL of a page of the server's gauges, in Prometheus' text format, by
+	// which that is measured at the start instead. Default: none.
+	Metrics string `yaml:"metrics,omitempty"`
+	Quota   Quota  `yaml:"quota,omitempty"` // that the upstream allows by the minute. Default: no limit
 }
 
 // Timeouts bound whole requests.

@@ -29,6 +29,7 @@ const (
 func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, error) {
 	var order []embed.Space
 	lanes := map[embed.Space][]embed.Upstream{}
+	shown := map[embed.Space][]gauged{}
 	shortens := map[embed.Space]bool{}
 	for i, u := range c.Upstreams {
 		bucket, client, err := s.quota(u.Quota, "embed/"+u.Name)
@@ -51,6 +52,9 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 			up.Aborts, up.Zeros, up.Slots = true, true, cmp.Or(u.Slots, runtime.GOMAXPROCS(0)+1)
 		}
 		lanes[space] = append(lanes[space], up)
+		if u.Metrics != "" {
+			shown[space] = append(shown[space], gauged{u.Name, u.Metrics, busyEmbedder(provider, u.limits())})
+		}
 	}
 	var out []embed.Provider
 	for _, space := range order {
@@ -61,6 +65,7 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 			return nil, fmt.Errorf("embed: %w", err)
 		}
 		s.opened(lane.Close)
+		s.measure(lane, shown[space])
 		out = append(out, lane)
 	}
 	return out, nil
@@ -137,6 +142,7 @@ func (v *validator) embedders(c Embed) {
 			continue
 		}
 		v.bare(path, u.foreign())
+		v.gauge(path, u.Metrics, u.Aborts, u.Quota)
 		if u.Kind == kindStatic {
 			continue
 		}
@@ -175,5 +181,6 @@ func (u EmbedUpstream) foreign() map[string]bool {
 	only("preset", u.Preset != "", servers...)
 	only("batch", u.Batch != Batch{}, servers...)
 	only("window", u.Window != 0, servers...)
+	only("metrics", u.Metrics != "", servers...)
 	return given
 }

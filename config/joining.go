@@ -55,7 +55,7 @@ func (j *joining) Open(file string, known map[string]bool) ([]router.Shard, erro
 			if err != nil {
 				return nil, fmt.Errorf("%s: shards[%d].replicas[%d]: %w", file, i, k, err)
 			}
-			shard.Replicas = append(shard.Replicas, router.Replica{Name: r.Name, Weight: r.Weight, Store: store})
+			shard.Replicas = append(shard.Replicas, router.Replica{Name: r.Name, Weight: r.Weight, Aborts: r.Aborts, Store: store})
 		}
 		out = append(out, shard)
 	}

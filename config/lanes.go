@@ -15,6 +15,7 @@ import (
 // sentences by the first embedder.
 func (s *System) openGenerator(c LLM, e embed.Provider) (llm.Provider, error) {
 	var upstreams []llm.Upstream
+	var shown []gauged
 	for i, u := range c.Upstreams {
 		bucket, client, err := s.quota(u.Quota, "llm/"+u.Name)
 		if err != nil {
@@ -27,12 +28,16 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (llm.Provider, error) {
 		upstreams = append(upstreams, llm.Upstream{
 			Name: u.Name, Provider: provider, Model: u.Model, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts || u.Kind == kindExtract, Quota: bucket,
 		})
+		if u.Metrics != "" {
+			shown = append(shown, gauged{u.Name, u.Metrics, busyGenerator(provider)})
+		}
 	}
 	lane, err := llm.New(llm.Config{Upstreams: upstreams})
 	if err != nil {
 		return nil, fmt.Errorf("llm: %w", err)
 	}
 	s.opened(lane.Close)
+	s.measure(lane, shown)
 	return lane, nil
 }
 

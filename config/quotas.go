@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -40,17 +39,13 @@ func (q Quota) isZero() bool { return q == Quota{} }
 // quotas are the open quotas of a system.
 type quotas struct {
 	config    Quotas
-	log       *slog.Logger
 	client    *redis.Client // nil: not shared
 	byAccount map[string]*quota.Bucket
 }
 
 // openQuotas prepares for the quotas of upstreams. It does not connect yet.
-func (s *System) openQuotas(c Quotas, log *slog.Logger) error {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	s.quotas = quotas{config: c, log: log, byAccount: map[string]*quota.Bucket{}}
+func (s *System) openQuotas(c Quotas) error {
+	s.quotas = quotas{config: c, byAccount: map[string]*quota.Bucket{}}
 	if c.Redis == "" {
 		return nil
 	}
@@ -109,14 +104,14 @@ func (s *System) openQuota(account string, l quota.Limit) (*quota.Bucket, error)
 		return quota.New(quota.Limit{Requests: l.Requests / float64(n), Tokens: l.Tokens / float64(n)})
 	}
 	shared, err := quota.NewShared(quota.SharedConfig{
-		Key: account, Limit: l, Store: redisquota.New(s.quotas.client, ""), Routers: n, Log: s.quotas.log,
+		Key: account, Limit: l, Store: redisquota.New(s.quotas.client, ""), Routers: n, Log: s.log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.opened(func() error {
 		if err := shared.Close(); err != nil { // the lease runs out by itself
-			s.quotas.log.LogAttrs(context.Background(), slog.LevelWarn, "a lease was not returned", slog.String("quota", account), slog.Any("err", err))
+			s.log.Warn("a lease was not returned", "quota", account, "err", err)
 		}
 		return nil
 	})

@@ -214,6 +214,10 @@ func (e *Embedder) ReadsTokens() {}
 // Space returns the space of all upstreams.
 func (e *Embedder) Space() Space { return e.space }
 
+// Learn enters what was measured of an upstream, by name: whether a call of it that
+// is cancelled stops costing it anything. An unknown upstream is fault.NotFound.
+func (e *Embedder) Learn(name string, aborts bool) error { return e.pool.Learn(name, aborts) }
+
 // Snapshot returns the load and health of the upstreams.
 func (e *Embedder) Snapshot() balance.Snapshot { return e.pool.Snapshot() }
 

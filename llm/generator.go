@@ -102,6 +102,10 @@ func (c Config) members() ([]balance.Member[target], error) {
 	return members, errors.Join(errs...)
 }
 
+// Learn enters what was measured of an upstream, by name: whether a generation that
+// is cancelled stops costing it anything. An unknown upstream is fault.NotFound.
+func (g *Generator) Learn(name string, aborts bool) error { return g.pool.Learn(name, aborts) }
+
 // Snapshot returns the load and health of the upstreams.
 func (g *Generator) Snapshot() balance.Snapshot { return g.pool.Snapshot() }
 

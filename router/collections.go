@@ -181,7 +181,7 @@ func (r *Router) Write(ctx context.Context, b search.Batch) (search.Written, err
 			return search.Written{}, err
 		}
 	}
-	written, err := r.writeAll(ctx, c, b)
+	written, err := r.writeAll(ctx, c, func() search.Batch { return b })
 	written.Applied = len(b.Upserts) + len(b.Deletes)
 	return written, err
 }

@@ -157,8 +157,11 @@ func (r *Router) commit(ctx context.Context, c search.Collection, b search.Batch
 	}
 	b.Upserts = lastOfEach(b.Upserts)
 	for {
-		last := r.stamp(&b)
-		written, err := r.writeAll(ctx, c, b)
+		var last search.Version
+		written, err := r.writeAll(ctx, c, func() search.Batch {
+			last = r.stamp(&b)
+			return b
+		})
 		if err != nil {
 			return Ack{}, err
 		}
@@ -203,19 +206,26 @@ func (r *Router) stamp(b *search.Batch) search.Version {
 
 // writeAll splits a stamped batch by shard and writes each part to every
 // replica of its shard, side by side. It hears all of them out, also when one
-// fails, but not beyond the deadline: what is silent then counts as failed.
+// fails, but not beyond the deadline: what is silent then counts as failed. Versions are stamped once the
+// write is under way, so that who waits for the writes under way knows all lower versions to be stored.
 //
 // It takes the topology of the moment, which is not that of a move until all writes that
 // took an older one have ended.
-func (r *Router) writeAll(ctx context.Context, c search.Collection, b search.Batch) (search.Written, error) {
+func (r *Router) writeAll(ctx context.Context, c search.Collection, stamped func() search.Batch) (search.Written, error) {
 	crowd, err := r.commits.enter(ctx, 1)
 	if err != nil {
 		return search.Written{}, err
 	}
 	defer r.commits.leave(crowd)
-	t := r.topo.Load()
-	if now, ok := t.m.Collection(c.Name); !ok || now != c {
+	t, b := r.topo.Load(), stamped()
+	now, ok := t.m.Collection(c.Name)
+	if !ok || !now.Accepts(c) && !c.Accepts(now) {
 		return search.Written{}, unknownCollection(c.Name)
+	}
+	if now.Lexical && !c.Lexical { // it became lexical while the texts were embedded
+		if err := r.inWords(now, b.Upserts); err != nil {
+			return search.Written{}, err
+		}
 	}
 	if t.move != nil {
 		if err := t.move.check(c, b); err != nil {

@@ -35,6 +35,9 @@ func (s *server) adminRoutes() []route {
 		admin("GET", "replicas", "Tell which replicas are in step", s.replicas),
 		admin("POST", "repair", "Bring replicas back in step", adminHandler(s, s.repair)),
 	}
+	reindex := admin("POST", "reindex", "Give words to points that lack them, a step at a time", adminHandler(s, s.reindex))
+	reindex.example = `{"collection": "docs", "language": "en"}`
+	routes = append(routes, reindex)
 	if s.shards != nil {
 		routes = append(routes,
 			admin("POST", "plan", "Count what another list of shards would move", adminHandler(s, s.planMove)),
@@ -89,6 +92,30 @@ type repairOrder struct {
 
 func (s *server) repair(r *http.Request, o repairOrder) (router.Repaired, error) {
 	return s.router.Repair(r.Context(), router.Repair{Collections: o.Collections, DryRun: o.DryRun, PerSecond: o.PerSecond})
+}
+
+// reindexOrder is the body of /v1/admin/reindex.
+type reindexOrder struct {
+	Collection string `json:"collection"`
+	Language   string `json:"language"`
+	AvgLen     int    `json:"avg_len"`
+	Cursor     string `json:"cursor"` // of the step before
+	Limit      int    `json:"limit"`
+}
+
+// reindexed is the answer: the next cursor is empty once all is done.
+type reindexed struct {
+	Seen   int    `json:"seen"`
+	Given  int    `json:"given"`
+	Cursor string `json:"cursor"`
+}
+
+func (s *server) reindex(r *http.Request, o reindexOrder) (reindexed, error) {
+	if o.Limit < 0 || o.Limit > router.MaxK {
+		return reindexed{}, fault.BadField("/limit", "must be between 0 and %d, is %d", router.MaxK, o.Limit)
+	}
+	done, err := s.router.Reindex(r.Context(), router.Reindex(o))
+	return reindexed(done), err
 }
 
 // planOrder is the body of /v1/admin/plan.

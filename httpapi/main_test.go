@@ -12,6 +12,7 @@ import (
 
 	"github.com/lanewise/lanewise/adapters/local"
 	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/embed/bm25"
 	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
@@ -81,7 +82,7 @@ func (s *scriptStream) Close() error {
 // three points in the space of letters.
 func newRouter(t *testing.T, g llm.Provider) *router.Router {
 	t.Helper()
-	c := router.Config{Embedders: []embed.Provider{letters{}}, Reranker: lengths{}, Generator: g}
+	c := router.Config{Embedders: []embed.Provider{letters{}}, Reranker: lengths{}, Lexicon: lexicon, Generator: g}
 	for _, name := range []string{"s0", "s1"} {
 		c.Shards = append(c.Shards, router.Shard{Name: name, Replicas: []router.Replica{{Name: "r0", Store: newStore(t)}}})
 	}
@@ -102,6 +103,10 @@ func newRouter(t *testing.T, g llm.Provider) *router.Router {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func lexicon(c search.Collection) (router.Lexicon, error) {
+	return bm25.New(bm25.Config{Language: c.Language, AvgLen: c.AvgLen})
 }
 
 func newStore(t *testing.T) *local.Store {

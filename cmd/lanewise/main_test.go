@@ -206,6 +206,28 @@ func TestEval_comparesModes(t *testing.T) {
 	w.run(t, "eval", "--queries", files["q"], "--qrels", files["qrels"], "--modes", "best").want(t, exitFailure, "/mode")
 }
 
+func TestReindex_addsWords(t *testing.T) {
+	w := serving(t)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, w.env["LANEWISE_URL"]+"/v1/collections/docs", strings.NewReader(`{"lexical": false}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%v %v", resp, err)
+	}
+	_ = resp.Body.Close()
+	w.in = `{"id": "a", "text": "A cat sleeps."}` + "\n" + `{"id": "b", "text": "Zebras cross."}`
+	w.run(t, "ingest", "-").want(t, exitOK, "2 documents")
+	w.run(t, "search", "--mode", "lexical", "zebra").want(t, exitFailure, "lanewise reindex docs")
+	w.run(t, "reindex", "docs", "--language", "en").want(t, exitOK, "2 points of collection docs got words in")
+	w.run(t, "reindex", "docs").want(t, exitOK, "0 points of collection docs")
+	w.run(t, "search", "--mode", "lexical", "zebra").want(t, exitOK, "  b", "1 hit from")
+	w.run(t, "reindex").want(t, exitUsage, "name the collection")
+	w.run(t, "reindex", "none").want(t, exitFailure, `no collection "none"`)
+}
+
 func TestIngest_reportsBadLines(t *testing.T) {
 	w := serving(t)
 	w.in = `{"id": "a", "text": "one"}

@@ -15,6 +15,21 @@ func (c *Client) Repair(ctx context.Context, how router.Repair) (router.Repaired
 	return call[router.Repaired](ctx, c, request{method: http.MethodPost, path: []string{"v1", "admin", "repair"}, body: body})
 }
 
+// Reindexed is what a step of a reindexing has done. Cursor is that of the next step; empty: there is none.
+type Reindexed struct {
+	Seen   int    `json:"seen"`
+	Given  int    `json:"given"`
+	Cursor string `json:"cursor"`
+}
+
+// Reindex has a step of a reindexing taken.
+func (c *Client) Reindex(ctx context.Context, step router.Reindex) (Reindexed, error) {
+	body := map[string]any{
+		"collection": step.Collection, "language": step.Language, "avg_len": step.AvgLen, "cursor": step.Cursor, "limit": step.Limit,
+	}
+	return call[Reindexed](ctx, c, request{http.MethodPost, []string{"v1", "admin", "reindex"}, body, nil})
+}
+
 // Plan asks what the shards of a configuration file would move. The file is read by the server.
 func (c *Client) Plan(ctx context.Context, file string) (shardmap.Plan, error) {
 	return call[shardmap.Plan](ctx, c, request{method: http.MethodPost, path: []string{"v1", "admin", "plan"}, body: map[string]any{"config": file}})

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"testing"
 	"time"
-
-	"github.com/failsafe-go/failsafe-go"
-	"github.com/failsafe-go/failsafe-go/hedgepolicy"
 )
 
 // BenchmarkPick is the cost of one choice by the default picker.
@@ -40,35 +37,8 @@ func BenchmarkPickAffinity(b *testing.B) {
 	}
 }
 
-// BenchmarkCall is what an attempt costs around a function that answers at once:
-// here with pick, lease, latency and health; for failsafe-go with its hedge
-// policy alone, which does not choose among members.
-func BenchmarkCall(b *testing.B) {
-	answer := func(context.Context, int) (int, error) { return 1, nil }
-	b.Run("balance", func(b *testing.B) {
-		p := benchPool(b)
-		ctx := b.Context()
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := Do(ctx, p, Call{}, answer); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("failsafe-go hedge", func(b *testing.B) {
-		exec := failsafe.With(hedgepolicy.NewWithDelay[int](30 * time.Millisecond)).WithContext(b.Context())
-		b.ReportAllocs()
-		for b.Loop() {
-			_, err := exec.GetWithExecution(func(e failsafe.Execution[int]) (int, error) { return answer(e.Context(), 0) })
-			if err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}
-
-// BenchmarkCallParallel has many goroutines call one pool. Run it with
-// -cpu=16 -mutexprofile to see that no lock is shared by all of them.
+// BenchmarkCallParallel has many goroutines call one pool. How often they wait for
+// each other is what BenchmarkContention of package router counts.
 func BenchmarkCallParallel(b *testing.B) {
 	p := benchPool(b)
 	b.ReportAllocs()

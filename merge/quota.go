@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // DefaultConfidence is the probability with which no shard holds more of the k best hits than it
@@ -105,9 +106,9 @@ func logFactorial(n int) float64 {
 }
 
 // Quota remembers what [Rows] computed, and for which kinds of queries it does not pay. The
-// zero Quota is ready, and safe for concurrent use.
+// zero Quota is ready, and safe for concurrent use: what is known is read without waiting for others.
 type Quota struct {
-	mu      sync.Mutex
+	mu      sync.RWMutex
 	known   map[string][]int
 	classes map[string]*tally
 }
@@ -120,23 +121,26 @@ const maxRemembered = 4096
 // refill, as [Quota.Saw] reports, every shard is asked for all k. The result is shared: do
 // not modify it.
 func (q *Quota) Rows(class string, k int, weights []float64) []int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if c := q.classes[class]; c != nil && c.rest() {
-		return all(k, len(weights))
-	}
 	var buf [1024]byte
 	key := binary.AppendVarint(buf[:0], int64(k))
 	for _, w := range shares(weights) {
 		key = binary.AppendUvarint(key, uint64(w*shareSteps))
 	}
-	if rows, ok := q.known[string(key)]; ok {
+	q.mu.RLock()
+	c, rows := q.classes[class], q.known[string(key)]
+	q.mu.RUnlock()
+	if c != nil && c.rest() {
+		return all(k, len(weights))
+	}
+	if rows != nil {
 		return rows
 	}
+	rows = Rows(k, weights, DefaultConfidence)
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.known == nil || len(q.known) >= maxRemembered {
 		q.known = make(map[string][]int)
 	}
-	rows := Rows(k, weights, DefaultConfidence)
 	q.known[string(key)] = rows
 	return rows
 }
@@ -146,6 +150,17 @@ func all(k, shards int) []int { return slices.Repeat([]int{k}, shards) }
 
 // Saw tells whether a query of a class that was asked for reduced rows needed a refill.
 func (q *Quota) Saw(class string, refilled bool) {
+	q.mu.RLock()
+	c := q.classes[class]
+	q.mu.RUnlock()
+	if c == nil {
+		c = q.tally(class)
+	}
+	c.saw(refilled)
+}
+
+// tally returns the tally of a class, which it makes if there is none.
+func (q *Quota) tally(class string) *tally {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.classes == nil || len(q.classes) >= maxRemembered {
@@ -156,11 +171,12 @@ func (q *Quota) Saw(class string, refilled bool) {
 		c = new(tally)
 		q.classes[class] = c
 	}
-	c.saw(refilled)
+	return c
 }
 
-// tally counts the refills of a class over its last queries.
-type tally struct{ queries, refilled, rested int }
+// tally counts the refills of a class over its last queries. Queries that end at the same time may
+// blur the counts a little, and need not wait for each other.
+type tally struct{ queries, refilled, rested atomic.Int64 }
 
 const (
 	tallyMin    = 40   // queries before a class is judged
@@ -170,22 +186,24 @@ const (
 )
 
 func (t *tally) saw(refilled bool) {
-	t.queries++
 	if refilled {
-		t.refilled++
+		t.refilled.Add(1)
 	}
-	if t.queries >= tallyWindow {
-		t.queries, t.refilled = t.queries/2, t.refilled/2
+	if n := t.queries.Add(1); n >= tallyWindow && t.queries.CompareAndSwap(n, n/2) {
+		t.refilled.Store(t.refilled.Load() / 2)
 	}
 }
 
 // rest reports whether the class should ask for all k now. After a while it is tried again.
 func (t *tally) rest() bool {
-	if t.queries < tallyMin || float64(t.refilled) <= maxRefills*float64(t.queries) {
+	n := t.queries.Load()
+	if n < tallyMin || float64(t.refilled.Load()) <= maxRefills*float64(n) {
 		return false
 	}
-	if t.rested++; t.rested > tallyRest {
-		*t = tally{}
+	if t.rested.Add(1) > tallyRest {
+		t.queries.Store(0)
+		t.refilled.Store(0)
+		t.rested.Store(0)
 		return false
 	}
 	return true

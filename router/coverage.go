@@ -16,7 +16,7 @@ const countsMaxAge = 30 * time.Second
 // counts knows how many documents each shard holds, from the shards' own
 // statistics, refreshed in the background while queries come in.
 type counts struct {
-	mu      sync.Mutex
+	mu      sync.RWMutex
 	known   map[string][]float64 // collection → documents by shard
 	asked   map[string]time.Time // when the counts were last asked for
 	weights []float64            // of the map, used until counts are known
@@ -43,21 +43,33 @@ func (c *counts) wait() {
 // of returns the documents by shard that are known of a collection, and starts
 // a refresh where they are too old.
 func (c *counts) of(name string, refresh func(ctx context.Context) []float64) []float64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.asked[name]) > countsMaxAge && c.ctx.Err() == nil {
-		c.asked[name] = now
-		c.pending.Go(func() {
-			fresh := refresh(c.ctx)
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.known[name] = fresh
-		})
+	c.mu.RLock()
+	known, asked := c.known[name], c.asked[name]
+	c.mu.RUnlock()
+	if time.Since(asked) > countsMaxAge {
+		c.renew(name, refresh)
 	}
-	if known := c.known[name]; known != nil {
+	if known != nil {
 		return known
 	}
 	return c.weights
+}
+
+// renew starts a refresh of a collection's counts, unless somebody else has.
+func (c *counts) renew(name string, refresh func(ctx context.Context) []float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if now.Sub(c.asked[name]) <= countsMaxAge || c.ctx.Err() != nil {
+		return
+	}
+	c.asked[name] = now
+	c.pending.Go(func() {
+		fresh := refresh(c.ctx)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.known[name] = fresh
+	})
 }
 
 // forget drops what is known of a collection.

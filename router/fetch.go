@@ -2,7 +2,9 @@ package router
 
 import (
 	"context"
+	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/lanewise/lanewise/search"
 )
@@ -21,8 +23,8 @@ const spareHits = 4
 // payloads knows how large the payload of a collection's hits is, from the
 // answers seen so far.
 type payloads struct {
-	mu   sync.Mutex
-	mean map[string]float64 // bytes, by collection
+	mu   sync.RWMutex
+	mean map[string]*atomic.Uint64 // float64 bits: bytes, by collection
 }
 
 // saw takes the payload of one answer into account.
@@ -35,22 +37,41 @@ func (p *payloads) saw(collection string, hits []search.Hit) {
 		size += len(hits[i].Text) + len(hits[i].Meta) + 4*len(hits[i].Dense)
 	}
 	mean := float64(size) / float64(len(hits))
+	known := p.of(collection)
+	if known == nil {
+		p.learn(collection, mean)
+		return
+	}
+	old := math.Float64frombits(known.Load()) // what is lost to another answer at the same time does not matter
+	known.Store(math.Float64bits(0.9*old + 0.1*mean))
+}
+
+// of returns the mean of a collection, nil where none is known.
+func (p *payloads) of(collection string) *atomic.Uint64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.mean[collection]
+}
+
+// learn enters the first mean of a collection.
+func (p *payloads) learn(collection string, mean float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mean == nil {
-		p.mean = map[string]float64{}
+		p.mean = map[string]*atomic.Uint64{}
 	}
-	if old, ok := p.mean[collection]; ok {
-		mean = 0.9*old + 0.1*mean
-	}
-	p.mean[collection] = mean
+	known := new(atomic.Uint64)
+	known.Store(math.Float64bits(mean))
+	p.mean[collection] = known
 }
 
 // wasted estimates the bytes of payload that rows move beyond those of the hits.
 func (p *payloads) wasted(collection string, rows, hits int) float64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.mean[collection] * float64(max(0, rows-hits))
+	known := p.of(collection)
+	if known == nil {
+		return 0
+	}
+	return math.Float64frombits(known.Load()) * float64(max(0, rows-hits))
 }
 
 // twoPhases reports whether asking the shards for bare rows and fetching the

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +31,53 @@ func BenchmarkScale(b *testing.B) {
 	}
 	for _, overrides := range []int{1, 1000, 1_000_000} {
 		b.Run(fmt.Sprintf("overrides=%d", overrides), func(b *testing.B) { scaleTenants(b, overrides, overrides) })
+	}
+}
+
+// BenchmarkByHand is the floor under BenchmarkScale: the same stores asked with two
+// goroutines, a context, a timer and two channels a shard, as a call that returns on time has
+// them, and with nothing else: no pick, no lease, no merge.
+func BenchmarkByHand(b *testing.B) {
+	for _, shards := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("shards=%d", shards), func(b *testing.B) {
+			store := instant(slices.Repeat([]search.Hit{hit("p", 1)}, 10))
+			b.ReportAllocs()
+			start, n := processors(b), 0
+			for b.Loop() {
+				byHand(b.Context(), store, shards)
+				n++
+			}
+			b.ReportMetric(float64((processors(b)-start).Nanoseconds())/float64(n), "cpu-ns/op")
+		})
+	}
+}
+
+// byHand asks a store as often as there are shards, side by side.
+func byHand(ctx context.Context, store search.Searcher, shards int) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	q := search.Query{Collection: "docs", Legs: []search.Leg{{Dense: []float32{1, 0}, K: max(5, 10/shards)}}}
+	answers := make(chan search.Result, shards)
+	for range shards {
+		go func() {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			landed := make(chan search.Result, 2)
+			go func() {
+				res, _ := store.Search(ctx, q)
+				landed <- res
+			}()
+			defer time.AfterFunc(30*time.Millisecond, func() { landed <- search.Result{} }).Stop()
+			select {
+			case res := <-landed:
+				answers <- res
+			case <-ctx.Done():
+				answers <- search.Result{}
+			}
+		}()
+	}
+	for range shards {
+		<-answers
 	}
 }
 

@@ -3,14 +3,15 @@ package router
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // turnstile counts the calls that are under way in some part of the router, so that
 // others can wait for their end, or keep new ones out for a moment. Its zero
-// value is open and empty.
+// value is open and empty. Calls do not wait for each other.
 type turnstile struct {
-	mu      sync.Mutex
-	entered uint64        // calls that ever came in
+	mu      sync.RWMutex  // read-locked by who comes in
+	entered atomic.Uint64 // calls that ever came in
 	inside  *crowd        // that newcomers join; nil: nobody came since the last wait
 	earlier []*crowd      // not empty yet, closed to newcomers
 	shut    chan struct{} // closed when the turnstile opens again; nil: it is open
@@ -18,26 +19,23 @@ type turnstile struct {
 
 // crowd is a number of calls that are waited for together.
 type crowd struct {
-	n      int
-	closed bool
+	n      atomic.Int64
+	closed atomic.Bool
+	once   sync.Once
 	empty  chan struct{} // closed once nobody is left and nobody can come
 }
 
 // enter lets n calls in together, as soon as the turnstile is open. Each of them must leave.
 func (g *turnstile) enter(ctx context.Context, n int) (*crowd, error) {
 	for {
-		g.mu.Lock()
-		shut := g.shut
-		if shut == nil {
-			defer g.mu.Unlock()
-			if g.inside == nil {
-				g.inside = &crowd{empty: make(chan struct{})}
-			}
-			g.inside.n += n
-			g.entered++
-			return g.inside, nil
+		c, shut := g.join(n)
+		switch {
+		case c != nil:
+			return c, nil
+		case shut == nil:
+			g.gather()
+			continue
 		}
-		g.mu.Unlock()
 		select {
 		case <-shut:
 		case <-ctx.Done():
@@ -46,20 +44,44 @@ func (g *turnstile) enter(ctx context.Context, n int) (*crowd, error) {
 	}
 }
 
-// leave takes one call out.
-func (g *turnstile) leave(c *crowd) {
+// join adds n calls to the crowd that is inside. It returns what keeps newcomers
+// out, if anything does, and nothing where there is no crowd yet.
+func (g *turnstile) join(n int) (*crowd, chan struct{}) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.shut != nil || g.inside == nil {
+		return nil, g.shut
+	}
+	g.inside.n.Add(int64(n))
+	g.entered.Add(1)
+	return g.inside, nil
+}
+
+// gather makes the crowd that newcomers join, if there is none.
+func (g *turnstile) gather() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c.n--
+	if g.inside == nil {
+		g.inside = &crowd{empty: make(chan struct{})}
+	}
+}
+
+// leave takes one call out.
+func (g *turnstile) leave(c *crowd) {
+	c.n.Add(-1)
 	c.settle()
 }
 
-// settle tells those who wait that the crowd is gone.
+// settle tells those who wait that the crowd is gone, if it is. Of who leaves last
+// and who closes it one at least sees what the other has done.
 func (c *crowd) settle() {
-	if c.closed && c.n == 0 {
-		close(c.empty)
+	if c.gone() {
+		c.once.Do(func() { close(c.empty) })
 	}
 }
+
+// gone reports whether nobody is left and nobody can come.
+func (c *crowd) gone() bool { return c.closed.Load() && c.n.Load() == 0 }
 
 // drain waits until every call that is inside now has left. Newcomers come in meanwhile.
 func (g *turnstile) drain(ctx context.Context) error {
@@ -80,13 +102,11 @@ func (g *turnstile) part() []*crowd {
 	defer g.mu.Unlock()
 	var waiting []*crowd
 	for _, c := range append(g.earlier, g.inside) {
-		if c == nil || c.closed && c.n == 0 {
+		if c == nil || c.gone() {
 			continue
 		}
-		if !c.closed {
-			c.closed = true
-			c.settle()
-		}
+		c.closed.Store(true)
+		c.settle()
 		waiting = append(waiting, c)
 	}
 	g.earlier, g.inside = waiting, nil
@@ -115,11 +135,11 @@ func (g *turnstile) pause(ctx context.Context) (open func(), err error) {
 
 // quiet reports whether nobody is inside, and how many calls ever came in.
 func (g *turnstile) quiet() (entered uint64, quiet bool) {
-	g.mu.Lock()
+	g.mu.Lock() // nobody comes in between the two counts
 	defer g.mu.Unlock()
-	quiet = g.inside == nil || g.inside.n == 0
+	quiet = g.inside == nil || g.inside.n.Load() == 0
 	for _, c := range g.earlier {
-		quiet = quiet && c.n == 0
+		quiet = quiet && c.n.Load() == 0
 	}
-	return g.entered, quiet
+	return g.entered.Load(), quiet
 }

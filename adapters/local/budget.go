@@ -66,7 +66,7 @@ func (e *edit) admit(c *search.Collection, b *search.Batch) error {
 	need := e.next.need()
 	for name, d := range e.drafts { // what earlier batches of this transaction added
 		if c, ok := e.next.collections[name]; ok {
-			need += d.c.head.need(len(d.c.columns)) - c.head.need(len(c.columns))
+			need += d.c.head.need(len(d.c.columns)) + d.fresh - c.head.need(len(c.columns))
 		}
 	}
 	for i := range b.Upserts {

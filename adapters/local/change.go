@@ -33,6 +33,7 @@ func (d *draft) upsert(p *search.Point) (stopped search.Version, ok bool, err er
 	c.index(row, d.c.columns.number(p.Meta))
 	part.settle(d.c.head.Collection.Metric, id, at, hasDocument(p))
 	part.note(p.Sparse)
+	d.fresh += perPosting * int64(len(p.Sparse.Index))
 	return 0, true, nil
 }
 

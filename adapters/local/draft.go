@@ -18,6 +18,7 @@ type draft struct {
 	since      uint64 // number of the snapshot that is being made
 	graves     []grave
 	marks      []mark
+	fresh      int64 // about the memory of sparse vectors that the header does not count yet
 }
 
 // partDraft is a tenant's part that is being changed.

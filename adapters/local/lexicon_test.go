@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"go.etcd.io/bbolt"
 
@@ -97,6 +99,35 @@ func TestMemoryLimit_countsWords(t *testing.T) {
 	if _, err := Open(Config{Path: dir, MemoryLimit: need / 2}); !errors.Is(err, fault.Unavailable) {
 		t.Errorf("opened with half of the memory: %v", err)
 	}
+}
+
+// TestMemoryLimit_countsWordsOfOneTransaction: many writes that share a transaction are
+// no way around the limit.
+func TestMemoryLimit_countsWordsOfOneTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(Config{Path: t.TempDir(), MemoryLimit: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Close() }()
+		must(t, s, search.Batch{Create: &search.Collection{Name: "docs", Dims: 2, Metric: search.Dot, Lexical: true}})
+		docs := zipfDocs(7, 1000, 300)
+		var refused atomic.Int64
+		s.turn <- struct{}{}
+		for i := range docs {
+			go func() {
+				if _, err := s.Write(context.Background(), search.Batch{Collection: "docs", Upserts: docs[i : i+1]}); errors.Is(err, fault.Overloaded) {
+					refused.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		<-s.turn
+		synctest.Wait()
+		if _, held := wordsHeld(s); held > 1<<20/perPosting || refused.Load() < 500 {
+			t.Errorf("%d postings went in, %d writes were refused", held, refused.Load())
+		}
+	})
 }
 
 // TestOpen_indexesFilesOfBefore: rows of older files do not tell which documents have

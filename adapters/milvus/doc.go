@@ -6,7 +6,7 @@
 // id and text as varchar, version as int64, vector as float vector, meta as varchar
 // with the metadata byte for byte, filter as JSON with what filters ask for (see
 // below), sparse as varchar, kind as int8 (1: the zero vector on cosine, 2: no
-// dense vector). The primary key is made of tenant and id in such a way that its byte order is the
+// dense vector, 3: no point but the fence, which keeps the highest epoch). The primary key is made of tenant and id in such a way that its byte order is the
 // order of the keys. The descriptor of the collection is kept as its description.
 // Names with characters that Milvus does not take are escaped.
 //

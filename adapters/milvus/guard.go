@@ -128,7 +128,9 @@ func (g *guard) note(collection string, written map[string]search.Version) {
 	r, now := g.of(collection), time.Now()
 	for pk, v := range written {
 		r.marks[pk] = mark{v, now}
-		r.newest = max(r.newest, v)
+		if pk != fencePK {
+			r.newest = max(r.newest, v)
+		}
 	}
 	if len(r.marks) < r.prune {
 		return

@@ -19,6 +19,11 @@ const (
 	escape    = '\x02'
 )
 
+// fencePK is the row that keeps the highest epoch of a collection, as its version: that of
+// the key without an id, which no point has. It is the first in the order of the keys, so that
+// it is written before the points that come with it.
+const fencePK = string(separator)
+
 // primary returns the primary key of a point.
 func primary(k search.Key) string {
 	if !strings.ContainsAny(k.Tenant, "\x00\x01\x02") && !strings.ContainsAny(k.ID, "\x00\x01\x02") {

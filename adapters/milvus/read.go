@@ -173,7 +173,7 @@ func scanned(scan search.Scan) (string, error) {
 			return "", fault.BadField("/after", "is not UTF-8")
 		}
 	}
-	return both(after, tenant, filter), nil
+	return both(after, tenant, filter, isPoint), nil
 }
 
 // Count counts a tenant's points that match a filter.
@@ -197,7 +197,7 @@ func (s *Store) Count(ctx context.Context, collection, tenant string, f search.F
 		return 0, err
 	}
 	err = s.withSchema(ctx, collection, func(c schema) error {
-		n, err = s.count(ctx, c, both(ofTenant(tenant), filter))
+		n, err = s.count(ctx, c, both(ofTenant(tenant), filter, isPoint))
 		return err
 	})
 	return n, err
@@ -246,7 +246,7 @@ func (s *Store) Stats(ctx context.Context, collection string) ([]search.Stats, e
 		return nil, err
 	}
 	for _, c := range list {
-		n, err := s.count(ctx, c, "")
+		n, err := s.count(ctx, c, isPoint)
 		if err != nil {
 			return nil, err
 		}

@@ -20,6 +20,7 @@ const (
 	kindRanked = 0 // rank it
 	kindZero   = 1 // nothing: on cosine the zero vector has no direction. Its score is 0
 	kindBare   = 2 // nothing: the point has no vector, a zero one stands in its place
+	kindFence  = 3 // nothing: the row is no point
 )
 
 // Conditions on the kind.
@@ -27,6 +28,7 @@ const (
 	isRanked  = "kind == 0"
 	isZeroed  = "kind == 1"
 	hasVector = "kind < 2"
+	isPoint   = "kind < 3"
 )
 
 func kindOf(m search.Metric, v []float32) int8 {
@@ -100,6 +102,9 @@ func pack(c schema, list []change) []*schemapb.FieldData {
 		text[i], meta[i], sparse[i] = p.Text, string(p.Meta), packSparse(p.Sparse)
 		version[i] = int64(p.Version) //nolint:gosec // the bits; the server never orders them
 		vector[i], kind[i] = p.Dense, kindOf(c.Metric, p.Dense)
+		if pk[i] == fencePK {
+			kind[i], vector[i] = kindFence, make([]float32, c.Dims)
+		}
 		if kind[i] == kindBare {
 			vector[i] = make([]float32, c.Dims)
 		}

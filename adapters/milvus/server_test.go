@@ -70,6 +70,39 @@ func TestWrite_keepsTheNewestVersion(t *testing.T) {
 	}
 }
 
+func TestWrite_refusesALowerEpoch(t *testing.T) {
+	c := milvus.Config{Consistency: milvus.Session, Database: database(t)}
+	s := open(t, c)
+	create(t, s, "docs")
+	write(t, s, search.Batch{Collection: "docs", Epoch: 7, Upserts: []search.Point{point("a", 10, "")}})
+	c.Address = server(t)
+	again, err := milvus.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close() //nolint:errcheck // at the end of the test
+	for name, s := range map[string]*milvus.Store{"the same store": s, "another store": again} {
+		_, err := s.Write(t.Context(), search.Batch{Collection: "docs", Epoch: 6, Upserts: []search.Point{point("b", 10, "")}})
+		if !errors.Is(err, fault.Conflict) {
+			t.Errorf("%s: got %v, want a conflict", name, err)
+		}
+	}
+	write(t, s, search.Batch{Collection: "docs", Epoch: 7, Upserts: []search.Point{point("c", 10, "")}})
+	write(t, s, search.Batch{Collection: "docs", Upserts: []search.Point{point("d", 10, "")}})
+	page, err := s.Scroll(t.Context(), search.Scan{Collection: "docs", AllTenants: true, Limit: 9})
+	if err != nil || len(page.Points) != 3 || count(t, s) != 3 {
+		t.Errorf("scroll: got %+v, %v, want a, c and d, and not the fence", page, err)
+	}
+	all, err := s.Stats(t.Context(), "docs")
+	if err != nil || all[0].Points != 3 || all[0].Newest != 10 {
+		t.Errorf("stats: got %+v, %v", all, err)
+	}
+	res, err := s.Search(t.Context(), search.Query{Collection: "docs", Legs: []search.Leg{{Dense: []float32{0, 0}, K: 9}}})
+	if err != nil || len(res.Lists[0].Hits) != 3 {
+		t.Errorf("search: got %+v, %v", res, err)
+	}
+}
+
 func TestWrite_isFoundAfterItsLag(t *testing.T) {
 	s := open(t, milvus.Config{})
 	create(t, s, "docs")

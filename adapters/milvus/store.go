@@ -31,6 +31,7 @@ type Store struct {
 	outlines sync.Map // name of an external collection → *outline
 	guard    *guard
 	session  session
+	epoch    atomic.Uint64 // the highest one that this Store has seen
 
 	closed atomic.Bool
 	open   sync.RWMutex // read-locked while a call is under way

@@ -19,7 +19,8 @@ const maxMessage = 16 << 20
 // Write applies a batch. Everything in it is checked before anything is written, but
 // the server applies it in parts, and a write of another Store may come between. A
 // point or tombstone that is older than what is stored is left out and reported in
-// Written.Newer. Epochs are not kept.
+// Written.Newer. A lower epoch than the collection, or this Store, has seen is
+// fault.Conflict.
 //
 // When ctx ends first, Write returns at once; the write goes on until it is done
 // or Config.WriteTimeout is over, and the ids in it are locked for as long.
@@ -103,7 +104,7 @@ func changes(c schema, b search.Batch) (map[string]change, error) {
 // apply writes what is not older than what is stored.
 func (s *Store) apply(ctx context.Context, c schema, b search.Batch) (search.Written, error) {
 	all, err := changes(c, b)
-	if err != nil || len(all) == 0 {
+	if err != nil || len(all) == 0 && b.Epoch == 0 {
 		return search.Written{}, err
 	}
 	pks := slices.Sorted(maps.Keys(all))
@@ -112,8 +113,16 @@ func (s *Store) apply(ctx context.Context, c schema, b search.Batch) (search.Wri
 		return search.Written{}, s.ended("write "+c.Name, err)
 	}
 	defer unlock()
+	if b.Epoch != 0 {
+		pks = append(pks, fencePK)
+	}
 	stored, err := s.versions(ctx, c, pks)
 	if err != nil {
+		return search.Written{}, err
+	}
+	kept := uint64(stored[fencePK])
+	delete(stored, fencePK)
+	if err := s.pass(b.Epoch, kept); err != nil {
 		return search.Written{}, err
 	}
 	out := search.Written{Lag: s.lag()}
@@ -124,6 +133,9 @@ func (s *Store) apply(ctx context.Context, c schema, b search.Batch) (search.Wri
 		}
 	}
 	out.Applied = len(all)
+	if b.Epoch > kept {
+		all[fencePK] = change{search.Version(b.Epoch), &search.Point{Version: search.Version(b.Epoch)}, []byte("{}")}
+	}
 	if len(all) == 0 {
 		return out, nil
 	}
@@ -131,6 +143,17 @@ func (s *Store) apply(ctx context.Context, c schema, b search.Batch) (search.Wri
 		return out, s.ended("write "+c.Name, ctx.Err()) // nothing was written yet
 	}
 	return out, s.commit(context.WithoutCancel(ctx), c, all)
+}
+
+// pass refuses a write of a lower epoch than the collection or this Store has seen.
+func (s *Store) pass(epoch, kept uint64) error {
+	if seen := max(kept, s.epoch.Load()); epoch != 0 && epoch < seen {
+		return fault.New(fault.Conflict, "the write is of epoch %d, this store has seen epoch %d: read the shard map again", epoch, seen)
+	}
+	for old := s.epoch.Load(); epoch > old && !s.epoch.CompareAndSwap(old, epoch); {
+		old = s.epoch.Load()
+	}
+	return nil
 }
 
 // lag is how long a search may not find a write.

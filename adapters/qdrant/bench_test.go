@@ -145,10 +145,10 @@ func newClient(address string) (*sdk.Client, error) {
 	return sdk.NewClient(&sdk.Config{Host: host, Port: port, SkipCompatibilityCheck: true, PoolSize: 2})
 }
 
-// BenchmarkWrite is a batch of 500 points of 256 dims: through this package, which
+// BenchmarkTarget_write is a batch of 500 points of 256 dims: through this package, which
 // makes what filters look at and reads the versions back, and by Qdrant's client
 // with the same points as they were made.
-func BenchmarkWrite(b *testing.B) {
+func BenchmarkTarget_write(b *testing.B) {
 	engine := newServer()
 	r, err := engine.listen("127.0.0.1:0", nil)
 	if err != nil {
@@ -165,30 +165,29 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	batch := search.Batch{Collection: docs, Upserts: random(500, 256)}
 	version := now
-	b.Run("adapter", func(b *testing.B) {
-		b.ReportAllocs()
-		for ; b.Loop(); version++ {
-			for i := range batch.Upserts {
-				batch.Upserts[i].Version = version
-			}
-			if out, err := s.Write(b.Context(), batch); err != nil || out.Applied != 500 {
-				b.Fatal(out, err)
-			}
+	adapter := func() {
+		for i := range batch.Upserts {
+			batch.Upserts[i].Version = version
 		}
-	})
+		version++
+		if out, err := s.Write(b.Context(), batch); err != nil || out.Applied != 500 {
+			b.Fatal(out, err)
+		}
+	}
+	adapter()
 	upsert := engine.recent("Upsert").request.(*sdk.UpsertPoints)
 	upsert.UpdateFilter = nil
-	b.Run("client", func(b *testing.B) {
-		c, err := newClient(r.address)
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer c.Close()
-		b.ReportAllocs()
-		for b.Loop() {
+	c, err := newClient(r.address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	p50 := sidebyside.Medians(b,
+		sidebyside.Way{Name: "adapter", Do: adapter},
+		sidebyside.Way{Name: "client", Do: func() {
 			if _, err := c.Upsert(b.Context(), upsert); err != nil {
 				b.Fatal(err)
 			}
-		}
-	})
+		}})
+	b.ReportMetric(p50[1].Seconds()/p50[0].Seconds(), "of-client-rate")
 }

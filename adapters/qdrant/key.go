@@ -58,3 +58,11 @@ func derive(k search.Key) string {
 	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
 	return string(b[:])
 }
+
+// place is a point's id in Qdrant as a value that compares.
+type place struct {
+	uuid string
+	n    uint64
+}
+
+func placeOf(id *qdrant.PointId) place { return place{id.GetUuid(), id.GetNum()} }

@@ -78,6 +78,7 @@ type change struct {
 	key     search.Key
 	version search.Version
 	point   *qdrant.PointStruct
+	most    int // bytes that the point takes in a message at most
 	writes  int // of the batch that it stands for
 }
 
@@ -96,7 +97,7 @@ func (c *collection) changes(b *search.Batch) ([]change, error) {
 		}
 		next.writes += list[i].writes
 		if list[i].version > next.version {
-			next.version, next.point = list[i].version, list[i].point
+			next.version, next.point, next.most = list[i].version, list[i].point, list[i].most
 		}
 		list[i] = next
 	}
@@ -106,14 +107,20 @@ func (c *collection) changes(b *search.Batch) ([]change, error) {
 		if err != nil {
 			return nil, err
 		}
-		add(change{key: p.Key, version: p.Version, point: point})
+		add(change{key: p.Key, version: p.Version, point: point, most: mostBytes(p)})
 	}
 	now := time.Now()
 	for i := range b.Deletes {
 		t := &b.Deletes[i]
-		add(change{key: t.Key, version: t.Version, point: c.mark(t, now)})
+		add(change{key: t.Key, version: t.Version, point: c.mark(t, now), most: mostBytes(&search.Point{Key: t.Key})})
 	}
 	return list, nil
+}
+
+// mostBytes is more than what a point takes in a message: cheaper to know than how much
+// it is. What filters need of a byte of metadata is a term of up to 200 bytes for every second one.
+func mostBytes(p *search.Point) int {
+	return 1000 + len(p.Tenant) + len(p.ID) + len(p.Text) + 128*len(p.Meta) + 4*len(p.Dense) + 32*len(p.Sparse.Index)
 }
 
 // apply sends the changes and reads back what became of them. All go under one
@@ -161,13 +168,13 @@ func runs(list []change) func(yield func([]change) bool) {
 
 // send upserts points unless they are stored in a version above most.
 func (s *Store) send(ctx context.Context, c *collection, list []change, most search.Version) error {
-	for start := 0; start < len(list); {
+	for part := range messages(list) {
 		req := &qdrant.UpsertPoints{
 			CollectionName: c.engine, Wait: new(true), UpdateFilter: upTo(most), Timeout: seconds(ctx), ShardKeySelector: s.shard,
+			Points: make([]*qdrant.PointStruct, len(part)),
 		}
-		for size := 0; start < len(list) && (size == 0 || size < largestUpsert); start++ {
-			size += proto.Size(list[start].point)
-			req.Points = append(req.Points, list[start].point)
+		for i := range part {
+			req.Points[i] = part[i].point
 		}
 		resp, err := s.points().Upsert(ctx, req)
 		if err != nil {
@@ -178,6 +185,29 @@ func (s *Store) send(ctx context.Context, c *collection, list []change, most sea
 		}
 	}
 	return nil
+}
+
+// messages yields the changes in parts that Qdrant takes at once. To know how large a
+// point is costs a tenth of a write, so that is looked at only where it might matter.
+func messages(list []change) func(yield func([]change) bool) {
+	most := 0
+	for i := range list {
+		most += list[i].most
+	}
+	sizeOf := func(c change) int { return proto.Size(c.point) }
+	if most < largestUpsert {
+		sizeOf = func(c change) int { return c.most }
+	}
+	return func(yield func([]change) bool) {
+		for start, end := 0, 0; start < len(list); start = end {
+			for size := 0; end < len(list) && size < largestUpsert; end++ {
+				size += sizeOf(list[end])
+			}
+			if !yield(list[start:end]) {
+				return
+			}
+		}
+	}
 }
 
 // upTo is the condition on a stored version.
@@ -196,19 +226,19 @@ func (s *Store) judge(ctx context.Context, c *collection, list []change, out *se
 	for i := range list {
 		ids[i] = list[i].point.GetId()
 	}
-	versions := make(map[search.Key]search.Version, len(list))
+	versions := make(map[place]search.Version, len(list))
 	resp, err := s.points().Get(ctx, &qdrant.GetPoints{
-		CollectionName: c.engine, Ids: ids, WithPayload: qdrant.NewWithPayloadInclude(fieldID, fieldTenant, fieldMillis, fieldSeq),
+		CollectionName: c.engine, Ids: ids, WithPayload: qdrant.NewWithPayloadInclude(fieldMillis, fieldSeq),
 		WithVectors: qdrant.NewWithVectors(false), ReadConsistency: s.consistency, ShardKeySelector: s.shard, Timeout: seconds(ctx),
 	})
 	if err != nil {
 		return nil, s.classify(ctx, "confirm the write to "+c.engine, err)
 	}
 	for _, p := range resp.GetResult() {
-		versions[keyOf(p.GetPayload())] = versionOf(p.GetPayload())
+		versions[placeOf(p.GetId())] = versionOf(p.GetPayload())
 	}
-	for _, ch := range list {
-		switch have, ok := versions[ch.key]; {
+	for i, ch := range list {
+		switch have, ok := versions[placeOf(ids[i])]; {
 		case !ok || have < ch.version:
 			left = append(left, ch)
 		case have == ch.version:

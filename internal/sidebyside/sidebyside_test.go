@@ -9,6 +9,7 @@ import (
 func TestMedians_runsTheWaysInTurn(t *testing.T) {
 	var order []byte
 	result := testing.Benchmark(func(b *testing.B) {
+		b.Helper()
 		order = order[:0]
 		got := sidebyside.Medians(b,
 			sidebyside.Way{Name: "a", Do: func() { order = append(order, 'a') }},

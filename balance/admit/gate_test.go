@@ -308,3 +308,25 @@ func BenchmarkGate(b *testing.B) {
 		p.Leave(nil)
 	}
 }
+
+func TestGate_aClockThatStandsStillOrJumpsBreaksNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, err := New(Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5000 {
+			if i%1000 == 999 {
+				time.Sleep(50 * 365 * 24 * time.Hour)
+			}
+			p, err := g.Enter(t.Context(), "a", 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Leave(nil)
+		}
+		if s := g.State(); s.Limit < 4 || s.Busy != 0 || s.Shed != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -209,3 +209,33 @@ func BenchmarkReserve(b *testing.B) {
 		r.Settle(90)
 	}
 }
+
+// A clock that stands still grants no more than a full bucket, and one that jumps
+// fills it once.
+func TestBucket_aClockThatStandsStillOrJumpsGrantsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := New(Limit{Requests: 60, Tokens: 6000}) // 10 and 1,000 at once
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			jump time.Duration
+			want int
+		}{{0, 10}, {50 * 365 * 24 * time.Hour, 10}, {0, 0}} {
+			time.Sleep(step.jump)
+			granted := 0
+			for range 1000 {
+				if _, err := b.Reserve(10); err == nil {
+					granted++
+				}
+			}
+			if granted != step.want {
+				t.Errorf("%d granted at one moment after %v, want %d", granted, step.jump, step.want)
+			}
+		}
+		b.at = time.Now().Add(time.Hour) // the clock went back
+		if _, err := b.Reserve(1); err == nil {
+			t.Error("granted from an empty bucket by a clock that went back")
+		}
+	})
+}

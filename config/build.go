@@ -126,7 +126,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	generator, err := s.openGenerator(c.LLM, embedders[0])
+	generator, err := s.openGenerator(c.LLM, embedders[0]) //nolint:contextcheck // the leases outlive the start
 	if err != nil {
 		return err
 	}

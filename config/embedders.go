@@ -32,7 +32,7 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 	shown := map[embed.Space][]gauged{}
 	shortens := map[embed.Space]bool{}
 	for i, u := range c.Upstreams {
-		bucket, client, err := s.quota(u.Quota, "embed/"+u.Name)
+		bucket, client, err := s.quota(u.Quota, "embed/"+u.Name) //nolint:contextcheck // the leases outlive the start
 		if err != nil {
 			return nil, fmt.Errorf("embed.upstreams[%d]: %w", i, err)
 		}
@@ -65,7 +65,7 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 			return nil, fmt.Errorf("embed: %w", err)
 		}
 		s.opened(lane.Close)
-		s.measure(lane, shown[space])
+		s.measure(lane, shown[space]) //nolint:contextcheck // it outlives the start
 		out = append(out, lane)
 	}
 	return out, nil

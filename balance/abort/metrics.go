@@ -64,8 +64,8 @@ func total(page io.Reader) (sum float64, found bool) {
 		if end < 0 || !gauges(line[:end]) {
 			continue
 		}
-		if close := strings.LastIndexByte(line, '}'); close >= 0 { // labels may hold spaces
-			end = close + 1
+		if brace := strings.LastIndexByte(line, '}'); brace >= 0 { // labels may hold spaces
+			end = brace + 1
 		}
 		fields := strings.Fields(line[end:]) // a value, and perhaps a time
 		if len(fields) == 0 {

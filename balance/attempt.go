@@ -110,7 +110,7 @@ func (a *attempt) land(err error, open bool) (won, alone bool) {
 		a.judge(end)
 		a.giveBack(err)
 	}
-	if a.race.traced() {
+	if a.race.core.traces.wait() || a.race.fan.traces.wait() {
 		d := a.describe()
 		d.Took, d.Won, d.Err = took, won, err
 		a.race.core.traces.ended(d)

@@ -32,11 +32,11 @@ func (x *flights[T, R]) fly(ctx context.Context, core func(at int) *core) {
 	for _, s := range x.sets {
 		members += len(s.entries)
 	}
-	x.fan.begin(ctx, x, members)
+	x.begin(ctx, x, members)
 	for i := range x.races {
 		x.races[i].begin(&x.fan, i, core(i), &x.sets[i].members)
 	}
-	x.fan.run()
+	x.run()
 }
 
 // finish implements [pilot].

@@ -43,10 +43,10 @@ func TestScope_isAsAContextOfPackageContext(t *testing.T) {
 				if why := got.cause(); !errors.Is(why, context.Cause(want)) || (why == nil) != (want.Err() == nil) {
 					t.Errorf("%s: cause %v, want %v", name, why, context.Cause(want))
 				}
-				alike(t, name, got, want)
+				alike(t, name, [2]context.Context{got, want})
 				derived, cancelDerived := context.WithCancel(got)
 				synctest.Wait()
-				alike(t, name+", derived", derived, want)
+				alike(t, name+", derived", [2]context.Context{derived, want})
 				cancelDerived()
 				cancel(nil)
 				got.cancel(nil)
@@ -56,9 +56,10 @@ func TestScope_isAsAContextOfPackageContext(t *testing.T) {
 	}
 }
 
-// alike compares what two contexts say.
-func alike(t *testing.T, name string, got, want context.Context) {
+// alike compares what a context says with what another one does.
+func alike(t *testing.T, name string, both [2]context.Context) {
 	t.Helper()
+	got, want := both[0], both[1]
 	if !errors.Is(got.Err(), want.Err()) || (got.Err() == nil) != (want.Err() == nil) {
 		t.Errorf("%s: error %v, want %v", name, got.Err(), want.Err())
 	}

@@ -56,6 +56,11 @@ func WithTrace(ctx context.Context, t *Trace) context.Context {
 	return context.WithValue(ctx, traceKey{}, &traces{Trace: t, outer: outer})
 }
 
+// wait reports whether anybody wants to hear of the ends of attempts.
+func (t *traces) wait() bool {
+	return t != nil && (t.Ended != nil || t.outer.wait())
+}
+
 func (t *traces) started(a Attempt) {
 	for ; t != nil; t = t.outer {
 		if t.Started != nil {

@@ -57,7 +57,7 @@ func TestClient_sendsWhatTheServerExpects(t *testing.T) {
 	want := []string{
 		`PUT /v1/collections/a%2Fb Bearer secret {"dims":3}`,
 		`GET /v1/collections/a Bearer secret `,
-		`PUT /v1/collections/a/points Bearer secret {"tenant":"acme","points":[{"id":"x","text":"t","vector":[1],"metadata":{"y":1}}]}`,
+		`PUT /v1/collections/a/points Bearer secret {"tenant":"acme","points":[{"id":"x","text":"t","vector":"AACAPw==","metadata":{"y":1}}]}`,
 		`POST /v1/search Bearer secret {"collection":"a","text":"q"}`,
 		`POST /v1/answer Bearer secret {"question":"q"}`,
 	}

@@ -111,6 +111,8 @@ func errNotAsTheyAre() error {
 }
 
 // openServer opens a replica that is no folder. It does not connect yet.
+//
+//nolint:contextcheck // no adapter connects when it is made
 func openServer(r Replica, there []External) (server, error) {
 	var secure *tls.Config
 	var err error
@@ -287,6 +289,8 @@ func (r Replica) tuned() map[string]bool {
 
 // settings checks what is said of an engine, by its own adapter where that can tell
 // without connecting.
+//
+//nolint:contextcheck // no adapter connects when it is made
 func (v *validator) settings(path string, r Replica, e engineURL) {
 	for engine, given := range r.tuned() {
 		v.check(!given || engine == e.engine, path+"."+engine, "has no meaning for "+e.engine+"://")

@@ -37,15 +37,17 @@ func (st *statement) raw(f *search.Filter) error {
 // some appends that a condition holds for any value e of a field. jsonpath in its lax
 // mode goes through arrays on the way as search.Filter does, one level at each name.
 func (st *statement) some(f *search.Filter, condition string) {
-	path := "$"
+	var path strings.Builder
+	path.WriteByte('$')
 	for name := range strings.SplitSeq(f.Field, ".") {
 		quoted, err := json.Marshal(name)
 		if err != nil { // a text always has a form in JSON
 			quoted = []byte(`""`)
 		}
-		path += "." + string(quoted)
+		path.WriteByte('.')
+		path.Write(quoted)
 	}
-	st.write("exists (select from jsonb_path_query(coalesce(fields, '{}'), ", st.param(path), "::text::jsonpath, '{}', true) as v, ",
+	st.write("exists (select from jsonb_path_query(coalesce(fields, '{}'), ", st.param(path.String()), "::text::jsonpath, '{}', true) as v, ",
 		"jsonb_array_elements(case jsonb_typeof(v) when 'array' then v else jsonb_build_array(v) end) as e where ", condition, ")")
 }
 

@@ -64,7 +64,7 @@ by sampled documents; the exit code is 1 where it differs.`,
 			return errors.Join(err, from.close())
 		},
 	}
-	o.target.flags(cmd, a)
+	o.flags(cmd, a)
 	f := cmd.Flags()
 	f.Lookup("collection").Hidden = true // it is --to
 	f.StringVar(&o.source.URL, "from", "", "collection of an engine, or a JSONL file")
@@ -115,7 +115,7 @@ func (o *importOptions) open(ctx context.Context, a *app) (*origin, error) {
 		}
 		return docs, next, err
 	}
-	return &origin{read, s.Stats.Collection, s.Points, s.Replica.URL + "/" + s.External.From, s.Close}, nil
+	return &origin{read, s.Collection, s.Points, s.Replica.URL + "/" + s.External.From, s.Close}, nil
 }
 
 // filePages reads a JSONL file in pages; a place is a number of lines.

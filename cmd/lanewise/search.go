@@ -26,7 +26,7 @@ type searchOptions struct {
 
 func (o *searchOptions) flags(cmd *cobra.Command, a *app) {
 	o.target.flags(cmd, a)
-	o.target.engineFlags(cmd, a)
+	o.engineFlags(cmd, a)
 	f := cmd.Flags()
 	f.StringVar(&o.tenant, "tenant", "", "only this tenant's documents")
 	f.StringVar(&o.filter, "filter", "", `condition on the metadata, as JSON: '{"year": {"$gte": 2020}}'`)

@@ -116,7 +116,7 @@ func (s *Source) guess(ctx context.Context) error {
 
 // Describe is what the collection is, in one line.
 func (s *Source) Describe() string {
-	c := s.Stats.Collection
+	c := s.Collection
 	return fmt.Sprintf("%s/%s: %d points of %d dims, %s", s.Replica.URL, s.External.From, s.Points, c.Dims, c.Metric)
 }
 
@@ -172,7 +172,7 @@ func (s *Source) Embedder(ctx context.Context, m Model) (config.EmbedUpstream, s
 }
 
 func (s *Source) fits(model string, dims int) error {
-	if want := s.Stats.Collection.Dims; dims != want {
+	if want := s.Collection.Dims; dims != want {
 		return fault.New(fault.Invalid, "--embed %s gives vectors of %d dims, the collection has %d: it was made with another model", model, dims, want)
 	}
 	return nil
@@ -181,7 +181,7 @@ func (s *Source) fits(model string, dims int) error {
 // lacksModel says what was found and what to add. Dims alone do not tell a model.
 func (s *Source) lacksModel() error {
 	advice := "add --embed URL#MODEL with the model that its vectors were made with, on any server with OpenAI's /v1/embeddings"
-	if p, err := static.New(); err == nil && p.Space().Dims == s.Stats.Collection.Dims {
+	if p, err := static.New(); err == nil && p.Space().Dims == s.Collection.Dims {
 		advice += "; --embed static is the model that is built in, which has as many dims"
 	}
 	return fault.New(fault.Invalid, "found %s. To search it by text lanewise must embed the question into the same space, and dims do not tell which that is: %s",

@@ -90,15 +90,14 @@ type run struct {
 	slots  chan struct{} // room for writes
 	writes sync.WaitGroup
 
-	mu      sync.Mutex
-	state   state        // all pages before state.Next are written
-	oldest  int          // number of the page that starts at state.Next
-	ended   map[int]page // pages that were written before their turn
-	now     int          // documents that were written
-	sample  []corpus.Document
-	random  *rand.Rand
-	saved   time.Time
-	problem error // of a save
+	mu     sync.Mutex
+	state  state        // all pages before state.Next are written
+	oldest int          // number of the page that starts at state.Next
+	ended  map[int]page // pages that were written before their turn
+	now    int          // documents that were written
+	sample []corpus.Document
+	random *rand.Rand
+	saved  time.Time
 }
 
 func (r *run) readAll(read Read) error {

@@ -86,9 +86,9 @@ by sampled documents; the exit code is 1 where it differs.`,
 // origin is an open source.
 type origin struct {
 	read       transfer.Read
-	collection search.Collection // dims 0: not known
-	points     int               // -1: not known
-	name       string            // without secrets
+	collection search.Collection                      // dims 0: not known
+	count      func(ctx context.Context) (int, error) // points that it holds now; nil: it cannot tell
+	name       string                                 // without secrets
 	close      func() error
 }
 
@@ -97,7 +97,7 @@ func (o *importOptions) open(ctx context.Context, a *app) (*origin, error) {
 	if !strings.Contains(o.source.URL, "://") {
 		path, err := filepath.Abs(o.source.URL)
 		pages := lines(path)
-		return &origin{read: pages.read, points: -1, name: path, close: pages.close, collection: search.Collection{Metric: search.Metric(o.source.Metric)}}, err
+		return &origin{read: pages.read, name: path, close: pages.close, collection: search.Collection{Metric: search.Metric(o.source.Metric)}}, err
 	}
 	s, err := engine.Open(ctx, o.source)
 	if err != nil {
@@ -115,7 +115,8 @@ func (o *importOptions) open(ctx context.Context, a *app) (*origin, error) {
 		}
 		return docs, next, err
 	}
-	return &origin{read, s.Collection, s.Points, s.Replica.URL + "/" + s.External.From, s.Close}, nil
+	count := func(ctx context.Context) (int, error) { return s.Count(ctx, s.External.Name, "", search.Filter{}) }
+	return &origin{read, s.Collection, count, s.Replica.URL + "/" + s.External.From, s.Close}, nil
 }
 
 // filePages reads a JSONL file in pages; a place is a number of lines.
@@ -220,10 +221,16 @@ func (o *importOptions) verify(ctx context.Context, c *client.Client, from *orig
 	if v.count, err = c.Count(ctx, o.collection, ""); err != nil {
 		return v, err
 	}
+	if from.count == nil {
+		return v, nil // lines of a file may have an id twice
+	}
+	held, err := from.count(ctx)
 	switch {
-	case from.points >= 0 && sum.Copied != from.points:
-		return v, fmt.Errorf("the source had %d points at the start, and %d were copied: was it written to meanwhile?", from.points, sum.Copied)
-	case from.points >= 0 && v.count < sum.Copied:
+	case err != nil:
+		return v, fmt.Errorf("count the source: %w", err)
+	case sum.Copied != held:
+		return v, fmt.Errorf("the source holds %d points, and %d were copied: was it written to meanwhile?", held, sum.Copied)
+	case v.count < sum.Copied:
 		return v, fmt.Errorf("%d points were copied, and the collection holds %d", sum.Copied, v.count)
 	}
 	return v, nil

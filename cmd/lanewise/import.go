@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -171,7 +172,7 @@ func (o *importOptions) run(ctx context.Context, a *app, c *client.Client, from 
 	if err != nil {
 		return fmt.Errorf("%w; %s copied so far, and the same command goes on there", err, show.Plural(sum.Copied, "document"))
 	}
-	found, err := o.verify(ctx, c, from, sum)
+	found, err := settled(ctx, func() (verified, error) { return o.verify(ctx, c, from, sum) })
 	if printErr := o.print(a, sum, found); err == nil {
 		err = printErr
 	}
@@ -201,6 +202,25 @@ func (o *importOptions) ensure(ctx context.Context, c *client.Client, of search.
 // verified is what a comparison of the two ends came to.
 type verified struct{ count, sampled int }
 
+// settled checks until there is nothing to say or ten seconds are over: an engine that is
+// eventually consistent shows the last writes a little later.
+func settled(ctx context.Context, check func() (verified, error)) (verified, error) {
+	over := time.Now().Add(10 * time.Second)
+	again := time.NewTicker(300 * time.Millisecond)
+	defer again.Stop()
+	for {
+		v, err := check()
+		if err == nil || time.Now().After(over) {
+			return v, err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return v, context.Cause(ctx)
+		}
+	}
+}
+
 // verify compares the ends by count and by the sampled documents.
 func (o *importOptions) verify(ctx context.Context, c *client.Client, from *origin, sum transfer.Summary) (v verified, err error) {
 	tenants := map[string]bool{}
@@ -211,7 +231,7 @@ func (o *importOptions) verify(ctx context.Context, c *client.Client, from *orig
 			err = transfer.Compare(d, corpus.Document{ID: got.ID, Text: got.Text, Meta: got.Metadata, Vector: got.Vector})
 		}
 		if err != nil {
-			return v, fmt.Errorf("the copy differs from its source: %w", err)
+			return v, fmt.Errorf("the copy differs from its source: %v", err) //nolint:errorlint // that a point is not there is no fault of the command line
 		}
 		v.sampled++
 	}

@@ -9,6 +9,7 @@ import (
 	mathrand "math/rand/v2"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/lanewise/lanewise/adapters/milvus"
 	"github.com/lanewise/lanewise/adapters/pgvector"
 	"github.com/lanewise/lanewise/adapters/remote"
+	"github.com/lanewise/lanewise/adapters/weaviate"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/httpapi"
 	"github.com/lanewise/lanewise/router"
@@ -37,6 +39,7 @@ var engines = []struct { //nolint:gochecknoglobals // a constant table
 	{"remote", "", overHTTP},
 	{"pgvector", "LANEWISE_TEST_POSTGRES", postgres},
 	{"milvus", "LANEWISE_TEST_MILVUS", milvusServer},
+	{"weaviate", "LANEWISE_TEST_WEAVIATE", weaviateServer},
 }
 
 // there lists the engines that this machine has, and shows which are missing.
@@ -222,6 +225,22 @@ func milvusServer(t *testing.T) search.Store {
 			t.Error(err)
 		}
 		_ = c.Close()
+	})
+	return s
+}
+
+func weaviateServer(t *testing.T) search.Store {
+	t.Helper()
+	rest, grpc, _ := strings.Cut(os.Getenv("LANEWISE_TEST_WEAVIATE"), ",")
+	s, err := weaviate.New(weaviate.Config{Address: rest, GRPC: grpc, Prefix: "Mixed" + strings.ToLower(rand.Text())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, _ = s.Write(context.Background(), search.Batch{Collection: docs, Drop: true})
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	return s
 }

@@ -177,6 +177,9 @@ type Batch struct {
 type LLM struct {
 	// Upstreams default to "extract", which quotes the passages found.
 	Upstreams []LLMUpstream `yaml:"upstreams,omitempty"`
+	// Floor is the score in the dense leg that the best source of an answer needs: below it
+	// nothing was found. Default 0.35 with the embedding model that is built in, else none; -1: none.
+	Floor float64 `yaml:"floor,omitempty"`
 }
 
 // LLMUpstream is one source of answers.

@@ -105,6 +105,9 @@ func (c *Config) resolveRouter() {
 		u := &c.Embed.Upstreams[i]
 		u.Name, u.Weight = cmp.Or(u.Name, fmt.Sprintf("%s-%d", u.Kind, i)), cmp.Or(u.Weight, 1)
 	}
+	if c.LLM.Floor == 0 && c.Embed.Upstreams[0].Kind == kindStatic {
+		c.LLM.Floor = staticFloor
+	}
 	c.Rerank.resolve()
 	c.LLM.Upstreams = append([]LLMUpstream(nil), c.LLM.Upstreams...)
 	if len(c.LLM.Upstreams) == 0 {

@@ -162,6 +162,7 @@ func (v *validator) upstreams(c *Config) {
 	v.embedders(c.Embed)
 	v.rerankers(c.Rerank)
 	names := map[string]string{}
+	v.check(c.LLM.Floor <= 1, "llm.floor", "must be at most 1")
 	for i, u := range c.LLM.Upstreams {
 		path := fmt.Sprintf("llm.upstreams[%d]", i)
 		v.unique(names, u.Name, path+".name")

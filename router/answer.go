@@ -35,7 +35,7 @@ func (r *Router) Answer(ctx context.Context, q Question) (*AnswerStream, error) 
 	}
 	s := &AnswerStream{question: q, rec: rec, start: start, cancel: cancel}
 	s.answer.Hits, s.answer.Report = fitting(found.Hits), found.Report
-	if len(s.answer.Hits) == 0 {
+	if len(s.answer.Hits) == 0 || r.cfg.AnswerFloor != 0 && found.nearest < r.cfg.AnswerFloor {
 		s.stream = &nothingFound{}
 		return s, nil
 	}

@@ -198,3 +198,23 @@ func TestAnswer_errors(t *testing.T) {
 		t.Errorf("no model: err %v", err)
 	}
 }
+
+func TestAnswer_sourcesThatAreTooFar(t *testing.T) {
+	model := &scripted{chunks: []llm.Chunk{{Content: "made up"}}}
+	r := newRouter(t, router.Config{Embedders: []embed.Provider{letters{}}, Generator: model, AnswerFloor: 0.5}, grid(t, 2, 1)...)
+	create(t, r, search.Collection{Name: "texts"})
+	upsert(t, r, "texts", "", search.Point{Key: search.Key{ID: "a"}, Text: "abab"})
+	for text, want := range map[string]string{"ab": "made up", "gh": "No passage was found"} {
+		s, err := r.Answer(t.Context(), ask(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := s.All()
+		if err != nil || !strings.HasPrefix(a.Text, want) || len(a.Hits) != 1 {
+			t.Errorf("%q: got %+v, %v", text, a, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

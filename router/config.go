@@ -46,6 +46,10 @@ type Config struct {
 	// Generator writes the answers. Without it Answer is refused.
 	Generator llm.Provider
 
+	// AnswerFloor is the score that the best source of an answer needs in a dense leg: below it no model
+	// is asked, and the answer is that nothing was found. It depends on the embedding model. 0: none.
+	AnswerFloor float64
+
 	// Lane tunes the attempts of the shard lanes: hedging and its budget.
 	Lane balance.LaneConfig
 

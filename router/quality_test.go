@@ -68,9 +68,36 @@ func TestQuality_wordsAndMeaning(t *testing.T) {
 	if h := scores[router.Hybrid]; h.NDCG <= best.NDCG || h.MRR <= best.MRR || h.Recall < 0.95*best.Recall {
 		t.Errorf("hybrid falls behind the transformer: %+v, %+v", h, best)
 	}
+	tellApart(t, r, questions)
 	for _, alone := range []router.Mode{router.Dense, router.Lexical} {
 		if s := scores[alone]; s.NDCG >= scores[router.Hybrid].NDCG || s.Recall >= scores[router.Hybrid].Recall {
 			t.Errorf("%s alone is as good as hybrid: %+v", alone, s)
 		}
+	}
+}
+
+// tellApart holds the default of llm.floor to what it is for: the best dense score tells questions that the
+// documents answer from questions about anything else.
+func tellApart(t *testing.T, r *router.Router, questions []quality.Question) {
+	t.Helper()
+	const floor = 0.35
+	above := func(text string) bool {
+		res := retrieve(t, r, router.Request{Collection: "go", Text: text, Mode: router.Dense, K: 1})
+		return res.Hits[0].Score >= floor
+	}
+	ours, strange := 0, 0
+	for _, q := range questions {
+		if above(q.Text) {
+			ours++
+		}
+	}
+	for _, text := range quality.Strange() {
+		if above(text) {
+			strange++
+		}
+	}
+	t.Logf("floor %.2f: %d of %d questions pass, and %d of %d strange ones", floor, ours, len(questions), strange, len(quality.Strange()))
+	if 100*ours < 95*len(questions) || 100*strange > 20*len(quality.Strange()) {
+		t.Error("the floor does not tell them apart")
 	}
 }

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 
 	"github.com/lanewise/lanewise/fault"
@@ -65,7 +66,7 @@ func (r *Router) rank(ctx context.Context, p *plan) (Response, error) {
 			depth = min(2*depth, MaxK)
 			continue
 		}
-		res := Response{Hits: hits, Report: f.report}
+		res := Response{Hits: hits, Report: f.report, nearest: p.nearest(f)}
 		res.Report.Mode = string(p.mode)
 		res, unfinished := r.finish(ctx, p, res, fields)
 		return res, errors.Join(err, unfinished)
@@ -113,6 +114,20 @@ func (p *plan) near(h search.Hit) bool {
 	return slices.ContainsFunc(h.Legs, func(s search.LegScore) bool {
 		return p.legs[s.Leg].dense() && s.Score >= *p.MinScore
 	})
+}
+
+// nearest is the best score in a dense leg, which unlike fused ones has a scale.
+func (p *plan) nearest(f found) float64 {
+	if p.mode == Lexical {
+		return math.Inf(1)
+	}
+	best := math.Inf(-1)
+	for i, l := range p.legs {
+		if hits := f.lists[i].Hits; l.dense() && len(hits) > 0 {
+			best = max(best, hits[0].Score)
+		}
+	}
+	return best
 }
 
 // choose takes the hits of the answer from a ranking. short says that more

@@ -85,6 +85,8 @@ type Response struct {
 	Report     search.Report
 	NextCursor string   // of the next page, where the request asked for a cursor and there is one
 	Explain    *Explain // where the request asked for it
+
+	nearest float64 // best score in a dense leg; +Inf where there is none
 }
 
 // Explain tells where the time of a request went.

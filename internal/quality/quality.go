@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Depth is how much of a ranking counts: what stands lower was not found.
@@ -20,6 +21,9 @@ const ten = 10
 
 //go:embed questions.jsonl
 var questionsFile []byte
+
+//go:embed strange.txt
+var strangeFile string
 
 //go:embed minilm.json
 var miniLMFile []byte
@@ -52,6 +56,9 @@ func Questions() ([]Question, error) {
 	}
 	return all, nil
 }
+
+// Strange returns questions that no document answers: they are about something else altogether.
+func Strange() []string { return strings.Split(strings.TrimSpace(strangeFile), "\n") }
 
 // Ranks returns the place of each of the question's symbols in a ranking of
 // document ids, from 1; 0 for those that are not among the first [Depth].

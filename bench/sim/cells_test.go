@@ -42,7 +42,7 @@ func (c cells) run(t *testing.T, models ...Model) {
 			results := make([]Result, len(from))
 			c[k] = results
 			for i, s := range from {
-				m.Seed = s
+				m := m.with(func(m *Model) { m.Seed = s }) // its own: the cells run later
 				t.Run(fmt.Sprintf("%s load=%v slow=%v %s seed=%d", m.Policy.Name, m.Load, m.Slow, m.Server, s), func(t *testing.T) {
 					t.Parallel()
 					results[i] = simulate(t, m)
@@ -115,4 +115,21 @@ func at(load float64) Model {
 	m.Load = load
 	m.Queries, _ = size()
 	return m
+}
+
+// TestCells_eachSeedIsAnotherRun runs a model at two seeds.
+func TestCells_eachSeedIsAnotherRun(t *testing.T) {
+	old := *seeds
+	*seeds = 2
+	t.Cleanup(func() { *seeds = old })
+	m, c := healthy(0.8, Drop).by(robin).with(func(m *Model) { m.Queries = 100 }), cells{}
+	c.run(t, m)
+	for i, r := range c.of(m) {
+		if r.Model.Seed != *seed+uint64(i) { //nolint:gosec // not negative
+			t.Errorf("run %d has seed %d", i, r.Model.Seed)
+		}
+	}
+	if p50 := c.each(m, quantile(0.5)); p50[0] == p50[1] {
+		t.Errorf("two seeds give the same median, %v ms", p50[0])
+	}
 }

@@ -19,7 +19,9 @@ type LaneConfig struct {
 	// One minus it is best at most half of HedgeShare, as with the defaults: where
 	// both are alike, ordinary requests use up the budget and some real stalls go
 	// unhedged. Lanes whose extra calls cost money (embeddings, models) accept
-	// that: they ask for 0.99 and 1 %, where the share is a bound on the bill.
+	// that: they ask for 0.99 and 1 %, where the share is a bound on the bill. A
+	// pool that is slow as a whole, and whose members do not abort cancelled calls,
+	// hedges later: not before three times its median.
 	HedgeQuantile float64
 	// HedgeDelay is used until a class of calls has 200 latencies. Default
 	// 30 ms; below 0 the lane never hedges.

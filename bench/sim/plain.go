@@ -7,7 +7,7 @@ import (
 )
 
 // The policies that lanewise stands beside never hedge, so a list of what will
-// happen next is enough to simulate them: a hundred times as fast as goroutines
+// happen next is enough to simulate them: ten times as fast as goroutines
 // that wait, with the same draws.
 
 // rule chooses among the replicas of a shard.

@@ -143,9 +143,10 @@ func (r Result) String() string {
 // that failed counts as the deadline.
 func (r Result) P(q float64) time.Duration {
 	n := len(r.Latencies)
-	total := float64(n) / (1 - r.Failed)
-	if i := int(q * total); i < n {
-		return r.Latencies[i]
+	if n > 0 { // or else nothing was answered
+		if i := int(q * float64(n) / (1 - r.Failed)); i < n {
+			return r.Latencies[i]
+		}
 	}
 	return r.Model.Deadline
 }

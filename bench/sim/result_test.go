@@ -42,4 +42,8 @@ func TestResult_failuresCountAsTheDeadline(t *testing.T) {
 	if r.Failed != 0.2 || r.P(0.5) != 6*time.Millisecond || r.P(0.9) != time.Second || r.Mean() != 4500*time.Microsecond {
 		t.Errorf("failed %v, p50 %v, p90 %v, mean %v", r.Failed, r.P(0.5), r.P(0.9), r.Mean())
 	}
+	none := Result{Model: r.Model}
+	if none.count([]time.Duration{failed, failed}); none.Failed != 1 || none.P(0.5) != time.Second || none.Mean() != 0 {
+		t.Errorf("nothing answered: failed %v, p50 %v, mean %v", none.Failed, none.P(0.5), none.Mean())
+	}
 }

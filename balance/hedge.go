@@ -43,12 +43,11 @@ func (r *race) hedge(now time.Time) bool {
 		r.due = least
 		return false
 	}
-	r.asked = now
 	return true
 }
 
-// patience is how long an attempt is left alone at least: as long as cut off it
-// would not count as slow. Where all members of a pool queue, most attempts last
+// patience is how long a first attempt is left alone at least: as long as cut off
+// it would not count as slow. Where all members of a pool queue, most attempts last
 // longer than the lane's delay, and hedging them would only make the queues
 // longer, unless what loses is aborted.
 func (r *race) patience() time.Duration {

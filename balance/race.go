@@ -45,7 +45,7 @@ type race struct {
 	phase atomic.Int32
 
 	due     time.Time     // for a hedge, or for the first attempt where nobody was ready; zero: never
-	asked   time.Time     // when the last attempt that is not a failover was made
+	asked   time.Time     // when the first attempt was made
 	delay   time.Duration // of a hedge, by the lane's latencies
 	longest time.Duration // that a hedge may wait
 	lateBy  atomic.Int64  // ns, that the timer fired late: this process stood still

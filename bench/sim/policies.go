@@ -24,12 +24,15 @@ func (p *plaza) lane() balance.LaneConfig {
 	return c
 }
 
-// routed is the real router over replicas of the model.
+// routed is the real router over replicas of the model. Its replicas have limits
+// where searches are admitted: else each policy gets all of the load.
 type routed struct{ *router.Router }
 
 func (p *plaza) openRouter() (searcher, error) {
-	everybody := admit.Config{Least: 1 << 20, Start: 1 << 20, Most: 1 << 20} // goal G8 has a gate of its own
-	c := router.Config{SearchTimeout: p.model.Deadline, Lane: p.lane(), Picker: p.model.Policy.Picker, Admission: everybody}
+	c := router.Config{
+		SearchTimeout: p.model.Deadline, Lane: p.lane(), Picker: p.model.Policy.Picker,
+		Limit: limit.Config{Off: !p.model.Policy.Gated},
+	}
 	for i, servers := range p.servers {
 		shard := router.Shard{Name: fmt.Sprintf("s%d", i)}
 		for j := range servers {

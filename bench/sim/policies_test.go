@@ -6,7 +6,7 @@ import "github.com/lanewise/lanewise/balance"
 var (
 	lanewise = Policy{Name: "lanewise", Hedged: true}
 	unhedged = Policy{Name: "lanewise unhedged"}
-	admitted = Policy{Name: "lanewise", Hedged: true, Gated: true}
+	admitted = Policy{Name: "lanewise with admission", Hedged: true, Gated: true}
 	oracle   = Policy{Name: "omniscient", rule: leastOf}
 	random   = Policy{Name: "random", rule: anyOf}
 	robin    = Policy{Name: "round-robin", rule: inTurn}

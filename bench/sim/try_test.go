@@ -70,9 +70,9 @@ func TestTry(t *testing.T) {
 	}
 	m := flagged()
 	m.Queries, m.Load, m.Slow, m.Server = cmp.Or(*queries, 20_000), *load, *slow, Cancel(*kind)
-	for _, p := range policies() {
+	for _, p := range append(policies(), admitted) {
 		m.Policy = p
-		t.Logf("%-18s %v", p.Name, simulate(t, m))
+		t.Logf("%-23s %v", p.Name, simulate(t, m))
 	}
 }
 

@@ -31,7 +31,7 @@ func shorterOfTwo(replicas []*line, chance *stream, turn int) int {
 	return i
 }
 
-func leastOf(replicas []*line, chance *stream, turn int) int {
+func leastOf(replicas []*line, chance *stream, _ int) int {
 	best, least, ties := 0, time.Duration(0), 0
 	for i, l := range replicas {
 		switch wait := l.wait(); {

@@ -219,7 +219,8 @@ func TestQuotas_aRouterAloneHasAllAndOneOfFourAQuarter(t *testing.T) {
 		c := newContract(t)
 		s := c.system(t, io.Discard, more)
 		// On a slow machine some more comes in while they are made.
-		if n := ask(t, s, 200); n < least || n >= least+least/2+5 || int64(n) != c.calls.Load() {
+		// One call more is the canary's.
+		if n := ask(t, s, 200); n < least || n >= least+least/2+5 || int64(n+1) != c.calls.Load() {
 			t.Errorf("%q: %d searches were answered with %d calls, want about %d", more, n, c.calls.Load(), least)
 		}
 		shut(t, s)

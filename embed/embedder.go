@@ -57,6 +57,13 @@ type Config struct {
 	// Long is what becomes of a text that is longer than the tightest window of
 	// the upstreams, by estimate, or that an upstream refuses; "": Refuse.
 	Long Long
+	// Watch is how often each upstream is asked for the vector of a canary text, first
+	// before it is used. One whose vector differs (cosine below 0.999) is of another
+	// space, and out of use until it is right again. 0: never.
+	Watch time.Duration
+	// Canary is the vector to compare with, as [Embedder.Canary] returned it; nil: the
+	// one of the first upstream that is asked.
+	Canary []float32
 	// Shortens says that the first numbers of a vector are a vector of lower quality
 	// by themselves: the model was trained for it.
 	Shortens bool
@@ -105,6 +112,7 @@ type Embedder struct {
 	pool    *balance.Pool[*member]
 	batcher *batcher
 	cache   *cache
+	guard   *guard
 }
 
 var (
@@ -129,7 +137,12 @@ func New(c Config) (*Embedder, error) {
 		}
 		loose = loose.loosen(members[i].Limits())
 	}
-	e := &Embedder{space: members[0].space, members: members, long: c.Long, short: c.Shortens}
+	e := &Embedder{guard: &guard{want: c.Canary}, space: members[0].space, members: members, long: c.Long, short: c.Shortens}
+	if c.Watch > 0 {
+		for _, m := range members {
+			m.guard = e.guard
+		}
+	}
 	var err error
 	if e.cache, err = newCache(e.space, c); err != nil {
 		return nil, err
@@ -137,6 +150,10 @@ func New(c Config) (*Embedder, error) {
 	if e.pool, err = c.pool(members); err != nil {
 		e.cache.close()
 		return nil, err
+	}
+	if err := e.watch(c.Watch); err != nil {
+		e.cache.close()
+		return nil, errors.Join(err, e.pool.Close())
 	}
 	e.batcher = newBatcher(c, c.Flush.tighten(loose))
 	e.batcher.send, e.batcher.keep = e.send, e.cache.put
@@ -165,7 +182,13 @@ func (c Config) validate() error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	return oneSpace(c.Upstreams)
+	if err := oneSpace(c.Upstreams); err != nil {
+		return err
+	}
+	if dims := c.Upstreams[0].Provider.Space().Dims; c.Canary != nil && len(c.Canary) != dims {
+		return fault.BadField("/canary", "has %d dims, not %d", len(c.Canary), dims)
+	}
+	return nil
 }
 
 // oneSpace refuses upstreams whose vectors cannot be compared: failing over from

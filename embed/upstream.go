@@ -20,7 +20,11 @@ type member struct {
 	truncate bool
 	zeros    bool
 
+	guard *guard // nil: none
+
 	mu       sync.Mutex
+	verified bool    // it was asked for the canary
+	astray   error   // it is of another space
 	limiter  Limiter // the provider, if it is one
 	limits   Limits  // configured and learned
 	accepted Limits  // the largest call so far, in each respect
@@ -85,6 +89,9 @@ const hopeless = 3
 // embed embeds a batch in as many calls as the upstream's limits demand. An error
 // is one of the whole attempt; a text that is refused has its own.
 func (m *member) embed(ctx context.Context, b Batch) (*sheet, error) {
+	if err := m.trusted(ctx); err != nil {
+		return nil, err
+	}
 	s := &sheet{batch: b, rows: make([]outcome, b.Len())}
 	if b.IDs == nil {
 		s.prefix = len(m.space.Prefixed("", b.Task))

@@ -65,7 +65,7 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 	}
 	var out []embed.Provider
 	for _, space := range order {
-		lane, err := embed.New(embed.Config{
+		lane, err := embed.New(embed.Config{ //nolint:contextcheck // its watch over the upstreams outlives this call
 			Name: "embed " + space.ID(), Upstreams: lanes[space], CacheBytes: int64(c.Cache) / int64(len(order)), Long: embed.Long(c.Long), Shortens: shortens[space], Watch: watch[space],
 		})
 		if err != nil {

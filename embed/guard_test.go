@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,11 +13,12 @@ import (
 	"github.com/lanewise/lanewise/fault"
 )
 
-// model2 answers with vectors of another model while other is set.
-func model2(other *bool) *fake {
+// model2 answers with vectors of another model while other is set. Probes ask it
+// from goroutines of their own.
+func model2(other *atomic.Bool) *fake {
 	return &fake{answer: func(b embed.Batch) (embed.Vectors, error) {
 		v := vectors(b)
-		if *other {
+		if other.Load() {
 			for i := range v.Data {
 				v.Data[i] = float32(i%dims) - 1.5
 			}
@@ -29,14 +31,14 @@ func model2(other *bool) *fake {
 // name is out of use at the next look, and back when it is right again.
 func TestGuard_changeOfModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		changed := false
+		var changed atomic.Bool
 		first, second := model2(&changed), &fake{}
 		e := lane(t, embed.Config{Watch: time.Minute, CacheBytes: -1}, first, second)
 		ask(t, e, 0, query("a"))()
 		if got := first.asked(); got != 2 || second.asked() != 0 {
 			t.Fatalf("asked %d and %d times, want the canary and the text of the first", got, second.asked())
 		}
-		changed = true
+		changed.Store(true)
 		<-time.After(2 * time.Minute)
 		for range 8 {
 			ask(t, e, 0, query("a"))() // right vectors only
@@ -44,7 +46,7 @@ func TestGuard_changeOfModel(t *testing.T) {
 		if second.texts() < 8 {
 			t.Errorf("the second upstream embedded %d texts", second.texts())
 		}
-		changed = false
+		changed.Store(false)
 		<-time.After(10 * time.Minute)
 		before := second.texts()
 		for range 4 {
@@ -59,7 +61,7 @@ func TestGuard_changeOfModel(t *testing.T) {
 // TestGuard_fromTheStart holds that an upstream of another model is never used,
 // where the vector is known from before, and that the error says why.
 func TestGuard_fromTheStart(t *testing.T) {
-	changed := false
+	var changed atomic.Bool
 	e := lane(t, embed.Config{Watch: time.Hour}, model2(&changed))
 	if got := e.Canary(); got != nil {
 		t.Errorf("a canary of %v before anybody was asked", got)
@@ -68,7 +70,7 @@ func TestGuard_fromTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := e.Canary()
-	changed = true
+	changed.Store(true)
 	_, err := lane(t, embed.Config{Watch: time.Hour, Canary: kept}, model2(&changed)).Embed(t.Context(), query("a"))
 	if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), `upstream "a" embeds into another space than "fake-4"`) {
 		t.Errorf("error %v", err)

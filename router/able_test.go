@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/lanewise/lanewise/fault"
@@ -50,12 +51,15 @@ func TestRetrieve_refusesWhatAReplicaCannotAnswer(t *testing.T) {
 
 // What one replica cannot hold is written to none: they would differ from then on.
 func TestUpsert_refusesWhatAReplicaCannotHold(t *testing.T) {
-	written := 0
-	count := func(context.Context, search.Batch) (search.Written, error) { written++; return search.Written{}, nil }
+	var written atomic.Int64 // replicas are written to side by side
+	count := func(context.Context, search.Batch) (search.Written, error) {
+		written.Add(1)
+		return search.Written{}, nil
+	}
 	r := newRouter(t, router.Config{}, []search.Store{
 		&fake{write: count}, limited{&fake{write: count}, search.Capabilities{Engine: "x", MaxText: 5}},
 	})
-	before := written
+	before := written.Load()
 	large := search.Point{Key: search.Key{ID: "a"}, Dense: []float32{1, 0}, Text: "longer"}
 	_, err := r.Upsert(t.Context(), router.Upsert{Collection: "docs", Points: []search.Point{large}})
 	if fault.Of(err) != fault.Invalid || fault.Field(err) != "/points/0/text" || !strings.Contains(err.Error(), "replica s0/r1") {
@@ -65,12 +69,13 @@ func TestUpsert_refusesWhatAReplicaCannotHold(t *testing.T) {
 	if fault.Of(err) != fault.Invalid || fault.Field(err) != "/upserts/0/text" {
 		t.Errorf("write: got %v", err)
 	}
-	if written != before {
-		t.Errorf("%d replicas got it", written-before)
+	if n := written.Load() - before; n != 0 {
+		t.Errorf("%d replicas got it", n)
 	}
 	large.Text = "short"
-	if _, err := r.Upsert(t.Context(), router.Upsert{Collection: "docs", Points: []search.Point{large}}); err != nil || written != before+2 {
-		t.Errorf("at the limit: %v, %d writes", err, written-before)
+	_, err = r.Upsert(t.Context(), router.Upsert{Collection: "docs", Points: []search.Point{large}})
+	if n := written.Load() - before; err != nil || n != 2 {
+		t.Errorf("at the limit: %v, %d writes", err, n)
 	}
 }
 

@@ -87,7 +87,7 @@ type Engine interface {
 	Walk(ctx context.Context, collection, after string, limit int) (points []search.Point, next string, err error)
 }
 
-var _, _, _ Engine = (*qdrant.Store)(nil), (*milvus.Store)(nil), (*pgvector.Store)(nil)
+var _, _, _, _ Engine = (*qdrant.Store)(nil), (*milvus.Store)(nil), (*pgvector.Store)(nil), (*weaviate.Store)(nil)
 
 // OpenEngine opens a replica of an engine with the external collections that are to be
 // read. It does not connect yet.
@@ -101,13 +101,9 @@ func OpenEngine(r Replica, there ...External) (Engine, error) {
 	}
 	e, ok := s.(Engine)
 	if !ok {
-		return nil, errors.Join(errNotAsTheyAre(), s.Close())
+		return nil, errors.Join(fault.New(fault.Invalid, "collections of this engine cannot be read as they are"), s.Close())
 	}
 	return e, nil
-}
-
-func errNotAsTheyAre() error {
-	return fault.New(fault.Invalid, "collections of this engine cannot be read as they are")
 }
 
 // openServer opens a replica that is no folder. It does not connect yet.
@@ -135,11 +131,9 @@ func openServer(r Replica, there []External) (server, error) {
 		c.External = as(there, func(x external) milvus.External { return milvus.External(x) })
 		return milvus.New(c)
 	case engineWeaviate:
-		if len(there) > 0 {
-			return nil, errNotAsTheyAre()
-		}
 		c := r.weaviate(e)
 		c.TLS = secure
+		c.External = as(there, func(x external) weaviate.External { return weaviate.External(x) })
 		return weaviate.New(c)
 	case enginePostgres:
 		c := r.postgres(e)

@@ -108,7 +108,7 @@ func TestReplica_settingsReachTheAdapters(t *testing.T) {
 	w := Replica{Key: "k", Weaviate: Weaviate{GRPC: "g:1", Prefix: "P", MaxRows: 5, Lag: time.Second, Index: "HNSW", MaxOrdered: 6, NoDigest: true}}
 	if got, want := w.weaviate(e), (weaviate.Config{
 		Address: "h:19530", GRPC: "g:1", Key: "k", Prefix: "P", MaxRows: 5, Lag: time.Second, Index: weaviate.HNSW, MaxOrdered: 6, NoDigest: true,
-	}); got != want {
+	}); !reflect.DeepEqual(got, want) {
 		t.Errorf("weaviate: got %+v", got)
 	}
 	if e, err = parseEngineURL("postgres://me@h/db?application_name=x"); err != nil {

@@ -91,9 +91,10 @@ func (e engineURL) database() string {
 
 // EngineReplica reads the URL of one collection on the server of an engine, as it is
 // given on a command line: qdrant://host:6334/docs, milvus://host:19530/db/docs,
-// postgres://user:password@host:5432/db/schema.table. It returns the server as a
-// replica, and the collection's name; that is empty where the URL names none. The options
-// tls=true and ca=FILE stand for the keys of a replica; all others go to PostgreSQL.
+// weaviate://host:8080/Docs, postgres://user:password@host:5432/db/schema.table. It returns
+// the server as a replica, and the collection's name; that is empty where the URL names
+// none. The options tls=true, ca=FILE and, of Weaviate, grpc=HOST:PORT stand for the keys of
+// a replica; all others go to PostgreSQL.
 func EngineReplica(text string) (Replica, string, error) {
 	e, err := parseEngineURL(text)
 	if err != nil {
@@ -102,6 +103,10 @@ func EngineReplica(text string) (Replica, string, error) {
 	r := Replica{Key: Secret(e.password), TLS: e.options.Get("tls") == "true", CA: e.options.Get("ca")}
 	e.options.Del("tls")
 	e.options.Del("ca")
+	if e.engine == engineWeaviate {
+		r.Weaviate.GRPC = e.options.Get("grpc")
+		e.options.Del("grpc")
+	}
 	most, collection := 1, ""
 	if e.hasDatabase() {
 		most = 2

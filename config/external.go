@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/lanewise/lanewise/search"
 )
@@ -74,10 +73,6 @@ func (v *validator) external(c *Config) {
 	}
 	for i, s := range c.Shards {
 		for j, r := range s.Replicas {
-			if strings.HasPrefix(r.URL, engineWeaviate+":") {
-				v.at("collections", "an external collection of Weaviate cannot be read yet, and shards[%d].replicas[%d] is one", i, j)
-				return
-			}
 			if !isEngine(r.URL) {
 				v.at("collections", "an external collection is asked of every shard, and shards[%d].replicas[%d] is no engine", i, j)
 				return

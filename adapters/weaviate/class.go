@@ -24,6 +24,8 @@ type class struct {
 	orders map[string]bool // properties that keep values by order
 	full   bool            // no more of them are made
 	digest bool            // points keep digests
+
+	*outline // of an external class; nil for this Store's own
 }
 
 // descriptor is the description of a class.
@@ -92,6 +94,9 @@ func (s *Store) withClass(ctx context.Context, name string, f func(*class) error
 
 // describe asks the server what a collection is, and remembers it.
 func (s *Store) describe(ctx context.Context, name string) (*class, error) {
+	if x := s.cfg.external(name); x != nil {
+		return s.outline(ctx, x)
+	}
 	got, err := s.rest.ClassGetter().WithClassName(s.cfg.engineName(name)).Do(ctx)
 	if err := s.judgeRest(ctx, "describe "+name, err); err != nil {
 		if errors.Is(err, fault.NotFound) {

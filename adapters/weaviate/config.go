@@ -45,6 +45,8 @@ type Config struct {
 	// Lag is how long the server may take to index a vector; 0: none. It is for servers that
 	// run with ASYNC_INDEXING.
 	Lag time.Duration
+	// External lists classes that are there already.
+	External []External
 	// WriteTimeout ends a write whose caller has gone. Until then the ids in it are
 	// locked; 0: 30 s.
 	WriteTimeout time.Duration
@@ -82,7 +84,7 @@ func (c Config) check() error {
 	case c.DialTimeout < 0 || c.Lag < 0 || c.WriteTimeout < 0:
 		return fault.New(fault.Invalid, "dial timeout, lag and write timeout must not be negative")
 	}
-	return nil
+	return c.checkExternal()
 }
 
 func isAddress(s string) bool {

@@ -18,6 +18,9 @@ const pageRows = 500
 
 // ask sends a search of a class and reads the answer into r.
 func (s *Store) ask(ctx context.Context, c *class, req *pb.SearchRequest, r *reply) error {
+	if c.outline != nil {
+		return s.askExternal(ctx, c, req, r)
+	}
 	req.Collection, req.Uses_127Api = c.engine, true
 	req.Properties = &pb.PropertiesRequest{NonRefProperties: r.properties()}
 	if req.Metadata == nil {
@@ -51,7 +54,7 @@ func (s *Store) byID(ctx context.Context, c *class, ids []string, r *reply) ([]r
 	for len(ids) > 0 {
 		n := min(size, len(ids))
 		err := s.ask(ctx, c, &pb.SearchRequest{
-			Filters: anyOf(idProperty, ids[:n]), Limit: s.limit(n), Metadata: &pb.MetadataRequest{Uuid: true},
+			Filters: c.among(ids[:n]), Limit: s.limit(n), Metadata: &pb.MetadataRequest{Uuid: true},
 		}, r)
 		if isTooLarge(err) && n > 1 {
 			size = n / 2
@@ -82,7 +85,7 @@ func (s *Store) Get(ctx context.Context, collection string, keys []search.Key, f
 }
 
 func (s *Store) points(ctx context.Context, c *class, keys []search.Key, f search.Fields) ([]search.Point, error) {
-	rows, err := s.byID(ctx, c, objectIDs(keys), &reply{fields: f})
+	rows, err := s.byID(ctx, c, c.objectIDs(keys), &reply{fields: f})
 	if err != nil {
 		return nil, err
 	}
@@ -101,8 +104,19 @@ func (s *Store) points(ctx context.Context, c *class, keys []search.Key, f searc
 	return points, nil
 }
 
+// among holds for the objects with the ids; there is at least one.
+func (c *class) among(ids []string) *pb.Filters {
+	if c.outline != nil {
+		return c.outline.among(ids)
+	}
+	return anyOf(idProperty, ids)
+}
+
 // objectIDs leaves out the keys that nobody has, and repeated ones.
-func objectIDs(keys []search.Key) []string {
+func (c *class) objectIDs(keys []search.Key) []string {
+	if c.outline != nil {
+		return c.externalIDs(keys)
+	}
 	ids := make([]string, 0, len(keys))
 	for _, k := range keys {
 		if storable(k) {
@@ -137,6 +151,9 @@ func (s *Store) Scroll(ctx context.Context, scan search.Scan) (out search.Page, 
 // again behind the last one: a point that is overwritten at that moment may be missing
 // from an answer, and a short one is no proof of the end.
 func (s *Store) page(ctx context.Context, c *class, scan *search.Scan) (search.Page, error) {
+	if c.outline != nil {
+		return s.externalPage(ctx, c, scan)
+	}
 	want := min(scan.Limit, s.cfg.MaxRows-1)
 	if scan.Fields != (search.Fields{}) {
 		want = min(want, pageRows)
@@ -218,6 +235,10 @@ func (s *Store) Count(ctx context.Context, collection, tenant string, f search.F
 	}
 	defer s.leave()
 	err = s.withClass(ctx, collection, func(c *class) error {
+		if c.outline != nil {
+			n, err = s.externalCount(ctx, c, tenant, f)
+			return err
+		}
 		p := &pushdown{s: s, c: c}
 		filter, err := p.condition(ctx, &f)
 		if err != nil {

@@ -58,7 +58,7 @@ func classOfText(text string) fault.Class {
 		{fault.NotFound, []string{"could not find class", "class not found", "not present in schema"}},
 		{fault.Overloaded, []string{"too many requests", "not enough memory", "memory pressure"}},
 		{fault.Invalid, []string{
-			"no such prop", "query maximum results exceeded", "vector lengths don't match", "wrong size", "parse params", "invalid pagination",
+			"no such prop", "query maximum results exceeded", "vector lengths don't match", "wrong size", "parse params", "invalid pagination", "only stopwords",
 		}},
 	} {
 		for _, part := range sign.parts {

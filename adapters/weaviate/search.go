@@ -73,6 +73,7 @@ type ranking struct {
 	leg    *search.Leg
 	filter *pb.Filters // of tenant and query
 	sure   bool        // an answer that does not fit the class is taken as it is
+	verify bool        // the filter lets rows through that do not match
 }
 
 // leg answers one leg.
@@ -84,12 +85,10 @@ func (s *Store) leg(ctx context.Context, q *search.Query, i int) (list search.Li
 		if err := s.checkLeg(c, leg, fmt.Sprintf("/legs/%d", i)); err != nil {
 			return err
 		}
-		p := &pushdown{s: s, c: c}
-		filter, err := p.condition(ctx, &q.Filter)
-		if err != nil {
+		r := &ranking{c: c, q: q, leg: leg, sure: sure}
+		if err := r.scope(ctx, s); err != nil {
 			return err
 		}
-		r := &ranking{c: c, q: q, leg: leg, filter: both(ofTenant(q.Tenant), filter), sure: sure}
 		sure = true
 		if leg.Only != nil {
 			list, err = s.only(ctx, r)
@@ -104,6 +103,20 @@ func (s *Store) leg(ctx context.Context, q *search.Query, i int) (list search.Li
 	return list, err
 }
 
+// scope sets the condition of the query's tenant and filter.
+func (r *ranking) scope(ctx context.Context, s *Store) (err error) {
+	if r.c.outline != nil {
+		w := &foreign{c: r.c}
+		r.filter, err = w.scope(r.q.Tenant, &r.q.Filter)
+		r.verify, r.sure = w.verify, r.sure || r.c.rough
+		return err
+	}
+	p := &pushdown{s: s, c: r.c}
+	filter, err := p.condition(ctx, &r.q.Filter)
+	r.filter = both(ofTenant(r.q.Tenant), filter)
+	return err
+}
+
 func (s *Store) checkLeg(c *class, leg *search.Leg, at string) error {
 	sparse := len(leg.Sparse.Index) > 0
 	switch {
@@ -111,7 +124,7 @@ func (s *Store) checkLeg(c *class, leg *search.Leg, at string) error {
 		return fault.BadField(at+"/k", "is %d, it must be between 1 and %d", leg.K, s.cfg.MaxRows)
 	case leg.Vector != "":
 		return fault.BadField(at+"/vector", "is %q, but points have one vector without a name here", leg.Vector)
-	case sparse && leg.Only == nil:
+	case sparse && (leg.Only == nil || c.outline != nil):
 		return fault.BadField(at+"/sparse", "this engine has no index for sparse vectors")
 	case sparse && len(leg.Dense) == 0:
 		return wellformed.Sparse(at+"/sparse", leg.Sparse)
@@ -125,18 +138,18 @@ func (s *Store) checkLeg(c *class, leg *search.Leg, at string) error {
 func (s *Store) nearest(ctx context.Context, r *ranking) (search.List, error) {
 	k := r.leg.K
 	if r.c.index == HNSW { // Weaviate's breadth is at least the limit
-		rows, err := s.rank(ctx, r, max(k, r.leg.EF))
+		rows, _, err := s.rank(ctx, r, max(k, r.leg.EF))
 		return r.list(rows), err
 	}
 	ask := k + spare
 	for round := 1; ; round++ {
-		rows, err := s.rank(ctx, r, ask)
+		rows, all, err := s.rank(ctx, r, ask)
 		if err != nil {
 			return search.List{}, err
 		}
 		list := r.list(rows)
 		switch {
-		case len(rows) < min(ask, s.cfg.MaxRows):
+		case all:
 			list.Prefix, list.Exhausted = true, len(rows) <= k
 			return list, nil
 		case r.certain(rows):
@@ -149,28 +162,48 @@ func (s *Store) nearest(ctx context.Context, r *ranking) (search.List, error) {
 	}
 }
 
-// rank fetches the nearest n rows and puts them into their final order. Where they are
-// too large for one message, what they carry is fetched by itself.
-func (s *Store) rank(ctx context.Context, r *ranking, n int) ([]row, error) {
+// rank fetches the nearest n rows and puts them into their final order; all says that there
+// are no others. Where they are too large for one message, what they carry is fetched by
+// itself.
+func (s *Store) rank(ctx context.Context, r *ranking, n int) (rows []row, all bool, err error) {
 	got := &reply{fields: r.q.Fields, vector: true}
-	err := s.ask(ctx, r.c, r.request(s.limit(n)), got)
+	got.fields.Meta = got.fields.Meta || r.verify
+	err = s.ask(ctx, r.c, r.request(s.limit(n)), got)
 	if isTooLarge(err) && got.fields != (search.Fields{}) {
-		return s.rankLarge(ctx, r, n)
+		got = &reply{fields: search.Fields{Meta: r.verify}, vector: true}
+		err = s.rankLarge(ctx, r, got, n)
+	} else if err == nil {
+		err = r.order(got.rows)
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return got.rows, r.order(got.rows)
+	all = len(got.rows) < int(s.limit(n))
+	return r.sift(got.rows), all, nil
+}
+
+// sift leaves out the rows that do not match, where the filter lets such through, and keys
+// that are none.
+func (r *ranking) sift(rows []row) []row {
+	if r.c.outline == nil {
+		return rows
+	}
+	rows = slices.DeleteFunc(rows, func(x row) bool { return !x.hasKey || r.verify && !r.q.Filter.Match(x.Meta) })
+	for i := range rows {
+		if !r.q.Fields.Meta {
+			rows[i].Meta = nil
+		}
+	}
+	return rows
 }
 
 // rankLarge is rank in two steps.
-func (s *Store) rankLarge(ctx context.Context, r *ranking, n int) ([]row, error) {
-	got := &reply{vector: true}
+func (s *Store) rankLarge(ctx context.Context, r *ranking, got *reply, n int) error {
 	if err := s.ask(ctx, r.c, r.request(s.limit(n)), got); err != nil {
-		return nil, err
+		return err
 	}
 	if err := r.order(got.rows); err != nil {
-		return nil, err
+		return err
 	}
 	best := got.rows[:min(len(got.rows), r.leg.K)]
 	keys := make([]search.Key, len(best))
@@ -179,7 +212,7 @@ func (s *Store) rankLarge(ctx context.Context, r *ranking, n int) ([]row, error)
 	}
 	points, err := s.points(ctx, r.c, keys, r.q.Fields)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	byKey := make(map[search.Key]search.Point, len(points))
 	for _, p := range points {
@@ -187,10 +220,13 @@ func (s *Store) rankLarge(ctx context.Context, r *ranking, n int) ([]row, error)
 	}
 	for i := range best { // a point that was deleted meanwhile keeps what the search told of it
 		if p, ok := byKey[best[i].Key]; ok && p.Version == best[i].Version {
-			best[i].Text, best[i].Meta, best[i].Sparse = p.Text, p.Meta, p.Sparse
+			best[i].Text, best[i].Sparse = p.Text, p.Sparse
+			if len(best[i].Meta) == 0 {
+				best[i].Meta = p.Meta
+			}
 		}
 	}
-	return got.rows, nil
+	return nil
 }
 
 func (r *ranking) request(limit uint32) *pb.SearchRequest {
@@ -279,7 +315,7 @@ func (s *Store) only(ctx context.Context, r *ranking) (search.List, error) {
 	need := r.q.Fields
 	need.Vector = true
 	need.Meta = need.Meta || !r.q.Filter.IsZero()
-	rows, err := s.byID(ctx, r.c, objectIDs(keys), &reply{fields: need})
+	rows, err := s.byID(ctx, r.c, r.c.objectIDs(keys), &reply{fields: need})
 	if err != nil {
 		return search.List{}, err
 	}

@@ -49,7 +49,13 @@ func (s *Store) Stats(ctx context.Context, collection string) ([]search.Stats, e
 
 func (s *Store) described(ctx context.Context, collection string) ([]*class, error) {
 	if collection == "" {
-		return s.list(ctx)
+		all, err := s.list(ctx)
+		for i := 0; i < len(s.cfg.External) && err == nil; i++ {
+			var c *class
+			c, err = s.describe(ctx, s.cfg.External[i].Name)
+			all = append(all, c)
+		}
+		return all, err
 	}
 	c, err := s.describe(ctx, collection)
 	return []*class{c}, err
@@ -57,6 +63,11 @@ func (s *Store) described(ctx context.Context, collection string) ([]*class, err
 
 func (s *Store) stats(ctx context.Context, c *class) (search.Stats, error) {
 	out := search.Stats{Collection: c.Collection}
+	if c.outline != nil {
+		n, err := s.externalCount(ctx, c, "", search.Filter{})
+		out.Points, out.Bytes = n, int64(4*n*c.Dims)
+		return out, err
+	}
 	req := &pb.AggregateRequest{ObjectsCount: true, Aggregations: []*pb.AggregateRequest_Aggregation{
 		numbers(highProperty), numbers(markProperty), numbers(fencedProperty),
 	}}

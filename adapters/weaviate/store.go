@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weaviate/weaviate-go-client/v5/weaviate/connection"
+	"github.com/weaviate/weaviate-go-client/v5/weaviate/misc"
 	"github.com/weaviate/weaviate-go-client/v5/weaviate/schema"
 	pb "github.com/weaviate/weaviate/grpc/generated/protocol/v1"
 	"google.golang.org/grpc"
@@ -24,11 +25,12 @@ import (
 // Store is a Weaviate server, or the classes with one prefix on it. Safe for
 // concurrent use.
 type Store struct {
-	cfg  Config
-	rest *schema.API
-	http *http.Transport
-	conn *grpc.ClientConn // points and queries
-	rpc  pb.WeaviateClient
+	cfg   Config
+	rest  *schema.API
+	about *misc.API
+	http  *http.Transport
+	conn  *grpc.ClientConn // points and queries
+	rpc   pb.WeaviateClient
 
 	classes sync.Map      // name of a collection → *class
 	locks   *stripes      // of ids that are being written
@@ -61,13 +63,17 @@ func New(c Config) (*Store, error) {
 	if c.TLS != nil {
 		transport.TLSClientConfig = c.TLS.Clone()
 	}
-	return &Store{cfg: c, rest: newSchema(c, transport), http: transport, conn: conn, rpc: pb.NewWeaviateClient(conn), locks: newStripes()}, nil
+	client := newClient(c, transport)
+	return &Store{
+		cfg: c, rest: schema.New(client), about: misc.New(client, nil), http: transport,
+		conn: conn, rpc: pb.NewWeaviateClient(conn), locks: newStripes(),
+	}, nil
 }
 
-// newSchema makes the part of the official client that is used. The client as a whole
+// newClient makes the part of the official client that is used. The client as a whole
 // asks the server for its version when it is made, without a deadline; its gRPC
 // connection accepts any certificate and cannot be closed.
-func newSchema(c Config, transport http.RoundTripper) *schema.API {
+func newClient(c Config, transport http.RoundTripper) *connection.Connection {
 	scheme, headers := "http", map[string]string{}
 	if c.TLS != nil {
 		scheme = "https"
@@ -77,7 +83,7 @@ func newSchema(c Config, transport http.RoundTripper) *schema.API {
 	}
 	kept := &rooted{RoundTripper: transport}
 	kept.conn = connection.NewConnection(scheme, c.Address, &http.Client{Transport: kept}, 0, headers)
-	return schema.New(kept.conn)
+	return kept.conn
 }
 
 // rooted keeps the connection that uses it from being collected. The connection has a

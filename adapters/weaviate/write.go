@@ -28,6 +28,10 @@ func (s *Store) Write(ctx context.Context, b search.Batch) (search.Written, erro
 	if err := s.enter(ctx, "write"); err != nil {
 		return search.Written{}, err
 	}
+	if s.cfg.external(b.Collection) != nil || b.Create != nil && s.cfg.external(b.Create.Name) != nil {
+		s.leave()
+		return search.Written{}, fault.BadField("/collection", "collection %q is external: lanewise only reads it", b.Collection)
+	}
 	done := make(chan result, 1)
 	go func() { // owned by Close, which waits until leave
 		defer s.leave()

@@ -22,7 +22,7 @@ func TestOpen_advises(t *testing.T) {
 		"qdrant://127.0.0.1:1/docs":            "6333 is that of HTTP",
 		"postgres://me@127.0.0.1:1/db/docs":    "are host and port right",
 		"postgres://me:hunter2@127.0.0.1:1/db": "names no collection",
-		"weaviate://127.0.0.1:1/docs":          "cannot be read as they are",
+		"weaviate://127.0.0.1:1/docs":          "are host and port right",
 	} {
 		if _, err := engine.Open(t.Context(), engine.Options{URL: url}); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: got %v, want %q in it", url, err, want)

@@ -131,6 +131,7 @@ func TestEngineReplica(t *testing.T) {
 		"milvus://me:pw@h/docs":                        {Replica{URL: "milvus://me@h:19530", Key: "pw"}, "docs"},
 		"milvus://h/db/docs":                           {Replica{URL: "milvus://h:19530/db"}, "docs"},
 		"postgres://me:pw@h/db/s.docs?sslmode=require": {Replica{URL: "postgres://me@h:5432/db?sslmode=require", Key: "pw"}, "s.docs"},
+		"weaviate://h/Docs?grpc=g:1":                   {Replica{URL: "weaviate://h:8080", Weaviate: Weaviate{GRPC: "g:1"}}, "Docs"},
 		"postgresql://h/db":                            {Replica{URL: "postgres://h:5432/db"}, ""},
 	} {
 		server, name, err := EngineReplica(text)

@@ -25,7 +25,7 @@ type class struct {
 	full   bool            // no more of them are made
 	digest bool            // points keep digests
 
-	*outline // of an external class; nil for this Store's own
+	outline *outline // of an external class; nil for this Store's own
 }
 
 // descriptor is the description of a class.

@@ -46,6 +46,7 @@ func always() *pb.Filters { return join(pb.Filters_OPERATOR_OR, nobody(), not(no
 
 func nothing() *pb.Filters { return both(nobody(), not(nobody())) }
 
+// nobody holds for the lowest id that there can be, which hardly any object has.
 func nobody() *pb.Filters { return anyOf(idProperty, []string{uuid.Nil.String()}) }
 
 // condition is a filter as one of Weaviate's; nil for the zero filter.

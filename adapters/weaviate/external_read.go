@@ -210,8 +210,15 @@ func (o *outline) among(ids []string) *pb.Filters {
 }
 
 // behind fetches the objects behind an id of Weaviate's, in the order of those: none behind
-// the last one. Where they are too large for one message, fewer.
+// the last one. An empty id starts, with the lowest id that there can be, which is behind
+// none. Where objects are too large for one message, there are fewer.
 func (s *Store) behind(ctx context.Context, c *class, after string, r *reply) error {
+	if after == "" {
+		if err := s.ask(ctx, c, &pb.SearchRequest{Filters: nobody(), Limit: 1}, r); err != nil || len(r.rows) > 0 {
+			return err
+		}
+		after = uuid.Nil.String()
+	}
 	for n := min(pageRows, s.cfg.MaxRows); ; n /= 2 {
 		err := s.ask(ctx, c, &pb.SearchRequest{After: after, Limit: s.limit(n)}, r)
 		if !isTooLarge(err) || n == 1 {
@@ -245,7 +252,7 @@ func (s *Store) externalPage(ctx context.Context, c *class, scan *search.Scan) (
 			return out, err
 		}
 	}
-	want, sorted, after := min(scan.Limit, pageRows), c.outline.ID == "", uuid.Nil.String()
+	want, sorted, after := min(scan.Limit, pageRows), c.outline.ID == "", ""
 	if sorted && isUUID(scan.After.ID) {
 		after = scan.After.ID
 	}
@@ -280,8 +287,8 @@ func (s *Store) externalCount(ctx context.Context, c *class, tenant string, f se
 	if err != nil {
 		return 0, err
 	}
-	if w.verify || c.outline.ID != "" {
-		err = s.each(ctx, c, uuid.Nil.String(), &search.Scan{Filter: f}, func(rows []row) bool {
+	if w.verify {
+		err = s.each(ctx, c, "", &search.Scan{Filter: f}, func(rows []row) bool {
 			n += len(rows)
 			return true
 		})
@@ -312,9 +319,7 @@ func (s *Store) Walk(ctx context.Context, name, after string, limit int) (points
 		return nil, "", fault.BadField("/collection", "collection %q is not external", name)
 	case limit < 1:
 		return nil, "", fault.BadField("/limit", "is %d, it must be at least 1", limit)
-	case after == "":
-		after = uuid.Nil.String()
-	case !isUUID(after):
+	case after != "" && !isUUID(after):
 		return nil, "", fault.BadField("/after", "%q is no id of Weaviate", after)
 	}
 	r := &reply{fields: search.Fields{Text: true, Meta: true, Vector: true}}

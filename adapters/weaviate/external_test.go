@@ -41,8 +41,13 @@ func client(t *testing.T) *sdk.Client {
 	return c
 }
 
-// bookID is the id of book i, which is in the order of i.
-func bookID(i int) string { return fmt.Sprintf("%08x-0000-4000-8000-000000000000", i+1) }
+// bookID is the id of book i, which is in the order of i. The first is the lowest there is.
+func bookID(i int) string {
+	if i == 0 {
+		return "00000000-0000-0000-0000-000000000000"
+	}
+	return fmt.Sprintf("%08x-0000-4000-8000-000000000000", i)
+}
 
 const shelf = 60
 
@@ -228,8 +233,9 @@ func TestExternal_filters(t *testing.T) {
 }
 
 func TestExternal_reads(t *testing.T) {
-	name := books(t, flatClass("l2-squared"), "")
-	s := library(t, weaviate.External{From: name, Text: "body"})
+	class := flatClass("l2-squared")
+	class.ShardingConfig = map[string]any{"desiredCount": 3}
+	s := library(t, weaviate.External{From: books(t, class, ""), Text: "body"})
 	ctx, whole := t.Context(), search.Fields{Text: true, Meta: true, Vector: true}
 	got, err := s.Get(ctx, "docs", []search.Key{{ID: bookID(7)}, {ID: "x"}, {ID: bookID(2)}, {Tenant: "t", ID: bookID(3)}}, whole)
 	meta := `{"attrs":{"n":7},"code":"c-53","free":false,"hidden":7,"lang":"l1","price":1,"shelves":[7,8],"year":2007}`

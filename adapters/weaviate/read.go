@@ -115,7 +115,7 @@ func (c *class) among(ids []string) *pb.Filters {
 // objectIDs leaves out the keys that nobody has, and repeated ones.
 func (c *class) objectIDs(keys []search.Key) []string {
 	if c.outline != nil {
-		return c.externalIDs(keys)
+		return c.outline.externalIDs(keys)
 	}
 	ids := make([]string, 0, len(keys))
 	for _, k := range keys {

@@ -108,7 +108,7 @@ func (r *ranking) scope(ctx context.Context, s *Store) (err error) {
 	if r.c.outline != nil {
 		w := &foreign{c: r.c}
 		r.filter, err = w.scope(r.q.Tenant, &r.q.Filter)
-		r.verify, r.sure = w.verify, r.sure || r.c.rough
+		r.verify, r.sure = w.verify, r.sure || r.c.outline.rough
 		return err
 	}
 	p := &pushdown{s: s, c: r.c}

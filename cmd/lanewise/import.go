@@ -40,6 +40,7 @@ creates if it is missing, with the dims and the metric of the engine:
 
   qdrant://host:6334/docs
   milvus://[user@]host:19530/[database/]docs
+  weaviate://host:8080/Docs
   postgres://user@host:5432/database/[schema.]table
   FILE.jsonl   as ingest reads it
 

@@ -72,6 +72,7 @@ collection that an engine holds already (--engine), which is read as it is:
 
   qdrant://host:6334/docs
   milvus://[user@]host:19530/[database/]docs
+  weaviate://host:8080/Docs
   postgres://user@host:5432/database/[schema.]table
 
 ?tls=true encrypts the connection, &ca=FILE names the certificates to trust. The

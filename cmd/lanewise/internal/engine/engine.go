@@ -128,6 +128,8 @@ func advise(r config.Replica, err error) error {
 		return fmt.Errorf("%w; put the key or password into LANEWISE_ENGINE_KEY", err)
 	case errors.Is(err, fault.Unavailable) && scheme == "qdrant", errors.Is(err, context.DeadlineExceeded) && scheme == "qdrant":
 		return fmt.Errorf("%w; is it the port of gRPC, which is 6334 unless it was changed (6333 is that of HTTP), and is ?tls=true needed?", err)
+	case errors.Is(err, fault.Unavailable) && scheme == "weaviate", errors.Is(err, context.DeadlineExceeded) && scheme == "weaviate":
+		return fmt.Errorf("%w; are host and port right? Points come over gRPC, from port 50051 unless ?grpc=HOST:PORT names another", err)
 	case errors.Is(err, fault.Unavailable), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w; are host and port right, and is the collection loaded?", err)
 	case fault.Of(err) == fault.Conflict && strings.Contains(err.Error(), "metric"):

@@ -9,6 +9,8 @@
 // retry cannot bring the point back. So is the fence, which keeps the highest epoch that the
 // collection has seen. A class that was not made by this program is fault.Conflict.
 //
+// Classes of other programs are read, and only read, as Config.External lists them.
+//
 // # Filters
 //
 // Weaviate has no filters on metadata as such: its own look at properties of fixed types, cut

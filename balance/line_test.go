@@ -183,7 +183,11 @@ func TestLimit_anAttemptGrowsNoLongerThanItHelps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		end := time.Now().Add(time.Minute)
+		// The limit swings: it grows step by step and is halved by a trial every 10 s.
+		// At the end, which lies between two trials, it was 21 to 31 in several runs, at
+		// the top of a swing 44 at most in 50 runs; 68 and more where the latency is not
+		// heeded. The bound is half-way.
+		end := time.Now().Add(65 * time.Second)
 		var wg sync.WaitGroup
 		for range 500 { // who come again and again
 			wg.Go(func() {
@@ -203,10 +207,10 @@ func TestLimit_anAttemptGrowsNoLongerThanItHelps(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if s := p.Snapshot().Members[0]; s.Limit > 40 {
+		if s := p.Snapshot().Members[0]; s.Limit > 56 {
 			t.Errorf("a limit of %d for a member with four slots", s.Limit)
-		} else if s.Good < 22_000 {
-			t.Errorf("%d answers in a minute, of the 24,000 that it could give", s.Good)
+		} else if s.Good < 24_000 {
+			t.Errorf("%d answers, of the 26,000 that it could give", s.Good)
 		}
 		_ = p.Close()
 		idle(t, p)

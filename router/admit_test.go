@@ -159,7 +159,10 @@ func (s rush) goodput(r *router.Router, q router.Request, d time.Duration) map[s
 
 // TestOverload_goodputWithAndWithoutLimits is goal G8 in small: under a load of 1.3
 // times what the shards can do, searches keep most of it only if those that cannot be
-// finished are not begun.
+// finished are not begun. The clock is virtual, but which of two goroutines is first is
+// chance. In 55 runs, some of them under -race, the shares were 0.13 to 0.39 without
+// admission, 0.849 to 0.968 (mean 0.93) by the shards' limits alone, and 1.004 to 1.008
+// with the gate, which is what the goal of 0.9 is for: the bounds keep a distance from these.
 func TestOverload_goodputWithAndWithoutLimits(t *testing.T) {
 	const shards, replicas, slots, work = 4, 2, 2, 10 * time.Millisecond
 	capacity := replicas * slots / work.Seconds()
@@ -181,8 +184,8 @@ func TestOverload_goodputWithAndWithoutLimits(t *testing.T) {
 	limits := measure(router.Config{Admission: unbounded()})
 	both := measure(router.Config{})
 	t.Logf("of the capacity: %.3f without admission, %.3f by the shards' limits, %.3f with the gate before them", without, limits, both)
-	if limits < 0.9 || both < 0.9 || without > 0.7 {
-		t.Errorf("of the capacity: %.3f without admission, %.3f by the shards' limits, %.3f with the gate; want a collapse, and 0.9 twice", without, limits, both)
+	if limits < 0.75 || both < 0.9 || without > 0.6 {
+		t.Errorf("of the capacity: %.3f without admission, %.3f by the shards' limits, %.3f with the gate; want a collapse, 0.75 and 0.9", without, limits, both)
 	}
 }
 

@@ -19,6 +19,9 @@ func TestQuality_wordsAndMeaning(t *testing.T) {
 	if testing.Short() {
 		t.Skip("embeds and indexes the whole corpus")
 	}
+	if underRace {
+		t.Skip("skipped under -race, where it takes as long as all others: run without it; what it calls has race tests of its own")
+	}
 	model, err := static.New()
 	if err != nil {
 		t.Fatal(err)

@@ -99,9 +99,12 @@ func TestSearch_whileACopyHangs(t *testing.T) {
 			w := &watch{}
 			s := build(t, router.Config{
 				Picker: w, Trace: &balance.Trace{Started: w.started, Ended: w.ended},
+				// On a busy machine, calls that are slow without a hang would use up the
+				// lane's 5 %, and one that hangs would wait for its deadline.
+				Lane: balance.LaneConfig{HedgeShare: 1},
 			}, []search.Store{victim.open(t), other.open(t)})
-			l := s.load(t, 1) // one after another, for watch
-			l.until("with both copies", nil, right(100))
+			l := s.load(t, 1)                            // one after another, for watch
+			l.until("with both copies", nil, right(300)) // which earn hedges for the pool
 			w.mustHave(t, "r0 answered", &w.answered)
 			victim.signal(t, syscall.SIGSTOP)
 			defer victim.signal(t, syscall.SIGCONT)

@@ -72,30 +72,45 @@ func (a *attempt) limit(e ending) {
 	})
 }
 
-// gap is how far apart calls go on while all members are full, by Little's law.
-func (c *core) gap(entries []entry) time.Duration {
-	var rate float64 // by the second
+// pace is how fast calls go on while all members are full: how far apart by
+// Little's law, and what a call takes that has gone on.
+func (c *core) pace(entries []entry) (gap, took time.Duration) {
+	var rate, busy float64 // by the second; calls
 	for i := range entries {
 		if e := &entries[i]; e.limit != nil {
-			rate += float64(e.most(need{})) / max(e.limit.Took(), minDelay).Seconds()
+			most := float64(e.most(need{}))
+			busy += most
+			rate += most / max(e.limit.Took(), minDelay).Seconds()
 		}
 	}
-	return time.Duration(float64(time.Second) / max(rate, 1))
+	rate = max(rate, 1)
+	return time.Duration(float64(time.Second) / rate), time.Duration(busy / rate * float64(time.Second))
 }
 
-// What a call may have to wait in line: half of its time,
-// and a second where it has no deadline.
+// A call may wait in line for half of its time beside twice what a member takes
+// at present: what it goes on to must still be done, in an overload that begins
+// with full members too, and calls of other shards would wait for it in vain. A
+// call without a deadline has two seconds.
 const (
 	waitShare = 2
-	waitMost  = time.Second
+	takeTimes = 2
+	timeMost  = 2 * time.Second
 )
 
-// mostWait is how long the call may have to wait in line.
-func (r *race) mostWait() time.Duration {
+// tooLong returns how long it takes until n calls have gone on, and whether the
+// last of them cannot wait for so long if it has to be over within a time.
+func (c *core) tooLong(entries []entry, n int, within time.Duration) (wait time.Duration, tooLong bool) {
+	gap, took := c.pace(entries)
+	wait = c.line.Wait(n, gap)
+	return wait, wait > (within-takeTimes*took)/waitShare
+}
+
+// time is what the call has.
+func (r *race) time() time.Duration {
 	if d := r.fan.deadline; !d.IsZero() {
-		return time.Until(d) / waitShare
+		return time.Until(d)
 	}
-	return waitMost
+	return timeMost
 }
 
 // mustQueue reports whether the call has to wait in line: there are others, or
@@ -120,11 +135,12 @@ func (r *race) queue(look func()) error {
 	}
 	line := &r.core.line
 	if !r.seated {
-		if wait := line.Wait(line.Len()+1, r.core.gap(r.view.entries)); wait > r.mostWait() {
+		if wait, tooLong := r.core.tooLong(r.view.entries, line.Len()+1, r.time()); tooLong {
 			return r.core.crowded(wait)
 		}
 	}
 	r.place = line.Join(look)
+	r.unseat() // it counts in line from now on
 	if r.core.open(r.view.entries, r.view.need()) > 0 {
 		line.wake() // somebody has left meanwhile
 	}
@@ -138,6 +154,11 @@ func (r *race) leave(goesOn bool) {
 		r.place.Leave(goesOn)
 		r.place = nil
 	}
+	r.unseat()
+}
+
+// unseat gives up the call's seat, if it has one.
+func (r *race) unseat() {
 	if r.seated {
 		r.seated = false
 		r.core.line.seats.Add(-1)
@@ -171,13 +192,13 @@ func (c *core) open(entries []entry, n need) int64 {
 // members are full: the call must be made with Seated set, once, and then waits in
 // line for as long as its context allows. It is fault.Overloaded, with the time
 // after which there may be a seat as its RetryAfter, where the call would have to
-// wait for longer than most; a negative most is no bound. A pool without a healthy
-// member has seats: the call itself says what is wrong. Several seats, each of
-// another pool, make sure that no work is begun which cannot be finished.
-func (p *Pool[T]) Seat(most time.Duration) error {
+// wait for too long to be over within the time that it has; negative: no bound. A pool without a healthy member has seats: the
+// call itself says what is wrong. Several seats, each of another pool, make sure
+// that no work is begun which cannot be finished.
+func (p *Pool[T]) Seat(within time.Duration) error {
 	c, entries := p.core, p.set.Load().entries
 	taken := c.line.seats.Add(1)
-	if most < 0 {
+	if within < 0 {
 		return nil
 	}
 	open := c.open(entries, need{cost: 1})
@@ -185,7 +206,7 @@ func (p *Pool[T]) Seat(most time.Duration) error {
 	if open < 0 || ahead <= open {
 		return nil
 	}
-	if wait := c.line.Wait(int(ahead-open), c.gap(entries)); wait > most {
+	if wait, tooLong := c.tooLong(entries, int(ahead-open), within); tooLong {
 		c.line.seats.Add(-1)
 		return c.crowded(wait)
 	}

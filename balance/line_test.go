@@ -71,13 +71,13 @@ func TestLimit_slotsAreNeverLeftUnused(t *testing.T) {
 func TestLimit_aCallThatWouldWaitTooLongIsToldWhenToComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, narrow(), server{name: "a", after: 100 * time.Millisecond})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // 500 ms of patience
+		ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond) // 500 ms of patience, and 200 ms for the member
 		defer cancel()
 		var wg sync.WaitGroup
 		for range 2 { // the pool learns what calls take, and how fast the line moves
 			_, _, _ = crowd(ctx, p, 2)
 		}
-		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel = context.WithTimeout(t.Context(), 1200*time.Millisecond)
 		defer cancel()
 		for range 6 {
 			wg.Go(func() {
@@ -127,16 +127,16 @@ func TestSeat_isRefusedByAFullPoolAndKeptByASeatedCall(t *testing.T) {
 		p := newPool(t, narrow(), server{name: "a", after: 100 * time.Millisecond}, server{name: "b", after: 100 * time.Millisecond})
 		_, _, _ = crowd(t.Context(), p, 2)
 		for range 3 {
-			if err := p.Seat(60 * time.Millisecond); err != nil { // the third would wait for 50 ms
+			if err := p.Seat(350 * time.Millisecond); err != nil { // the third would wait for 50 ms
 				t.Fatal(err)
 			}
 		}
-		err := p.Seat(60 * time.Millisecond)
+		err := p.Seat(350 * time.Millisecond)
 		if fault.Of(err) != fault.Overloaded || fault.RetryAfter(err) < 90*time.Millisecond {
 			t.Errorf("%v: want no fourth seat, for about 100 ms", err)
 		}
 		p.Unseat()
-		if err := p.Seat(60 * time.Millisecond); err != nil {
+		if err := p.Seat(350 * time.Millisecond); err != nil {
 			t.Errorf("%v: a seat was given back", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond) // too short to wait without a seat

@@ -57,20 +57,17 @@ type demand struct {
 // everything is what a search needs that knows of no partial answers.
 var everything = demand{coverage: 1, patience: 1}
 
-// seatShare is the part of its time that a search may have to wait for a shard.
-const seatShare = 2
-
 // seat takes a seat for the search at every shard that it is about to ask, or at
 // none: a search is shed as a whole, by its tightest shard, before any shard has
 // worked for it. One that can do without the shards that are full goes on without
 // them. Each seat is given up by the question to its shard.
 func (r *Router) seat(ctx context.Context, all ...*gathering) error {
-	most := r.cfg.SearchTimeout / seatShare
+	within := r.cfg.SearchTimeout
 	if deadline, ok := ctx.Deadline(); ok {
-		most = max(time.Until(deadline)/seatShare, 0)
+		within = max(time.Until(deadline), 0)
 	}
 	for i, g := range all {
-		if err := g.seat(most); err != nil {
+		if err := g.seat(within); err != nil {
 			for _, other := range all[:i+1] {
 				other.unseat()
 			}
@@ -82,9 +79,9 @@ func (r *Router) seat(ctx context.Context, all ...*gathering) error {
 
 // seat takes the seats of one query. Those that were taken stay so where there are
 // not enough.
-func (g *gathering) seat(most time.Duration) error {
+func (g *gathering) seat(within time.Duration) error {
 	if g.demand.seats {
-		most = -1
+		within = -1
 	}
 	g.full = make([]error, len(g.shards))
 	var tight []error
@@ -92,7 +89,7 @@ func (g *gathering) seat(most time.Duration) error {
 	for at, shard := range g.shards {
 		s := g.topo.shards[shard]
 		all += g.docs[at]
-		if g.full[at] = s.pool.Seat(most); g.full[at] == nil {
+		if g.full[at] = s.pool.Seat(within); g.full[at] == nil {
 			covered += g.docs[at]
 			continue
 		}

@@ -122,6 +122,7 @@ type Drain struct {
 
 const (
 	drainOver = 64          // calls that the average is taken of
+	guess     = 8           // gaps below which what is known without them counts
 	longGap   = time.Second // a pause is not a slow drain
 	leastWait = time.Millisecond
 	mostWait  = time.Minute
@@ -140,14 +141,16 @@ func (d *Drain) Note(now time.Time) {
 // Pause says that nobody had to wait until now.
 func (d *Drain) Pause(now time.Time) { d.last = now }
 
-// Time is how long it takes until n calls have gone on, each in the average gap or,
-// where none is known, in the one that is given, and in no less than least: from a
-// millisecond to a minute.
-func (d *Drain) Time(n int, gap, least time.Duration) time.Duration {
+// Time is how long it takes until n calls have gone on, where nobody has for since:
+// each takes the average gap, and a pause that is longer than one may last as long
+// again. The gap that is given stands for those that were not seen yet, of the
+// first few; 0: not known. From a millisecond to a minute.
+func (d *Drain) Time(n int, gap, since time.Duration) time.Duration {
 	each := d.gap
-	if d.n == 0 {
-		each = gap.Seconds()
+	if unseen := max(guess-d.n, 0); gap > 0 {
+		each = (d.gap*d.n + gap.Seconds()*unseen) / (d.n + unseen)
 	}
-	t := time.Duration(float64(n) * max(each, least.Seconds()) * float64(time.Second))
+	pause := max(since.Seconds()-each, 0)
+	t := time.Duration((float64(n)*each + pause) * float64(time.Second))
 	return min(max(t, leastWait), mostWait)
 }

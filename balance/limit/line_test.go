@@ -81,12 +81,30 @@ func TestLine_knowsHowLongItTakes(t *testing.T) {
 			t.Errorf("%v for ten calls, want 50ms as measured", w)
 		}
 		p := line.Join(func() {})
+		time.Sleep(15 * time.Millisecond)
+		if w := line.Wait(100, 0); w < 500*time.Millisecond || w > 520*time.Millisecond {
+			t.Errorf("%v for a hundred calls, want 5ms for each: a pause of 15ms says little about all of them", w)
+		}
 		time.Sleep(time.Second)
-		if w := line.Wait(2, 0); w < 2*time.Second {
+		if w := line.Wait(2, 0); w < time.Second {
 			t.Errorf("%v for two calls after a second without any", w)
 		}
 		p.Leave(false)
 	})
+}
+
+// The first gap of a line may be a stall, and says less than all members' rate.
+func TestDrain_believesAFewGapsOnlyInPart(t *testing.T) {
+	var d Drain
+	now := time.Now()
+	d.Pause(now)
+	d.Note(now.Add(9 * time.Millisecond))
+	if w := d.Time(100, time.Millisecond, 0); w.Round(time.Millisecond) != 200*time.Millisecond {
+		t.Errorf("%v for a hundred calls, want 200ms: seven gaps of 1ms and one of 9ms", w)
+	}
+	if w := d.Time(100, 0, 0); w.Round(time.Millisecond) != 900*time.Millisecond {
+		t.Errorf("%v for a hundred calls, want 900ms: nothing else is known", w)
+	}
 }
 
 func TestDrain_staysWithinItsBounds(t *testing.T) {

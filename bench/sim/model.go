@@ -44,7 +44,7 @@ type Policy struct {
 	Picker balance.Picker // nil: the default
 	Oracle bool           // pick by the work that the servers really have; ignores Picker
 	Plain  bool           // without the router: pools and a loop around them
-	Gated  bool           // searches are admitted before they are scattered, and replicas have limits
+	Gated  bool           // searches are admitted before they are scattered
 	rule   rule           // without the balancer; ignores the others
 }
 

@@ -24,14 +24,12 @@ func (p *plaza) lane() balance.LaneConfig {
 	return c
 }
 
-// routed is the real router over replicas of the model. Its replicas have limits
-// where searches are admitted: else each policy gets all of the load.
+// routed is the real router over replicas of the model, which have limits.
 type routed struct{ *router.Router }
 
 func (p *plaza) openRouter() (searcher, error) {
 	c := router.Config{
 		SearchTimeout: p.model.Deadline, Lane: p.lane(), Picker: p.model.Policy.Picker,
-		Limit: limit.Config{Off: !p.model.Policy.Gated},
 	}
 	for i, servers := range p.servers {
 		shard := router.Shard{Name: fmt.Sprintf("s%d", i)}

@@ -255,10 +255,14 @@ func TestQuotas_withoutRedisEachRouterTakesItsPartAndSaysSo(t *testing.T) {
 func TestQuotas_twoRoutersOnOneRedis(t *testing.T) {
 	address := os.Getenv("LANEWISE_TEST_REDIS")
 	if address == "" {
-		t.Skip("LANEWISE_TEST_REDIS is not set: host:port of a Redis server to test on")
+		t.Skip("LANEWISE_TEST_REDIS is not set: host:port of a Redis server to test on, or its socket")
+	}
+	scheme := "redis://"
+	if strings.HasPrefix(address, "/") {
+		scheme = "unix://"
 	}
 	c := newContract(t)
-	more := fmt.Sprintf("quota: {routers: 2, redis: %q}", "redis://"+address)
+	more := fmt.Sprintf("quota: {routers: 2, redis: %q}", scheme+address)
 	file := c.file(t, more)
 	begun := time.Now()
 	var log locked

@@ -227,13 +227,20 @@ func (s *Store) behind(ctx context.Context, c *class, after string, r *reply) er
 	}
 }
 
-// each calls visit for the objects behind an id of Weaviate's that match a filter, page by
-// page, until it returns false.
-func (s *Store) each(ctx context.Context, c *class, after string, scan *search.Scan, visit func([]row) bool) error {
+// tour is a way through the objects of a class.
+type tour struct {
+	class *class
+	after string       // id of Weaviate's
+	scan  *search.Scan // whose filter the objects match, and which fields of theirs are read
+}
+
+// each calls visit for the objects of a tour, page by page, until it returns false.
+func (s *Store) each(ctx context.Context, t tour, visit func([]row) bool) error {
+	scan, after := t.scan, t.after
 	r := &reply{fields: scan.Fields}
 	r.fields.Meta = r.fields.Meta || !scan.Filter.IsZero()
 	for {
-		if err := s.behind(ctx, c, after, r); err != nil || len(r.rows) == 0 {
+		if err := s.behind(ctx, t.class, after, r); err != nil || len(r.rows) == 0 {
 			return err
 		}
 		after = r.rows[len(r.rows)-1].id
@@ -256,7 +263,7 @@ func (s *Store) externalPage(ctx context.Context, c *class, scan *search.Scan) (
 	if sorted && isUUID(scan.After.ID) {
 		after = scan.After.ID
 	}
-	err = s.each(ctx, c, after, scan, func(rows []row) bool {
+	err = s.each(ctx, tour{c, after, scan}, func(rows []row) bool {
 		for _, x := range rows {
 			if x.Compare(scan.After) > 0 {
 				out.Points = append(out.Points, x.Point)
@@ -288,7 +295,7 @@ func (s *Store) externalCount(ctx context.Context, c *class, tenant string, f se
 		return 0, err
 	}
 	if w.verify {
-		err = s.each(ctx, c, "", &search.Scan{Filter: f}, func(rows []row) bool {
+		err = s.each(ctx, tour{class: c, scan: &search.Scan{Filter: f}}, func(rows []row) bool {
 			n += len(rows)
 			return true
 		})

@@ -3,6 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,25 +87,46 @@ func TestImport_survivesAKill(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	args := []string{"import", "--from", file, "--to", "docs", "--state", state, "--batch", "50"}
 	first := exec.CommandContext(t.Context(), os.Args[0], args...)
-	first.Env = append(os.Environ(), "LANEWISE_TEST_PROGRAM=1", "LANEWISE_URL="+w.env["LANEWISE_URL"])
+	first.Env = append(os.Environ(), "LANEWISE_TEST_PROGRAM=1", "LANEWISE_URL="+slowed(t, w.env["LANEWISE_URL"]))
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for range time.Tick(5 * time.Millisecond) { // until it has noted some progress
+	ended := make(chan error, 1)
+	go func() { ended <- first.Wait() }()
+	for noted := false; !noted; { // until it has noted some progress, which it does every second
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended before it had noted any progress: %v", err)
+		case <-time.After(5 * time.Millisecond):
+		}
 		data, err := os.ReadFile(state)
-		if err == nil && strings.Contains(string(data), `"next":"`) && !strings.Contains(string(data), `"next":""`) {
-			break
-		}
-		if t.Context().Err() != nil {
-			t.Fatal("no progress was noted")
-		}
+		noted = err == nil && strings.Contains(string(data), `"next":"`) && !strings.Contains(string(data), `"next":""`)
 	}
 	if err := first.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := first.Wait(); err == nil {
+	if err := <-ended; err == nil {
 		t.Log("it had ended already")
 	}
 	got := w.run(t, args...)
 	got.want(t, exitOK, "20,000 documents copied to collection docs", "by earlier runs", "the collection holds 20,000 points")
+}
+
+// slowed stands before a server and takes 25 ms for each request on its way.
+func slowed(t *testing.T, address string) string {
+	t.Helper()
+	server, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(server)
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(25 * time.Millisecond):
+			proxy.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(slow.Close)
+	return slow.URL
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -44,7 +45,7 @@ creates if it is missing, with the dims and the metric of the engine:
   postgres://user@host:5432/database/[schema.]table
   FILE.jsonl   as ingest reads it
 
-The key or password of the engine comes from LANEWISE_ENGINE_KEY. A file beside
+The key or password of the engine comes from LANEWISE_ENGINE_KEY. A file in
 the working directory remembers how far the copy has come: after an end of any
 kind the same command goes on there. At the end the copy is checked by count and
 by sampled documents; the exit code is 1 where it differs.`,
@@ -98,8 +99,14 @@ type origin struct {
 func (o *importOptions) open(ctx context.Context, a *app) (*origin, error) {
 	if !strings.Contains(o.source.URL, "://") {
 		path, err := filepath.Abs(o.source.URL)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil, err // before a collection is made for it
+		}
 		pages := lines(path)
-		return &origin{read: pages.read, name: path, close: pages.close, collection: search.Collection{Metric: search.Metric(o.source.Metric)}}, err
+		return &origin{read: pages.read, name: path, close: pages.close, collection: search.Collection{Metric: search.Metric(o.source.Metric)}}, nil
 	}
 	s, err := engine.Open(ctx, o.source)
 	if err != nil {

@@ -35,6 +35,7 @@ func TestImport_refuses(t *testing.T) {
 	w.run(t, "import", "--to", "x").want(t, exitUsage, "--from ENGINE_URL --to NAME")
 	w.run(t, "import", "--from", "qdrant://127.0.0.1:1/docs", "--to", "x").want(t, exitFailure, "6333 is that of HTTP")
 	w.run(t, "import", "--from", filepath.Join(t.TempDir(), "none.jsonl"), "--to", "x", "--state", filepath.Join(t.TempDir(), "s")).want(t, exitFailure, "none.jsonl")
+	w.run(t, "search", "--collection", "x", "text").want(t, exitFailure, `no collection "x"`) // none was made for a source that is not there
 	at := articlesTable(t, "cli_import_misfit")
 	file := filepath.Join(t.TempDir(), "a.jsonl")
 	if err := os.WriteFile(file, []byte(`{"id": "a", "vector": [1, 2]}`), 0o600); err != nil {

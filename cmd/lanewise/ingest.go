@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -178,11 +179,14 @@ func (o *ingestOptions) writer(c *client.Client) ingest.Write {
 		if ready {
 			return nil
 		}
-		_, err := c.Collection(ctx, o.collection)
-		if errors.Is(err, fault.NotFound) {
+		have, err := c.Collection(ctx, o.collection)
+		switch {
+		case errors.Is(err, fault.NotFound):
 			_, err = c.CreateCollection(ctx, o.collection, wire.Collection{
 				Dims: dims, Metric: search.Metric(o.metric), Language: o.language, AvgLen: o.avgLen,
 			})
+		case err == nil:
+			err = fits(have, o.language, o.avgLen)
 		}
 		ready = err == nil
 		return err
@@ -193,6 +197,19 @@ func (o *ingestOptions) writer(c *client.Client) ingest.Write {
 		}
 		return c.Upsert(ctx, o.collection, tenant, docs)
 	}
+}
+
+// fits says whether a collection that is there counts words as it was asked for:
+// language and length are stated once, and never change. Empty and 0 ask for nothing.
+func fits(have wire.Collection, language string, avgLen int) error {
+	length := cmp.Or(have.AvgLen, bm25.DefaultAvgLen)
+	switch {
+	case language != "" && language != have.Language:
+		return fault.New(fault.Conflict, "--language %s: its words are counted with %s already", language, cmp.Or(have.Language, "none"))
+	case avgLen != 0 && avgLen != length:
+		return fault.New(fault.Conflict, "--avg-len %d: its words are counted with %d already", avgLen, length)
+	}
+	return nil
 }
 
 // print reports what a run did.

@@ -222,10 +222,21 @@ func TestReindex_addsWords(t *testing.T) {
 	w.run(t, "ingest", "-").want(t, exitOK, "2 documents")
 	w.run(t, "search", "--mode", "lexical", "zebra").want(t, exitFailure, "lanewise reindex docs")
 	w.run(t, "reindex", "docs", "--language", "en").want(t, exitOK, "2 points of collection docs got words in")
-	w.run(t, "reindex", "docs").want(t, exitOK, "0 points of collection docs")
+	w.run(t, "reindex", "docs").want(t, exitOK, "collection docs has its words already")
 	w.run(t, "search", "--mode", "lexical", "zebra").want(t, exitOK, "  b", "1 hit from")
 	w.run(t, "reindex").want(t, exitUsage, "name the collection")
-	w.run(t, "reindex", "none").want(t, exitFailure, `no collection "none"`)
+	w.run(t, "reindex", "none").want(t, exitFailure, `no collection "none"`, "ingest --collection none")
+}
+
+func TestIngest_keepsToTheWordsOfItsCollection(t *testing.T) {
+	w := serving(t)
+	w.in = `{"id": "a", "text": "A cat sleeps."}`
+	w.run(t, "ingest", "--language", "en", "-").want(t, exitOK)
+	w.run(t, "ingest", "--language", "en", "--avg-len", "100", "-").want(t, exitOK)
+	w.run(t, "ingest", "-").want(t, exitOK)
+	w.run(t, "ingest", "--language", "fr", "-").want(t, exitFailure, "--language fr: its words are counted with en already")
+	w.run(t, "ingest", "--avg-len", "20", "-").want(t, exitFailure, "--avg-len 20: its words are counted with 100 already")
+	w.run(t, "reindex", "docs", "--language", "fr").want(t, exitFailure, "counted with en already")
 }
 
 func TestIngest_reportsBadLines(t *testing.T) {

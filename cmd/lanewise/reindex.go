@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ must run on this machine.`,
 			if len(args) == 0 {
 				return misuse("name the collection: lanewise reindex COLLECTION")
 			}
-			o.step.Collection = args[0]
+			o.collection, o.step.Collection = args[0], args[0]
 			return o.with(cmd.Context(), a, func(c *client.Client) error { return o.run(cmd.Context(), a, c) })
 		},
 	}
@@ -49,6 +50,15 @@ must run on this machine.`,
 }
 
 func (o *reindexOptions) run(ctx context.Context, a *app, c *client.Client) error {
+	have, err := c.Collection(ctx, o.collection)
+	if err != nil {
+		return err
+	}
+	if have.Lexical != nil && *have.Lexical {
+		if err := fits(have, o.step.Language, o.step.AvgLen); err != nil {
+			return fmt.Errorf("collection %q: %w", o.collection, err)
+		}
+	}
 	m := newMeter(a, "reindexed")
 	defer m.end()
 	began, seen, given := time.Now(), 0, 0
@@ -64,6 +74,10 @@ func (o *reindexOptions) run(ctx context.Context, a *app, c *client.Client) erro
 		}
 	}
 	m.end()
+	if given == 0 {
+		a.printer().Line("collection %s has its words already: nothing to do", o.step.Collection)
+		return nil
+	}
 	a.printer().Line("%s of collection %s got words in %s", show.Plural(given, "point"), o.step.Collection, show.Took(time.Since(began)))
 	return nil
 }

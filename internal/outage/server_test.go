@@ -150,7 +150,8 @@ func (s *postgres) signal(tb testing.TB, sig syscall.Signal) {
 	}
 }
 
-// each signals the first process, then those that it started for its connections.
+// each signals the first process and those that it started for its connections. The first one is held
+// meanwhile: a connection that it accepted behind our back would live on without it for a while.
 func (s *postgres) each(sig syscall.Signal) error {
 	work, err := os.ReadFile(filepath.Join(s.dir, "work"))
 	if err != nil {
@@ -164,11 +165,11 @@ func (s *postgres) each(sig syscall.Signal) error {
 	if err != nil {
 		return err
 	}
-	children, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(first), "task", strconv.Itoa(first), "children"))
-	if err != nil {
+	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
 		return err
 	}
-	if err := syscall.Kill(first, sig); err != nil {
+	children, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(first), "task", strconv.Itoa(first), "children"))
+	if err != nil {
 		return err
 	}
 	for child := range strings.FieldsSeq(string(children)) {
@@ -176,7 +177,7 @@ func (s *postgres) each(sig syscall.Signal) error {
 			_ = syscall.Kill(pid, sig) // it may have ended meanwhile
 		}
 	}
-	return nil
+	return syscall.Kill(first, sig)
 }
 
 func (s *postgres) open(tb testing.TB) search.Store {

@@ -71,6 +71,7 @@ func TestCheck_connectFindsWhatDoesNotFit(t *testing.T) {
 }
 
 func TestCheck_connectToPostgres(t *testing.T) {
+	articlesTable(t, "cli_connect") // makes the extension, where nobody has yet
 	u := postgres(t)
 	password, _ := u.User.Password()
 	u.User = nil

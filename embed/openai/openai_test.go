@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -49,21 +50,25 @@ func toBase64(v []float32) string {
 // server answers as OpenAI does, in reverse order, and keeps the last call.
 func server(tb testing.TB, last *call) *httptest.Server {
 	tb.Helper()
+	var mu sync.Mutex // calls may come side by side
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		*last = call{}
-		if err := json.NewDecoder(r.Body).Decode(last); err != nil || r.URL.Path != "/v1/embeddings" {
+		var got call
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil || r.URL.Path != "/v1/embeddings" {
 			w.WriteHeader(http.StatusTeapot)
 			return
 		}
+		mu.Lock()
+		*last = got
+		mu.Unlock()
 		var data []any
-		for i, text := range slices.Backward(last.Input) {
+		for i, text := range slices.Backward(got.Input) {
 			var v any = vectorOf(text)
-			if last.Encoding == "base64" {
+			if got.Encoding == "base64" {
 				v = toBase64(vectorOf(text))
 			}
 			data = append(data, map[string]any{"object": "embedding", "index": i, "embedding": v})
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"object": "list", "data": data, "model": last.Model,
+		_ = json.NewEncoder(w).Encode(map[string]any{"object": "list", "data": data, "model": got.Model,
 			"usage": map[string]any{"prompt_tokens": 5, "total_tokens": 5}})
 	}))
 	tb.Cleanup(s.Close)

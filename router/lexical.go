@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
@@ -41,22 +42,20 @@ func (r *Router) inWords(c search.Collection, points []search.Point) error {
 // without words of its own leaves its leg empty. A shard that cannot say how common the
 // words are makes the answer a partial one: all scores would be others.
 func (r *Router) weigh(ctx context.Context, p *plan, rec *recorder) error {
+	if !slices.ContainsFunc(p.legs, leg.toWeigh) {
+		return nil // and no timer for it
+	}
 	ctx, cancel := halfOf(ctx)
 	defer cancel()
-	asked := false
 	for i := range p.legs {
-		l := &p.legs[i]
-		if l.dense() || l.Text == "" {
+		if !p.legs[i].toWeigh() {
 			continue
 		}
-		if err := r.weighLeg(ctx, p, l); err != nil {
+		if err := r.weighLeg(ctx, p, &p.legs[i]); err != nil {
 			return err
 		}
-		asked = true
 	}
-	if asked {
-		rec.stage("terms")
-	}
+	rec.stage("terms")
 	return nil
 }
 

@@ -62,6 +62,9 @@ func (l leg) dense() bool { return l.Using != Words }
 // toEmbed reports whether the leg's text has yet to become a vector.
 func (l leg) toEmbed() bool { return l.dense() && len(l.Vector) == 0 }
 
+// toWeigh reports whether the leg's text has yet to become a vector of words.
+func (l leg) toWeigh() bool { return !l.dense() && l.Text != "" }
+
 // empty reports whether the leg has nothing to ask for: its text had no words.
 func (l leg) empty() bool { return !l.dense() && len(l.Sparse.Index) == 0 }
 

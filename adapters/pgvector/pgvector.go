@@ -161,25 +161,34 @@ func (s *Store) on(ctx context.Context, collection, op string, call func(*pgxpoo
 	return s.do(ctx, op, call)
 }
 
-// bare is do without a schema.
+// bare is do without a schema. A connection that breaks in the call may be one that a
+// server left behind when it ended, and it may be back: the call is run once more, on a new
+// one. All calls may be repeated: writes carry their versions.
 func (s *Store) bare(ctx context.Context, op string, call func(*pgxpool.Conn) error) error {
-	err := s.try(ctx, call)
-	if err != nil && isGone(err) && ctx.Err() == nil {
+	broke, err := s.try(ctx, call)
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case isGone(err):
 		s.tables.Clear()
 		s.ready.Store(false)
-		err = s.try(ctx, call)
+		_, err = s.try(ctx, call)
+	case broke:
+		s.pool.Reset()
+		_, err = s.try(ctx, call)
 	}
 	return s.classify(ctx, op, err)
 }
 
-func (s *Store) try(ctx context.Context, call func(*pgxpool.Conn) error) error {
+// try runs a call on a connection, and says whether that broke in it.
+func (s *Store) try(ctx context.Context, call func(*pgxpool.Conn) error) (broke bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return false, err
 	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer conn.Release()
-	return call(conn)
+	err = call(conn)
+	return conn.Conn().IsClosed(), err
 }

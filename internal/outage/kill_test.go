@@ -46,6 +46,7 @@ func TestSearch_whileOneCopyIsUp(t *testing.T) {
 					victim.signal(t, syscall.SIGKILL)
 					l.until("with one copy", nil, right(200))
 					victim.start(t)
+					l.settle()
 				}
 			}
 		})

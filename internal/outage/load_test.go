@@ -140,7 +140,7 @@ func (s *system) load(t *testing.T, callers int) *load {
 			defer pace.Stop()
 			for {
 				select {
-				case l.outcomes <- s.once(context.Background()):
+				case l.outcomes <- l.once(s):
 					<-pace.C
 				case <-done:
 					return
@@ -158,6 +158,20 @@ func (s *system) load(t *testing.T, callers int) *load {
 type load struct {
 	t        *testing.T
 	outcomes chan error
+	calls    sync.RWMutex // read-locked by each search under way
+}
+
+func (l *load) once(s *system) error {
+	l.calls.RLock()
+	defer l.calls.RUnlock()
+	return s.once(context.Background())
+}
+
+// settle waits for the searches under way. Those that began while a server was down have
+// had its error, and could not do without the other one.
+func (l *load) settle() {
+	l.calls.Lock()
+	l.calls.Unlock() //nolint:staticcheck // only waits
 }
 
 // until takes outcomes until enough says so. Each must be right, or an error of kind

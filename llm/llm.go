@@ -44,6 +44,7 @@ type Prompt struct {
 type Usage struct {
 	PromptTokens     int
 	CompletionTokens int
+	CachedTokens     int // of the prompt's: those that the upstream had read before; 0 also where it does not say
 	Estimated        bool
 }
 

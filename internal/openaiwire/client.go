@@ -32,6 +32,8 @@ type Config struct {
 	// KeyHeader is the header that carries the key as it is, such as "api-key" for
 	// Azure; empty: Authorization, as a bearer token.
 	KeyHeader string
+	// Headers are sent with every call, by canonical name.
+	Headers map[string]string
 	// Client carries the calls; nil: one of its own, which follows no redirects.
 	Client *http.Client
 }
@@ -41,6 +43,7 @@ type Client struct {
 	base   *url.URL
 	keys   *keyring
 	header string
+	extra  map[string]string
 	http   *http.Client
 	own    bool // http is ours to close
 }
@@ -64,7 +67,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{base: base, keys: keys, header: c.KeyHeader, http: c.Client}
+	client := &Client{base: base, keys: keys, header: c.KeyHeader, extra: c.Headers, http: c.Client}
 	if client.http == nil {
 		client.http, client.own = NewHTTPClient(), true
 	}
@@ -142,6 +145,9 @@ func (c *Client) sign(req *http.Request, key string) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("User-Agent", "lanewise")
+	for name, value := range c.extra {
+		req.Header.Set(name, value)
+	}
 	switch {
 	case key == "":
 	case c.header != "":

@@ -85,7 +85,11 @@ func (c *Client) Fault(path string, resp *http.Response, data []byte) error {
 	if at := resp.Header.Get("Location"); at != "" && resp.StatusCode/100 == 3 {
 		body = problem{Message: "redirects are not followed"}
 	}
-	return c.fault(path, resp.StatusCode, body, RetryAfter(resp.Header, time.Now()))
+	wait := RetryAfter(resp.Header, time.Now())
+	if wait == 0 && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == 529) {
+		wait = ResetAfter(resp.Header, time.Now())
+	}
+	return c.fault(path, resp.StatusCode, body, wait)
 }
 
 // StreamFault returns the error that data holds, an event of a stream that began

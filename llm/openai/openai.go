@@ -1,6 +1,6 @@
 // Package openai generates with any server that has OpenAI's
-// /v1/chat/completions: OpenAI itself, vLLM, SGLang, llama.cpp, TGI, Ollama and
-// most hosted models.
+// /v1/chat/completions: OpenAI itself, Azure's deployments, vLLM, SGLang,
+// llama.cpp, TGI, Ollama and most hosted models.
 package openai
 
 import (
@@ -20,6 +20,15 @@ type Config struct {
 	URL   string // base, such as "https://api.openai.com/v1"; without a path it gets "/v1"
 	Key   string // bearer token; empty: none
 	Model string // for prompts that name none
+
+	// KeyHeader carries the key as it is, instead of a bearer token: "api-key" for Azure.
+	KeyHeader string
+	// Deployment is what Azure OpenAI calls a model that somebody set up. URL is then
+	// the resource's ("https://NAME.openai.azure.com"), Model may be empty, and
+	// KeyHeader is "api-key" by default.
+	Deployment string
+	// APIVersion is that of Azure's API; empty: "2024-10-21".
+	APIVersion string
 
 	// LimitField is the name under which a prompt's MaxTokens is sent: "max_tokens",
 	// the default, or "max_completion_tokens", which OpenAI's newer models demand.
@@ -45,6 +54,10 @@ var _ llm.Provider = (*Provider)(nil)
 // New checks c; it makes no call. Its errors are fault.Invalid and name the field
 // by its pointer ("/model").
 func New(c Config) (*Provider, error) {
+	c, err := c.azure()
+	if err != nil {
+		return nil, err
+	}
 	c.LimitField = cmp.Or(c.LimitField, "max_tokens")
 	switch {
 	case c.Model == "":
@@ -54,7 +67,7 @@ func New(c Config) (*Provider, error) {
 	case c.MaxEvent < 0:
 		return nil, fault.BadField("/max_event", "is negative")
 	}
-	client, err := openaiwire.New(openaiwire.Config{URL: c.URL, Key: c.Key, Client: c.Client})
+	client, err := openaiwire.New(openaiwire.Config{URL: c.URL, Key: c.Key, KeyHeader: c.KeyHeader, Client: c.Client})
 	if err != nil {
 		return nil, err
 	}

@@ -111,6 +111,10 @@ func TestGenerate_streams(t *testing.T) {
 		{"a refusal", strings.Replace(hello, `"content"`, `"refusal"`, 1) + world + stop + usage, whole, io.EOF},
 		{"an empty answer", role + stop + usage + done, []llm.Chunk{last}, io.EOF},
 		{"absurd usage", hello + stop + strings.ReplaceAll(usage, `_tokens":`, `_tokens":-`), []llm.Chunk{{Content: "Hello"}, {Model: "m-1", Usage: &llm.Usage{}, Finish: "stop"}}, io.EOF},
+		{"a cached prompt", hello + world + stop + strings.Replace(usage, `"usage":{`, `"usage":{"prompt_tokens_details":{"cached_tokens":8},`, 1) + done,
+			append(words[:2:2], llm.Chunk{Model: "m-1", Usage: &llm.Usage{PromptTokens: 9, CompletionTokens: 2, CachedTokens: 8}, Finish: "stop"}), io.EOF},
+		{"more cached than prompt", hello + world + stop + strings.Replace(usage, `"usage":{`, `"usage":{"prompt_tokens_details":{"cached_tokens":800},`, 1) + done,
+			append(words[:2:2], llm.Chunk{Model: "m-1", Usage: &llm.Usage{PromptTokens: 9, CompletionTokens: 2, CachedTokens: 9}, Finish: "stop"}), io.EOF},
 		{"broken off behind the finish", hello + world + stop + usage + "data: {", whole, io.EOF},
 
 		{"nothing", "", nil, fault.Unavailable},

@@ -35,6 +35,9 @@ type completion struct {
 	Usage *struct {
 		PromptTokens     int `json:"prompt_tokens"`
 		CompletionTokens int `json:"completion_tokens"`
+		Details          struct {
+			Cached int `json:"cached_tokens"`
+		} `json:"prompt_tokens_details"`
 	} `json:"usage"`
 }
 
@@ -86,6 +89,7 @@ func (s *stream) take(part completion) llm.Chunk {
 		s.reported = true
 		s.usage.PromptTokens = max(part.Usage.PromptTokens, 0)
 		s.usage.CompletionTokens = max(part.Usage.CompletionTokens, 0)
+		s.usage.CachedTokens = min(max(part.Usage.Details.Cached, 0), s.usage.PromptTokens)
 	}
 	var c llm.Chunk
 	for _, choice := range part.Choices {

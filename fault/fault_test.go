@@ -84,3 +84,10 @@ func Example() {
 	// search: /k: must be between 1 and 10000, is 0
 	// true /k false
 }
+
+func TestWindowError_isInvalidEverywhere(t *testing.T) {
+	err := fmt.Errorf("generate: %w", &fault.WindowError{Limit: 8192, Message: "too long"})
+	if fault.Of(err) != fault.Invalid || fault.Elsewhere(err) || err.Error() != "generate: too long" {
+		t.Errorf("class %q: %v", fault.Of(err), err)
+	}
+}

@@ -24,7 +24,8 @@ const (
 type problem struct {
 	Message string          `json:"message"`
 	Type    string          `json:"type"`
-	Code    json.RawMessage `json:"code"` // a string, an int or null
+	Code    json.RawMessage `json:"code"`  // a string, an int or null
+	Window  int             `json:"n_ctx"` // llama.cpp, of a prompt that is too long
 }
 
 // code returns the code as text, without quotes.
@@ -72,7 +73,8 @@ func stringOf(raw []byte) string {
 //
 //   - Refused: 401, 402, 403, an invalid key, a used-up quota or credit
 //   - Overloaded, with the wait that the headers ask for: 429, 529
-//   - Invalid, wrong on every server: 400, 413, 422
+//   - Invalid, wrong on every server: 400, 413, 422; a *fault.WindowError where the
+//     prompt is longer than the model's window
 //   - Unavailable, to be tried elsewhere: everything else; also 404 and a model
 //     that this server lacks, which is a fault of the configuration
 //
@@ -114,11 +116,12 @@ func (c *Client) fault(path string, status int, body problem, wait time.Duration
 	if code := c.clean(body.code()); code != "" && code != strconv.Itoa(status) {
 		text += " (" + code + ")"
 	}
-	return &fault.Error{
-		Class:      classify(status, body),
-		Message:    fmt.Sprintf("%s: status %d: %s", c.where(path), status, text),
-		RetryAfter: wait,
+	text = fmt.Sprintf("%s: status %d: %s", c.where(path), status, text)
+	class := classify(status, body)
+	if limit, ok := window(status, body); ok && (class == fault.Invalid || status == http.StatusOK) {
+		return &fault.WindowError{Limit: limit, Message: text}
 	}
+	return &fault.Error{Class: class, Message: text, RetryAfter: wait}
 }
 
 // classify puts the wording before the status: quota and key errors come with

@@ -148,6 +148,9 @@ func FuzzFault(f *testing.F) {
 	for _, a := range answers {
 		f.Add(a.status, []byte(a.body))
 	}
+	for _, o := range overlong {
+		f.Add(o.status, []byte(o.body))
+	}
 	c, err := openaiwire.New(openaiwire.Config{URL: "http://a", Key: key})
 	if err != nil {
 		f.Fatal(err)
@@ -155,8 +158,59 @@ func FuzzFault(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		err := c.Fault("/x", &http.Response{StatusCode: status, Header: http.Header{}}, body)
 		var typed *fault.Error
-		if !errors.As(err, &typed) || fault.Of(err) == "" || strings.Contains(err.Error(), key) {
+		var long *fault.WindowError
+		if !errors.As(err, &typed) && !errors.As(err, &long) || fault.Of(err) == "" || strings.Contains(err.Error(), key) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// overlong are the words of servers for a prompt that does not fit, and the window they name.
+var overlong = []struct {
+	name   string
+	status int
+	body   string
+	limit  int // -1: it is no such error
+}{
+	{"openai", 400, `{"error":{"message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.","code":"context_length_exceeded"}}`, 8192},
+	{"openai, by the code alone", 400, `{"error":{"message":"Your input exceeds it.","code":"context_length_exceeded"}}`, 0},
+	{"vllm", 400, `{"error":{"message":"This model's maximum context length is 2048 tokens. However, you requested 3000 tokens (2900 in the messages, 100 in the completion).","type":"BadRequestError","code":400}}`, 2048},
+	{"vllm, newer", 400, `{"error":{"message":"You passed 8193 input tokens and requested 0 output tokens. However, the model's context length is only 8192 tokens.","type":"BadRequestError","code":400}}`, 8192},
+	{"sglang", 400, `{"object":"error","message":"The input (9000 tokens) is longer than the model's context length (8192 tokens).","type":"BadRequestError","code":400}`, 8192},
+	{"tgi", 422, "{\"error\":\"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens\",\"error_type\":\"validation\"}", 4096},
+	{"llama.cpp", 400, `{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}`, 4096},
+	{"anthropic", 400, `{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}`, 200000},
+	{"anthropic, with the answer", 400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease it\"}}", 200000},
+	{"no figure", 400, `{"error":{"message":"Prompt is too long.","type":"x"}}`, 0},
+	{"another field", 400, `{"error":{"message":"temperature must be at most 2","type":"invalid_request_error"}}`, -1},
+	{"a server that broke", 500, `{"error":{"message":"maximum context length is 8192"}}`, -1},
+	{"an empty account", 400, `{"error":{"message":"credit balance: prompt is too long","type":"invalid_request_error"}}`, -1},
+}
+
+func TestPost_tellsPromptsThatAreTooLong(t *testing.T) {
+	for _, o := range overlong {
+		t.Run(o.name, func(t *testing.T) {
+			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(o.status)
+				_, _ = io.WriteString(w, o.body)
+			})
+			_, err := c.Post(t.Context(), "/chat/completions", 1) //nolint:bodyclose // an error has no body
+			var long *fault.WindowError
+			switch found := errors.As(err, &long); {
+			case found != (o.limit >= 0):
+				t.Errorf("found %v: %v", found, err)
+			case found && (long.Limit != o.limit || !errors.Is(err, fault.Invalid)):
+				t.Errorf("limit %d, want %d; class %q", long.Limit, o.limit, fault.Of(err))
+			}
+		})
+	}
+}
+
+func TestStreamFault_tellsPromptsThatAreTooLong(t *testing.T) {
+	c := serve(t, func(http.ResponseWriter, *http.Request) {})
+	err := c.StreamFault("/x", "", []byte(`{"error":{"message":"maximum context length is 512 tokens","type":"x"}}`))
+	var long *fault.WindowError
+	if !errors.As(err, &long) || long.Limit != 512 || fault.Elsewhere(err) {
+		t.Errorf("error %v", err)
+	}
 }

@@ -4,7 +4,13 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/lanewise/lanewise/fault"
 )
+
+// errSpent is why a call is not made that would be one extra attempt too many. It
+// is Unavailable: a request that comes again has an allowance of its own.
+var errSpent = fault.New(fault.Unavailable, "the request has used up its extra attempts")
 
 // fan is a number of calls that are made side by side. One loop, on the caller's
 // goroutine, plans all of them; each attempt has a goroutine of its own. A
@@ -67,6 +73,10 @@ func (f *fan) run() {
 
 // start makes the first attempt of a call, or has it wait until a member may be ready.
 func (f *fan) start(r *race) {
+	if r.call.Extra && !spend(f.allowance) {
+		f.fail(r, errSpent)
+		return
+	}
 	if a := r.next(First); a != nil {
 		f.pilot.launch(a)
 		return

@@ -28,6 +28,11 @@ type Call struct {
 	Prefer string
 	// NoHedge forbids extra attempts for slowness. Failover stays.
 	NoHedge bool
+	// Extra says that the call is itself an extra attempt of its request: an allowance pays for it.
+	Extra bool
+	// NoWait has the call fail at once where all members are out of use or have used up their quotas: there is
+	// another pool to ask. It waits in line all the same.
+	NoWait bool
 	// Seated is set for a call that has a seat (Pool.Seat), and gives it up.
 	Seated bool
 }
@@ -247,7 +252,7 @@ func (r *race) wait() error {
 		return r.queue(r.look)
 	}
 	wait, now := r.core.untilReady(r.view.entries, r.view.cost), time.Now()
-	if d := r.fan.deadline; !d.IsZero() && d.Sub(now) <= wait {
+	if d := r.fan.deadline; r.call.NoWait || !d.IsZero() && d.Sub(now) <= wait {
 		return r.core.nobody(r.view.entries, r.view.cost, wait)
 	}
 	r.due = now.Add(wait)

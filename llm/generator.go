@@ -10,7 +10,6 @@ import (
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/fault"
-	"github.com/lanewise/lanewise/internal/tokens"
 )
 
 // Upstream is one place that generates.
@@ -118,12 +117,14 @@ func (g *Generator) Close() error { return g.pool.Close() }
 // come from Next as the upstream's provider gave them, and no other is tried.
 // The stream must be closed; it closes itself when ctx ends.
 func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
-	cost := promptTokens(p)
+	cost := p.Tokens()
 	call := balance.Call{
 		Class:    class(cost),
 		Cost:     int64(cost + min(cmp.Or(max(p.MaxTokens, 0), expectedTokens), mostTokens)),
 		Affinity: p.Session,
 		NoHedge:  !g.hedge,
+		Extra:    p.Extra,
+		NoWait:   p.NoWait,
 	}
 	won, err := balance.Open(ctx, g.pool, call, func(ctx context.Context, t target) (*opened, error) {
 		mine := p // attempts may run at the same time
@@ -134,15 +135,6 @@ func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
 		return nil, fmt.Errorf("generate: %w", err)
 	}
 	return follow(ctx, won, cost), nil
-}
-
-// promptTokens estimates what the upstream has to read.
-func promptTokens(p Prompt) int {
-	sum := 0
-	for _, m := range p.Messages {
-		sum += tokens.Estimate(m.Content) + 4 // what a chat template puts around a message
-	}
-	return max(sum, 1)
 }
 
 // class groups prompts whose first content takes about equally long.

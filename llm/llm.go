@@ -2,7 +2,11 @@
 // and a balanced lane over providers.
 package llm
 
-import "context"
+import (
+	"context"
+
+	"github.com/lanewise/lanewise/internal/tokens"
+)
 
 // Role is who speaks in a message.
 type Role string
@@ -38,6 +42,32 @@ type Prompt struct {
 	Sources   []Source
 	MaxTokens int // of the answer; 0: the upstream's own limit
 	Session   string
+	Tenant    string // whose allowance of tokens it is taken from
+
+	// Refit lays the prompt out again for a model's window; nil: it is sent as it is. Where several models may
+	// answer it is called for each that is tried, one after the other, and last for the one that does; once
+	// more where that one finds the prompt too long.
+	Refit func(w Window) (Prompt, error)
+	// Extra says that the generation is itself an extra attempt: another model has failed, and the request's
+	// allowance (balance.WithAllowance) pays for it.
+	Extra bool
+	// NoWait says that another model may be asked: where all upstreams are busy, the generation fails at once.
+	NoWait bool
+}
+
+// Tokens estimates what a model has to read.
+func (p Prompt) Tokens() int {
+	sum := 0
+	for _, m := range p.Messages {
+		sum += tokens.Estimate(m.Content) + 4 // what a chat template puts around a message
+	}
+	return max(sum, 1)
+}
+
+// Window is what a model takes, in tokens. A zero field is not known.
+type Window struct {
+	Context int // of prompt and answer together
+	Output  int // of the answer
 }
 
 // Usage counts tokens as the upstream reports them, or as estimated.
@@ -46,6 +76,7 @@ type Usage struct {
 	CompletionTokens int
 	CachedTokens     int // of the prompt's: those that the upstream had read before; 0 also where it does not say
 	Estimated        bool
+	Cost             float64 // in the currency of the models' prices; 0 where they have none
 }
 
 // Citation is a passage that the answer rests on.

@@ -116,10 +116,23 @@ func New(l Limit) (*Bucket, error) {
 	if err := l.validate(); err != nil {
 		return nil, err
 	}
+	return filled(l), nil
+}
+
+// filled is a full bucket of a limit that is in order.
+func filled(l Limit) *Bucket {
 	b := &Bucket{at: time.Now()}
 	b.set(l, 1)
 	b.requests.level, b.tokens.level = b.requests.most, b.tokens.most
-	return b, nil
+	return b
+}
+
+// full reports whether a new bucket would hold no more.
+func (b *Bucket) full() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refill()
+	return b.requests.level >= b.requests.most && b.tokens.level >= b.tokens.most
 }
 
 // set gives the bucket a share of a limit, and keeps its level. The caller holds
@@ -181,13 +194,19 @@ func (b *Bucket) wait(tokens float64) time.Duration {
 }
 
 // Settle replaces the estimate by the tokens that the call has used. Only the
-// first of Settle and Cancel has an effect.
+// first of Settle and Cancel has an effect; a nil Reservation has none to give back.
 func (r *Reservation) Settle(tokens int64) {
+	if r == nil {
+		return
+	}
 	r.once.Do(func() { r.bucket.giveBack(Amount{Tokens: r.tokens - float64(max(tokens, 0))}) })
 }
 
 // Cancel gives everything back: the call has not reached the upstream.
 func (r *Reservation) Cancel() {
+	if r == nil {
+		return
+	}
 	r.once.Do(func() { r.bucket.giveBack(Amount{Requests: 1, Tokens: r.tokens}) })
 }
 
@@ -220,7 +239,7 @@ func (b *Bucket) Left() Amount {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refill()
-	left := Amount{math.Inf(1), math.Inf(1)}
+	left := unlimited()
 	if b.requests.limited {
 		left.Requests = b.requests.level
 	}
@@ -229,3 +248,6 @@ func (b *Bucket) Left() Amount {
 	}
 	return left
 }
+
+// unlimited is what may be used where there is no limit.
+func unlimited() Amount { return Amount{math.Inf(1), math.Inf(1)} }

@@ -3,7 +3,6 @@ package quota
 import (
 	"context"
 	"sync"
-	"time"
 )
 
 // Memory is a [Store] for the quotas that several pools of one process share.
@@ -24,9 +23,7 @@ func (m *Memory) Exchange(_ context.Context, key string, limit Limit, t Trade) (
 	}
 	b := m.quotas[key]
 	if b == nil {
-		b = &Bucket{at: time.Now()}
-		b.set(limit, 1)
-		b.requests.level, b.tokens.level = b.requests.most, b.tokens.most
+		b = filled(limit)
 		m.quotas[key] = b
 	}
 	b.set(limit, 1)

@@ -28,6 +28,7 @@ var doors = []door{
 	{"embed", "search balance balance/quota fault"},
 	{"embed/*", "embed search fault"},
 	{"llm", "balance balance/quota fault"},
+	{"llm/models", "llm llm/relay balance/quota fault"},
 	{"llm/*", "llm fault"},
 	{"rerank", "search balance fault"},
 	{"rerank/*", "rerank search fault"},

@@ -34,7 +34,7 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 	var order []embed.Space
 	lanes := map[embed.Space][]embed.Upstream{}
 	shown := map[embed.Space][]gauged{}
-	shortens, watch := map[embed.Space]bool{}, map[embed.Space]time.Duration{}
+	shortens := map[embed.Space]bool{}
 	for i, u := range c.Upstreams {
 		bucket, client, err := s.quota(u.Quota, "embed/"+u.Name) //nolint:contextcheck // the leases outlive the start
 		if err != nil {
@@ -51,9 +51,6 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 		// The built-in model's dims are in the order of their weight: the first 128 alone
 		// find 135 answers where all find 140 (internal/quality, in the first ten).
 		shortens[space] = shortens[space] || u.SendDims || u.Kind == kindStatic
-		if u.Kind != kindStatic {
-			watch[space] = watchEvery
-		}
 		up := embed.Upstream{Name: u.Name, Provider: provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts, Limits: u.limits(), Quota: bucket}
 		if u.Kind == kindStatic { // in this process: one call more than processors keeps them busy
 			up.Aborts, up.Zeros, up.Slots = true, true, cmp.Or(u.Slots, runtime.GOMAXPROCS(0)+1)
@@ -66,7 +63,7 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 	var out []embed.Provider
 	for _, space := range order {
 		lane, err := embed.New(embed.Config{ //nolint:contextcheck // its watch over the upstreams outlives this call
-			Name: "embed " + space.ID(), Upstreams: lanes[space], CacheBytes: int64(c.Cache) / int64(len(order)), Long: embed.Long(c.Long), Shortens: shortens[space], Watch: watch[space],
+			Name: "embed " + space.ID(), Upstreams: lanes[space], CacheBytes: int64(c.Cache) / int64(len(order)), Long: embed.Long(c.Long), Shortens: shortens[space], Watch: watchEvery,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("embed: %w", err)

@@ -59,11 +59,9 @@ type Config struct {
 	Long Long
 	// Watch is how often each upstream is asked for the vector of a canary text, first
 	// before it is used. One whose vector differs (cosine below 0.999) is of another
-	// space, and out of use until it is right again. 0: never.
+	// space, and out of use until it is right again. What it is compared with is the
+	// vector of the first upstream that is asked, or that of [Embedder.Hold]. 0: never.
 	Watch time.Duration
-	// Canary is the vector to compare with, as [Embedder.Canary] returned it; nil: the
-	// one of the first upstream that is asked.
-	Canary []float32
 	// Shortens says that the first numbers of a vector are a vector of lower quality
 	// by themselves: the model was trained for it.
 	Shortens bool
@@ -137,7 +135,7 @@ func New(c Config) (*Embedder, error) {
 		}
 		loose = loose.loosen(members[i].Limits())
 	}
-	e := &Embedder{guard: &guard{want: c.Canary}, space: members[0].space, members: members, long: c.Long, short: c.Shortens}
+	e := &Embedder{guard: &guard{}, space: members[0].space, members: members, long: c.Long, short: c.Shortens}
 	if c.Watch > 0 {
 		for _, m := range members {
 			m.guard = e.guard
@@ -182,13 +180,7 @@ func (c Config) validate() error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	if err := oneSpace(c.Upstreams); err != nil {
-		return err
-	}
-	if dims := c.Upstreams[0].Provider.Space().Dims; c.Canary != nil && len(c.Canary) != dims {
-		return fault.BadField("/canary", "has %d dims, not %d", len(c.Canary), dims)
-	}
-	return nil
+	return oneSpace(c.Upstreams)
 }
 
 // oneSpace refuses upstreams whose vectors cannot be compared: failing over from

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/fault"
 )
 
@@ -20,10 +21,12 @@ type member struct {
 	truncate bool
 	zeros    bool
 
-	guard *guard // nil: none
+	guard  *guard        // nil: none
+	asking chan struct{} // holds one while the upstream is asked for the canary before its first call
+	quota  *quota.Bucket // nil: no limit
 
 	mu       sync.Mutex
-	verified bool    // it was asked for the canary
+	verified int     // which of the guard's vectors it was compared with; 0: none
 	astray   error   // it is of another space
 	limiter  Limiter // the provider, if it is one
 	limits   Limits  // configured and learned
@@ -31,7 +34,7 @@ type member struct {
 }
 
 func newMember(u Upstream, c Config) *member {
-	m := &member{Provider: u.Provider, name: u.Name, space: u.Provider.Space(), timeout: c.Timeout, truncate: c.Long == Truncate, zeros: u.Zeros}
+	m := &member{Provider: u.Provider, name: u.Name, space: u.Provider.Space(), timeout: c.Timeout, truncate: c.Long == Truncate, zeros: u.Zeros, quota: u.Quota, asking: make(chan struct{}, 1)}
 	m.limiter, _ = u.Provider.(Limiter)
 	m.limits = u.Limits
 	return m

@@ -58,7 +58,11 @@ func (r *Router) CreateCollection(ctx context.Context, c search.Collection) (sea
 	if err := r.everywhere(ctx, search.Batch{Collection: c.Name, Create: &stored}); err != nil {
 		return c, err
 	}
-	return stored, r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithCollection(c) })
+	if err := r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithCollection(c) }); err != nil {
+		return stored, err
+	}
+	r.keepCanary(ctx, stored.Space)
+	return stored, nil
 }
 
 // createAgain creates a collection of the map on the shards that lack it altogether. Where

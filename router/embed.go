@@ -29,6 +29,7 @@ func (r *Router) embed(ctx context.Context, c search.Collection, b embed.Batch) 
 		return v, fault.New(fault.Unavailable, "embed into %s: got %d vectors of %d dims for %d texts and %d dims",
 			provider.Space().ID(), v.Rows(), v.Dims, len(b.Texts), c.Dims)
 	}
+	r.keepCanaryLater(ctx, c.Space)
 	return v, nil
 }
 

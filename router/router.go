@@ -41,12 +41,13 @@ type Router struct {
 	lane       *balance.Lane
 	writes     sync.WaitGroup // writes to replicas that are still under way
 	vocabulary vocabulary
-	registry   registry    // which replicas are in step
-	reads      turnstile   // questions that keep a topology
-	commits    turnstile   // writes that keep a topology
-	moving     sync.Mutex  // held by the one move or repair that is under way
-	underWay   atomic.Bool // a move is: replicas differ while copies are made and removed
-	retired    []*shard    // that have left the map
+	registry   registry     // which replicas are in step
+	reads      turnstile    // questions that keep a topology
+	commits    turnstile    // writes that keep a topology
+	moving     sync.Mutex   // held by the one move or repair that is under way
+	underWay   atomic.Bool  // a move is: replicas differ while copies are made and removed
+	retired    []*shard     // that have left the map
+	canary     atomic.Int64 // when it was last tried to store one, as Unix nanoseconds; 0: not, or it was stored
 }
 
 // topology is what a query sees of the world: immutable, replaced as a whole.
@@ -98,6 +99,9 @@ func New(c Config) (*Router, error) {
 	}
 	r.topo.Store(&topology{m: m, shards: shards, counts: newCounts(m.Shards()), mixed: mixed})
 	if err := r.adopt(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	if err := r.holdEmbedders(); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	if err := r.compareFirst(); err != nil {

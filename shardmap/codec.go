@@ -31,6 +31,7 @@ type storedMap struct {
 	Owners      string             `json:"owners"` // base64 of one little-endian uint16 a partition
 	Collections []storedCollection `json:"collections,omitempty"`
 	Aliases     map[string]string  `json:"aliases,omitempty"`
+	Canaries    map[string][]byte  `json:"canaries,omitempty"` // space to little-endian float32s, as base64
 }
 
 type storedShard struct {
@@ -83,6 +84,12 @@ func (m *Map) stored() storedMap {
 	s.Owners = base64.StdEncoding.EncodeToString(raw)
 	for _, name := range slices.Sorted(maps.Keys(m.collections)) {
 		s.Collections = append(s.Collections, storeCollection(m.collections[name].descriptor, m.Overrides(name)))
+	}
+	for space, vector := range m.canaries {
+		if s.Canaries == nil {
+			s.Canaries = map[string][]byte{}
+		}
+		s.Canaries[space], _ = binary.Append(nil, binary.LittleEndian, vector) // floats always fit
 	}
 	return s
 }
@@ -168,8 +175,25 @@ func (s storedMap) restore() (*Map, error) {
 			return nil, fault.New(fault.Invalid, "alias %q stands for a collection %q that is not there", alias, target)
 		}
 	}
+	if err := m.restoreCanaries(s.Canaries); err != nil {
+		return nil, err
+	}
 	m.index()
 	return m, nil
+}
+
+func (m *Map) restoreCanaries(stored map[string][]byte) error {
+	for space, raw := range stored {
+		vector := make([]float32, len(raw)/4)
+		if _, err := binary.Decode(raw, binary.LittleEndian, vector); err != nil || len(raw)%4 != 0 {
+			return fault.New(fault.Invalid, "canary of space %q: %d bytes are no vector", space, len(raw))
+		}
+		if m.canaries == nil {
+			m.canaries = map[string][]float32{}
+		}
+		m.canaries[space] = vector
+	}
+	return nil
 }
 
 func (m *Map) restoreOwners(text string) error {

@@ -70,6 +70,8 @@ func (m *Map) WithoutCollection(name string) (*Map, error) {
 	next := m.edited()
 	delete(next.collections, name)
 	maps.DeleteFunc(next.aliases, func(_, target string) bool { return target == name })
+	next.canaries = maps.Clone(m.canaries)
+	maps.DeleteFunc(next.canaries, func(space string, _ []float32) bool { return !next.has(space) })
 	next.index()
 	return next, nil
 }

@@ -75,7 +75,7 @@ func (f *File) Load() (*Map, error) { return Read(f.path) }
 
 // Save stores the map durably, in one step: after a crash the file holds either the
 // old map or the new one. A map whose epoch is not above the stored one's is a
-// fault.Conflict.
+// fault.Conflict, except for one of the same epoch that differs in canaries alone.
 func (f *File) Save(m *Map) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -86,6 +86,7 @@ func (f *File) Save(m *Map) error {
 	case errors.Is(err, fault.NotFound):
 	case err != nil:
 		return err
+	case old.epoch == m.epoch && old.differsInCanaries(m):
 	case old.epoch >= m.epoch:
 		return fault.New(fault.Conflict, "shard map %s is at epoch %d already: epoch %d cannot replace it", f.path, old.epoch, m.epoch)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,10 @@ func full(tb testing.TB) *shardmap.Map {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	m, err = m.WithCanary("static-256", []float32{0.5, -0.25})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	return m
 }
 
@@ -55,7 +60,8 @@ func TestEncode_roundTrip(t *testing.T) {
 		t.Errorf("encodes differently after a round trip:\n%s\n%s", data, again)
 	}
 	if got.Epoch() != m.Epoch() || cmp.Diff(m.Collections(), got.Collections()) != "" || cmp.Diff(m.Shards(), got.Shards()) != "" ||
-		cmp.Diff(m.Aliases(), got.Aliases()) != "" || cmp.Diff(m.Overrides("live"), got.Overrides("live")) != "" {
+		cmp.Diff(m.Aliases(), got.Aliases()) != "" || cmp.Diff(m.Overrides("live"), got.Overrides("live")) != "" ||
+		!slices.Equal(got.Canary("static-256"), []float32{0.5, -0.25}) {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -214,9 +220,11 @@ func TestOpenFile_oneWriter(t *testing.T) {
 // TestOpenFile_afterAKill holds the lock in another process, kills that and takes the lock.
 func TestOpenFile_afterAKill(t *testing.T) {
 	if path := os.Getenv("SHARDMAP_TEST_LOCK"); path != "" { // the other process
-		if _, err := shardmap.OpenFile(path); err != nil {
+		held, err := shardmap.OpenFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { _ = held.Close() }) // or the collector would take it, and the lock with it
 		fmt.Println("locked")
 		select {}
 	}

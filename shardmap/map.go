@@ -42,8 +42,9 @@ type Map struct {
 	all         []int               // every shard index, for routes
 	single      [][]int             // single[i] is []int{i}
 	collections map[string]*part
-	aliases     map[string]string // alias to collection
-	overridden  bool              // whether any collection has overrides: spares the rest a map access
+	aliases     map[string]string    // alias to collection
+	canaries    map[string][]float32 // space to the vector of its canary text; vectors are never written to
+	overridden  bool                 // whether any collection has overrides: spares the rest a map access
 }
 
 // part is what the map holds for one collection.

@@ -94,7 +94,7 @@ func BenchmarkTarget_router(b *testing.B) {
 	flat, err := entity.NewIndexFlatSearchParam()
 	must(b, err)
 	sdk := func(k int) {
-		rs, err := c.Search(b.Context(), "docs", nil, `tenant == ""`, []string{"id", "version", "text", "meta"},
+		rs, err := c.Search(b.Context(), "docs", nil, `tenant == ""`, []string{"text", "meta"},
 			[]entity.Vector{entity.FloatVector(query)}, "vector", entity.COSINE, k, flat, client.WithSearchQueryConsistencyLevel(entity.ClBounded))
 		if err != nil || len(rs) != 1 || rs[0].ResultCount != k {
 			b.Fatal(rs, err)
@@ -107,6 +107,7 @@ func BenchmarkTarget_router(b *testing.B) {
 		sidebyside.Way{Name: "router", Do: func() { routed(10) }})
 	b.ReportMetric(float64((p50[2]-p50[0]).Nanoseconds())/1e3, "extra-us")
 	b.ReportMetric(sidebyside.AllocsEach(100, func() { sdk(10) }, func() { sdk(110) }), "sdk-allocs/hit")
+	b.ReportMetric(sidebyside.AllocsEach(100, func() { store(10) }, func() { store(110) }), "store-allocs/hit")
 	b.ReportMetric(sidebyside.AllocsEach(100, func() { routed(10) }, func() { routed(110) }), "router-allocs/hit")
 }
 

@@ -42,7 +42,7 @@ func kindOf(m search.Metric, v []float32) int8 {
 	}
 }
 
-// columns lists what must be fetched for these fields of a point.
+// columns lists what must be fetched for these fields of a point; the primary key is the first.
 func columns(f search.Fields) []string {
 	out := []string{"pk", "version"}
 	if f.Text {
@@ -157,6 +157,7 @@ type rows struct {
 	vector                 []float32
 	dims                   int
 	n                      int
+	bytes                  []byte // of the metadata of all rows: one piece of memory for all
 }
 
 // newRows finds the columns by name: their order is the server's. pk is nil where it
@@ -183,6 +184,11 @@ func newRows(fields []*schemapb.FieldData, pk []string, c schema) rows {
 		}
 	}
 	r.n = len(r.pk)
+	size := 0
+	for _, m := range r.meta {
+		size += len(m)
+	}
+	r.bytes = make([]byte, 0, size)
 	return r
 }
 
@@ -196,8 +202,8 @@ func (r rows) check(f search.Fields) error {
 	return nil
 }
 
-// point returns row i. What it returns shares no memory with the answer.
-func (r rows) point(i int, f search.Fields) (search.Point, error) {
+// point returns row i.
+func (r *rows) point(i int, f search.Fields) (search.Point, error) {
 	k, err := keyOf(r.pk[i])
 	if err != nil {
 		return search.Point{}, err
@@ -207,7 +213,9 @@ func (r rows) point(i int, f search.Fields) (search.Point, error) {
 		p.Text = r.text[i]
 	}
 	if f.Meta && r.meta[i] != "" {
-		p.Meta = json.RawMessage(r.meta[i])
+		from := len(r.bytes)
+		r.bytes = append(r.bytes, r.meta[i]...)
+		p.Meta = json.RawMessage(r.bytes[from:len(r.bytes):len(r.bytes)])
 	}
 	if !f.Vector {
 		return p, nil

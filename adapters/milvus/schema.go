@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -27,6 +28,8 @@ type schema struct {
 	engine string // the name in Milvus
 	id     int64  // changes when the collection is made anew
 	index  Index
+	// unranked is how many more searches must leave out by a condition what the index cannot rank.
+	unranked *atomic.Int32
 }
 
 // descriptor is the description of a collection in Milvus.
@@ -100,7 +103,7 @@ func (s *Store) describe(ctx context.Context, name string) (schema, error) {
 	if json.Unmarshal([]byte(described(out)), &d) != nil || d.Lanewise != 1 || d.Collection.Name != name {
 		return schema{}, fault.New(fault.Conflict, "collection %q on %s was not made by this program", name, s.cfg.Address)
 	}
-	found := schema{Collection: d.Collection, engine: engineName(name), id: out.GetCollectionID(), index: d.Index}
+	found := schema{Collection: d.Collection, engine: engineName(name), id: out.GetCollectionID(), index: d.Index, unranked: new(atomic.Int32)}
 	s.schemas.byName.Store(name, found)
 	return found, nil
 }

@@ -132,15 +132,11 @@ func (s *Store) nearest(ctx context.Context, c schema, a ask) (search.List, erro
 		return s.tied(ctx, c, a)
 	}
 	k := a.leg.K
-	out, err := s.rpc.Search(ctx, s.request(c, a))
-	if err := s.judge(ctx, "search "+c.Name, out.GetStatus(), err); err != nil {
-		return search.List{}, err
-	}
-	found, err := s.answered(out, c, a.fields)
+	found, err := s.ranked(ctx, c, a)
 	if err != nil {
 		return search.List{}, err
 	}
-	list, err := found.list(c.Metric, a.fields)
+	list, err := found.list(a.fields)
 	if err != nil {
 		return search.List{}, err
 	}
@@ -153,11 +149,61 @@ func (s *Store) nearest(ctx context.Context, c schema, a ask) (search.List, erro
 	return list, err
 }
 
+// ranked asks the index. Rows that it cannot rank have a zero vector in it: where every
+// row that comes is better than that, none of those is among them, and the condition
+// that leaves them out, which the server would try on every row of the collection, was not
+// needed. Else it is asked again with it, and so are the next searches from the beginning.
+func (s *Store) ranked(ctx context.Context, c schema, a ask) (scored, error) {
+	if c.unranked.Load() <= 0 {
+		found, err := s.once(ctx, c, a)
+		if err != nil || found.above(zeroed(c.Metric, a.leg.Dense)) {
+			return found, err
+		}
+		c.unranked.Store(guarded)
+	}
+	c.unranked.Add(-1)
+	a.condition = both(a.condition, isRanked)
+	return s.once(ctx, c, a)
+}
+
+// guarded is how many searches leave out what cannot be ranked by a condition, after one
+// that came to it without: the question that is asked twice is one in as many.
+const guarded = 64
+
+// zeroed is the worst that the server's figure for a zero vector may be: larger is better.
+func zeroed(m search.Metric, query []float32) float64 {
+	if m != search.Euclidean {
+		return 0
+	}
+	var sum float64
+	for _, x := range query {
+		sum += float64(x) * float64(x)
+	}
+	return -math.Sqrt(sum) * (1 - 1e-4) // nearer than rounding could bring it
+}
+
+// above reports whether every score is better than a limit.
+func (a scored) above(limit float64) bool {
+	return !slices.ContainsFunc(a.scores, func(figure float32) bool {
+		score, _ := canonical(a.metric, float64(figure))
+		return !(score > limit) // nor is what is no number
+	})
+}
+
+// once sends one search and reads the answer.
+func (s *Store) once(ctx context.Context, c schema, a ask) (scored, error) {
+	out, err := s.rpc.Search(ctx, s.request(c, a))
+	if err := s.judge(ctx, "search "+c.Name, out.GetStatus(), err); err != nil {
+		return scored{}, err
+	}
+	return s.answered(out, c, a.fields)
+}
+
 // list makes hits of an answer, best first.
-func (a scored) list(m search.Metric, f search.Fields) (search.List, error) {
-	var list search.List
+func (a scored) list(f search.Fields) (search.List, error) {
+	list := search.List{Hits: make([]search.Hit, 0, len(a.scores))}
 	for i, figure := range a.scores {
-		score, raw := canonical(m, float64(figure))
+		score, raw := canonical(a.metric, float64(figure))
 		if math.IsNaN(score) || math.IsInf(score, 0) {
 			list.Dropped++
 			continue
@@ -198,7 +244,7 @@ func (s *Store) request(c schema, a ask) *milvuspb.SearchRequest {
 	}
 	level, since := s.level()
 	return &milvuspb.SearchRequest{
-		CollectionName: c.engine, Dsl: both(a.condition, isRanked), DslType: commonpb.DslType_BoolExprV1, Nq: 1, OutputFields: columns(a.fields),
+		CollectionName: c.engine, Dsl: a.condition, DslType: commonpb.DslType_BoolExprV1, Nq: 1, OutputFields: columns(a.fields)[1:], // primary keys come anyway
 		PlaceholderGroup: placeholder(a.leg.Dense), ConsistencyLevel: level, GuaranteeTimestamp: since,
 		SearchParams: pairs("anns_field", "vector", "topk", strconv.Itoa(a.rows()), "params", params,
 			"metric_type", string(metricOf(c.Metric)), "round_decimal", "-1", "ignore_growing", "false", "offset", "0"),
@@ -219,13 +265,14 @@ func placeholder(v []float32) []byte {
 // scored is an answer that has been held to its shape.
 type scored struct {
 	rows
+	metric search.Metric
 	scores []float32
 }
 
 // answered checks that the answer is one list, and that every column of it is whole.
 func (s *Store) answered(out *milvuspb.SearchResults, c schema, f search.Fields) (scored, error) {
 	found := out.GetResults()
-	a := scored{newRows(found.GetFieldsData(), found.GetIds().GetStrId().GetData(), c), found.GetScores()}
+	a := scored{newRows(found.GetFieldsData(), found.GetIds().GetStrId().GetData(), c), c.Metric, found.GetScores()}
 	switch {
 	case found.GetNumQueries() != 1 || len(found.GetTopks()) != 1:
 		return a, s.unavailable("search "+c.Name, fmt.Sprintf("asked one query, got answers to %d", found.GetNumQueries()))

@@ -14,13 +14,19 @@ type Way struct {
 	Do   func()
 }
 
-// Medians runs the ways in turn until b has enough, and returns the median duration of
-// each, by position. It reports them as "NAME-p50-us".
+// Medians runs the ways in turn until b has enough, forwards and backwards, since what
+// went before is felt too, and returns the median duration of each, by position. It reports
+// them as "NAME-p50-us".
 func Medians(b *testing.B, ways ...Way) []time.Duration {
 	b.Helper()
 	took := make([][]time.Duration, len(ways))
+	backwards := true
 	for b.Loop() {
+		backwards = !backwards
 		for i := range ways {
+			if backwards {
+				i = len(ways) - 1 - i
+			}
 			began := time.Now()
 			ways[i].Do()
 			took[i] = append(took[i], time.Since(began))

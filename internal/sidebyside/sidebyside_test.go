@@ -19,7 +19,7 @@ func TestMedians_runsTheWaysInTurn(t *testing.T) {
 		}
 	})
 	for i, c := range order {
-		if c != "ab"[i%2] {
+		if c != "abba"[i%4] {
 			t.Fatalf("call %d is %c", i, c)
 		}
 	}

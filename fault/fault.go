@@ -52,6 +52,7 @@ type Error struct {
 	Field      string        // JSON pointer into the request, such as "/legs/0/k"; empty if no field is to blame
 	Message    string        // what is wrong and what to do about it
 	RetryAfter time.Duration // 0: not known
+	Code       string        // an upstream's word for the reason, such as "invalid_value"; empty: none
 	Err        error         // the cause, or nil
 }
 
@@ -150,6 +151,17 @@ func Field(err error) string {
 		}
 	})
 	return field
+}
+
+// Code returns the first code that err or anything it wraps has, or "".
+func Code(err error) string {
+	var code string
+	walk(err, func(e *Error) {
+		if code == "" {
+			code = e.Code
+		}
+	})
+	return code
 }
 
 // walk visits every *Error in the tree of err, outermost first.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/llm/relay"
 )
 
 // Upstream is one place that generates.
@@ -50,8 +52,10 @@ const (
 // tokens: the prompt's estimate and the answer's limit, settled with the usage
 // that the upstream reports. Safe for concurrent use.
 type Generator struct {
-	pool  *balance.Pool[target]
-	hedge bool
+	pool    *balance.Pool[target]
+	hedge   bool
+	relays  bool // all upstreams can
+	lengths lengths
 }
 
 var _ Provider = (*Generator)(nil)
@@ -80,7 +84,13 @@ func New(c Config) (*Generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Generator{pool: pool, hedge: c.Hedge}, nil
+	return &Generator{pool: pool, hedge: c.Hedge, relays: !slices.ContainsFunc(c.Upstreams, quotes)}, nil
+}
+
+// quotes reports whether an upstream cannot take calls as they came.
+func quotes(u Upstream) bool {
+	_, ok := u.Provider.(relay.Relayer)
+	return !ok
 }
 
 func (c Config) members() ([]balance.Member[target], error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/lanewise/lanewise/internal/tokens"
+	"github.com/lanewise/lanewise/llm/relay"
 )
 
 // Role is who speaks in a message.
@@ -71,13 +72,7 @@ type Window struct {
 }
 
 // Usage counts tokens as the upstream reports them, or as estimated.
-type Usage struct {
-	PromptTokens     int
-	CompletionTokens int
-	CachedTokens     int // of the prompt's: those that the upstream had read before; 0 also where it does not say
-	Estimated        bool
-	Cost             float64 // in the currency of the models' prices; 0 where they have none
-}
+type Usage = relay.Usage
 
 // Citation is a passage that the answer rests on.
 type Citation struct {

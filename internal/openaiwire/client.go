@@ -115,6 +115,11 @@ func (c *Client) Post(ctx context.Context, path string, body any) (*http.Respons
 	return c.send(ctx, http.MethodPost, path, data)
 }
 
+// PostRaw is [Client.Post] for a body that is JSON already. It is not changed.
+func (c *Client) PostRaw(ctx context.Context, path string, body []byte) (*http.Response, error) {
+	return c.send(ctx, http.MethodPost, path, body)
+}
+
 // Get is [Client.Post] for a resource that is only read.
 func (c *Client) Get(ctx context.Context, path string) (*http.Response, error) {
 	return c.send(ctx, http.MethodGet, path, nil)
@@ -184,13 +189,10 @@ func (c *Client) url(path string) *url.URL {
 // ReadJSON decodes the body of an answer of at most limit bytes into v. An answer
 // that is cut off, too long or no JSON is Unavailable: another server may do better.
 func (c *Client) ReadJSON(ctx context.Context, resp *http.Response, limit int64, v any) error {
-	path := strings.TrimPrefix(resp.Request.URL.Path, strings.TrimRight(c.base.Path, "/"))
-	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	switch {
-	case err != nil:
-		return c.Broken(ctx, path, err)
-	case int64(len(data)) > limit:
-		return fault.New(fault.Unavailable, "%s: answer is longer than %d bytes", c.where(path), limit)
+	path := c.pathOf(resp)
+	data, err := c.ReadAll(ctx, resp, limit)
+	if err != nil {
+		return err
 	}
 	if len(data) <= maxErrorBody && bytes.Contains(data, []byte("error")) { // perhaps one with status 200
 		if err := c.StreamFault(path, "", data); err != nil {
@@ -201,6 +203,31 @@ func (c *Client) ReadJSON(ctx context.Context, resp *http.Response, limit int64,
 		return fault.New(fault.Unavailable, "%s: answer is not what was expected: %s", c.where(path), c.clean(err.Error()))
 	}
 	return nil
+}
+
+// ReadAll reads the body of an answer of at most limit bytes. One that is cut off
+// or too long is Unavailable.
+func (c *Client) ReadAll(ctx context.Context, resp *http.Response, limit int64) ([]byte, error) {
+	var data []byte
+	var err error
+	if n := resp.ContentLength; n >= 0 && n <= limit {
+		data = make([]byte, n)
+		_, err = io.ReadFull(resp.Body, data)
+	} else {
+		data, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	}
+	switch {
+	case err != nil:
+		return nil, c.Broken(ctx, c.pathOf(resp), err)
+	case int64(len(data)) > limit:
+		return nil, fault.New(fault.Unavailable, "%s: answer is longer than %d bytes", c.where(c.pathOf(resp)), limit)
+	}
+	return data, nil
+}
+
+// pathOf returns the path of a call below the base.
+func (c *Client) pathOf(resp *http.Response) string {
+	return strings.TrimPrefix(resp.Request.URL.Path, strings.TrimRight(c.base.Path, "/"))
 }
 
 // Broken returns the error of a call of path that failed below HTTP, or whose

@@ -121,7 +121,7 @@ func (c *Client) fault(path string, status int, body problem, wait time.Duration
 	if limit, ok := window(status, body); ok && (class == fault.Invalid || status == http.StatusOK) {
 		return &fault.WindowError{Limit: limit, Message: text}
 	}
-	return &fault.Error{Class: class, Message: text, RetryAfter: wait}
+	return &fault.Error{Class: class, Message: text, RetryAfter: wait, Code: c.clean(body.reason())}
 }
 
 // classify puts the wording before the status: quota and key errors come with
@@ -139,6 +139,14 @@ func classify(status int, body problem) fault.Class {
 		return fault.Invalid
 	}
 	return fault.Unavailable
+}
+
+// reason returns the server's code where that is a word; empty: it gave none.
+func (p problem) reason() string {
+	if _, err := strconv.Atoi(p.code()); err == nil {
+		return ""
+	}
+	return p.code()
 }
 
 // byWording classifies by the code and type that the server gave, if they decide it.
@@ -159,6 +167,8 @@ func byWording(body problem) (fault.Class, bool) {
 			if strings.EqualFold(word, "context_length_exceeded") {
 				return fault.Invalid, true
 			}
+		case "exceed_context_size_error": // llama.cpp
+			return fault.Invalid, true
 		}
 	}
 	return "", false

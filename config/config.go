@@ -185,12 +185,27 @@ type LLM struct {
 // LLMUpstream is one source of answers.
 type LLMUpstream struct {
 	Name string `yaml:"name,omitempty"` // default: its kind and position
-	// Kind is "extract", which quotes and needs no model, or "openai", any
-	// server of the OpenAI-compatible /v1/chat/completions.
-	Kind   string  `yaml:"kind"`
-	URL    string  `yaml:"url,omitempty"` // of an openai upstream, with its /v1
-	Key    Secret  `yaml:"key,omitempty"`
-	Model  string  `yaml:"model,omitempty"`
+	// Kind is "extract", which quotes and needs no model, "openai", any server of the
+	// OpenAI-compatible /v1/chat/completions, "azure", a deployment of Azure OpenAI, or
+	// "anthropic", the Messages API.
+	Kind string `yaml:"kind"`
+	// URL is the server's: with its /v1 for openai, the resource's for azure. Default:
+	// Anthropic's own, for anthropic.
+	URL   string `yaml:"url,omitempty"`
+	Key   Secret `yaml:"key,omitempty"`
+	Model string `yaml:"model,omitempty"` // azure: default the deployment
+	// KeyHeader carries the key as it is. Default: a bearer token; azure: api-key.
+	KeyHeader  string `yaml:"key_header,omitempty"`
+	Deployment string `yaml:"deployment,omitempty"`  // of azure
+	APIVersion string `yaml:"api_version,omitempty"` // of azure. Default 2024-10-21
+	// LimitField is the name under which an answer's limit is sent: max_tokens or
+	// max_completion_tokens, of openai and azure. Default max_tokens.
+	LimitField string `yaml:"limit_field,omitempty"`
+	// MaxTokens bounds answers for which nobody sets a limit, of anthropic. Default 4096.
+	MaxTokens int `yaml:"max_tokens,omitempty"`
+	// CachePrompt has anthropic keep the system prompt.
+	CachePrompt bool `yaml:"cache_prompt,omitempty"`
+
 	Weight float64 `yaml:"weight,omitempty"` // share of the load. Default 1
 	Slots  int     `yaml:"slots,omitempty"`  // answers it writes at one time. Default: not known
 	Tier   int     `yaml:"tier,omitempty"`   // used only while earlier tiers have no healthy upstream. Default 0

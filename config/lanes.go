@@ -3,12 +3,9 @@ package config
 import (
 	"context"
 	"fmt"
-	"net/http"
 
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/llm"
-	"github.com/lanewise/lanewise/llm/extract"
-	llmai "github.com/lanewise/lanewise/llm/openai"
 )
 
 // staticFloor tells questions that the sources may answer from others, with the embedding model that is built
@@ -43,18 +40,6 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (llm.Provider, error) {
 	s.opened(lane.Close)
 	s.measure(lane, shown)
 	return lane, nil
-}
-
-func (s *System) llmProvider(u LLMUpstream, e embed.Provider, client *http.Client) (llm.Provider, error) {
-	if u.Kind == kindExtract {
-		return extract.New(extract.Config{Embed: sentences(e)})
-	}
-	p, err := llmai.New(llmai.Config{URL: u.URL, Key: string(u.Key), Model: u.Model, Client: client})
-	if err != nil {
-		return nil, err
-	}
-	s.opened(p.Close)
-	return p, nil
 }
 
 // sentences embeds texts into rows, all of one task so that a question and a

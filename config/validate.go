@@ -167,12 +167,7 @@ func (v *validator) upstreams(c *Config) {
 		path := fmt.Sprintf("llm.upstreams[%d]", i)
 		v.unique(names, u.Name, path+".name")
 		v.load(path, u.Weight, u.Slots, u.Tier)
-		if v.kind(path, u.Kind, kindExtract, kindOpenAI) && u.Kind == kindOpenAI {
-			v.openAI(path, u.URL, u.Model)
-			v.gauge(path, u.Metrics, u.Aborts, u.Quota)
-		} else if u.Kind == kindExtract {
-			v.bare(path, map[string]bool{"url": u.URL != "", "key": u.Key != "", "model": u.Model != "", "metrics": u.Metrics != ""})
-		}
+		v.generator(path, u)
 	}
 }
 

@@ -208,7 +208,13 @@ func TestGenerate_errors(t *testing.T) {
 			t.Errorf("%d %s: %v, class %q, wait %v", c.status, c.kind, err, fault.Of(err), fault.RetryAfter(err))
 		}
 	}
-	p, _ := serve(t, anthropic.Config{}, nil)
+	p, _ := serve(t, anthropic.Config{}, func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, 400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum")
+	})
+	var long *fault.WindowError
+	if _, err := read(t, p); !errors.As(err, &long) || long.Limit != 200000 {
+		t.Errorf("a prompt that is too long: %v", err)
+	}
 	if _, err := p.Generate(t.Context(), llm.Prompt{Messages: []llm.Message{{Role: llm.System, Content: "s"}}}); fault.Field(err) != "/messages" {
 		t.Errorf("a system prompt alone: %v", err)
 	}

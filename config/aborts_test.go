@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/lanewise/lanewise/llm"
 )
 
 // engine is a model server that shows what it runs as vLLM does. Where it frees, it
@@ -51,14 +49,14 @@ func TestMetrics_showWhatBecomesOfCancelledCalls(t *testing.T) {
 			var log locked
 			url := engine(t, frees)
 			s := &System{log: slog.New(slog.NewTextHandler(&log, nil))}
-			p, err := s.openGenerator(LLM{Upstreams: []LLMUpstream{
+			_, err := s.openGenerator(LLM{Upstreams: []LLMUpstream{
 				{Name: "vllm", Kind: kindOpenAI, URL: url + "/v1", Model: "m", Metrics: url + "/metrics"},
 				{Name: "billed", Kind: kindOpenAI, URL: "http://127.0.0.1:1/v1", Model: "m"},
 			}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			lane := p.(*llm.Generator) //nolint:errcheck,forcetypeassert // as made
+			lane := s.generators["m"]
 			eventually(t, "a measurement", func() bool { return lane.Snapshot().Members[0].Measured })
 			if m := lane.Snapshot().Members; m[0].Aborts != frees || m[1].Aborts || m[1].Measured {
 				t.Errorf("%+v, want one that was measured as %v and one that was left alone", m, frees)
@@ -71,14 +69,14 @@ func TestMetrics_showWhatBecomesOfCancelledCalls(t *testing.T) {
 func TestMetrics_thatCannotBeReadLeaveTheDeclaration(t *testing.T) {
 	var log locked
 	s := &System{log: slog.New(slog.NewTextHandler(&log, nil))}
-	p, err := s.openGenerator(LLM{Upstreams: []LLMUpstream{
+	_, err := s.openGenerator(LLM{Upstreams: []LLMUpstream{
 		{Name: "gone", Kind: kindOpenAI, URL: "http://127.0.0.1:1/v1", Model: "m", Metrics: "http://127.0.0.1:1/metrics"},
 	}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a word in the log", func() bool { return len(log.String()) > 0 })
-	if m := p.(*llm.Generator).Snapshot().Members[0]; m.Measured || m.Aborts { //nolint:errcheck,forcetypeassert // as made
+	if m := s.generators["m"].Snapshot().Members[0]; m.Measured || m.Aborts {
 		t.Errorf("%+v: nothing was measured", m)
 	}
 	begun := time.Now()

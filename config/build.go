@@ -18,6 +18,7 @@ import (
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/embed/bm25"
 	"github.com/lanewise/lanewise/httpapi"
+	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -34,16 +35,17 @@ type System struct {
 	Handler http.Handler   // the whole HTTP surface
 	Listen  string         // the address to serve on
 
-	embedders []embed.Provider
-	store     search.Store // of a bare replica, or of a router that is a shard
-	backups   map[string]httpapi.Backuper
-	stores    Stores     // settings of the embedded ones
-	external  []External // collections of the engines
-	mu        sync.Mutex // guards closers
-	shutdown  time.Duration
-	closers   []func() error // in the order of opening
-	quotas    quotas         // of the upstreams
-	log       *slog.Logger
+	embedders  []embed.Provider
+	store      search.Store // of a bare replica, or of a router that is a shard
+	backups    map[string]httpapi.Backuper
+	stores     Stores     // settings of the embedded ones
+	external   []External // collections of the engines
+	mu         sync.Mutex // guards closers
+	shutdown   time.Duration
+	closers    []func() error            // in the order of opening
+	quotas     quotas                    // of the upstreams
+	generators map[string]*llm.Generator // the lane of each model, by its name
+	log        *slog.Logger
 }
 
 // Build opens the stores and wires everything. It asks no upstream anything, except

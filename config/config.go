@@ -173,10 +173,17 @@ type Batch struct {
 	Bytes  Size `yaml:"bytes,omitempty"`  // of all texts together
 }
 
-// LLM lists the upstreams that write answers.
+// LLM lists the upstreams that write answers, and the models that they are offered as.
 type LLM struct {
 	// Upstreams default to "extract", which quotes the passages found.
 	Upstreams []LLMUpstream `yaml:"upstreams,omitempty"`
+	// Models are the names that requests may ask for. Default: all upstreams as one, and
+	// each upstream by its name and its model.
+	Models []Model `yaml:"models,omitempty"`
+	// Default is the model of requests that name none. Default: the first.
+	Default string `yaml:"default,omitempty"`
+	// Tenants bounds what each tenant may use. Default: no limit.
+	Tenants Tenants `yaml:"tenants,omitempty"`
 	// Floor is the score in the dense leg that the best source of an answer needs: below it
 	// nothing was found. Default 0.35 with the embedding model that is built in, else none; -1: none.
 	Floor float64 `yaml:"floor,omitempty"`

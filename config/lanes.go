@@ -12,34 +12,28 @@ import (
 // in: of 176 questions about Go's library 3 % stay below, of 30 about anything else 90 %.
 const staticFloor = 0.35
 
-// openGenerator returns the lane that writes answers. A quoting upstream judges
-// sentences by the first embedder.
-func (s *System) openGenerator(c LLM, e embed.Provider) (llm.Provider, error) {
-	var upstreams []llm.Upstream
+// openUpstreams returns the upstreams that write answers by name, and those of which
+// it is measured whether they stop cancelled calls.
+func (s *System) openUpstreams(c LLM, e embed.Provider) (map[string]llm.Upstream, []gauged, error) {
+	upstreams := map[string]llm.Upstream{}
 	var shown []gauged
 	for i, u := range c.Upstreams {
 		bucket, client, err := s.quota(u.Quota, "llm/"+u.Name)
 		if err != nil {
-			return nil, fmt.Errorf("llm.upstreams[%d]: %w", i, err)
+			return nil, nil, fmt.Errorf("llm.upstreams[%d]: %w", i, err)
 		}
 		provider, err := s.llmProvider(u, e, client)
 		if err != nil {
-			return nil, fmt.Errorf("llm.upstreams[%d]: %w", i, err)
+			return nil, nil, fmt.Errorf("llm.upstreams[%d]: %w", i, err)
 		}
-		upstreams = append(upstreams, llm.Upstream{
+		upstreams[u.Name] = llm.Upstream{
 			Name: u.Name, Provider: provider, Model: u.Model, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts || u.Kind == kindExtract, Quota: bucket,
-		})
+		}
 		if u.Metrics != "" {
 			shown = append(shown, gauged{u.Name, u.Metrics, busyGenerator(provider)})
 		}
 	}
-	lane, err := llm.New(llm.Config{Upstreams: upstreams})
-	if err != nil {
-		return nil, fmt.Errorf("llm: %w", err)
-	}
-	s.opened(lane.Close)
-	s.measure(lane, shown)
-	return lane, nil
+	return upstreams, shown, nil
 }
 
 // sentences embeds texts into rows, all of one task so that a question and a

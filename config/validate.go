@@ -34,6 +34,7 @@ func (c *Config) problems() []*Problem {
 	v.shards(c.Shards)
 	v.external(c)
 	v.upstreams(c)
+	v.models(c.LLM)
 	v.quotas(c)
 	v.figures(c)
 	v.log(c.Log)
@@ -65,7 +66,7 @@ func (v *validator) kindOfServer(c *Config) {
 	v.own("store", c.Store)
 	for path, given := range map[string]bool{
 		"shards": len(c.Shards) > 0, "map": c.Map != "", "as_shard": c.AsShard,
-		"embed": len(c.Embed.Upstreams) > 0, "llm": len(c.LLM.Upstreams) > 0, "rerank": len(c.Rerank.Upstreams) > 0,
+		"embed": len(c.Embed.Upstreams) > 0, "llm": len(c.LLM.Upstreams) > 0 || len(c.LLM.Models) > 0, "rerank": len(c.Rerank.Upstreams) > 0,
 	} {
 		if given {
 			v.at(path, "cannot stand beside store: a bare replica only keeps what a router sends")

@@ -1,0 +1,220 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/lanewise/lanewise/balance/quota"
+	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/llm/models"
+)
+
+// Model is a public name for a pool of upstreams.
+type Model struct {
+	Name    string   `yaml:"name"`
+	Aliases []string `yaml:"aliases,omitempty"` // further names
+	// Upstreams are the pool. They stand in for each other before any fallback is asked.
+	Upstreams []ModelUpstream `yaml:"upstreams"`
+	// Context is the window in tokens, of prompt and answer together. Default: not known.
+	Context int `yaml:"context,omitempty"`
+	// MaxOutput is the most that the model writes, in tokens. Default: not known.
+	MaxOutput int `yaml:"max_output,omitempty"`
+	// Cost is by the million tokens, in any currency. Default: not known.
+	Cost struct {
+		Prompt     float64 `yaml:"prompt,omitempty"`
+		Completion float64 `yaml:"completion,omitempty"`
+		Cached     float64 `yaml:"cached,omitempty"` // prompt tokens in the upstream's cache. Default: as prompt
+	} `yaml:"cost,omitempty"`
+	// Fallbacks are asked in this order where the whole pool could not begin an answer.
+	Fallbacks []Fallback `yaml:"fallbacks,omitempty"`
+}
+
+// ModelUpstream is an upstream's place in the pool of a model.
+type ModelUpstream struct {
+	Name   string  `yaml:"name"`             // of the upstream
+	Model  string  `yaml:"model,omitempty"`  // to ask it for. Default: the upstream's
+	Weight float64 `yaml:"weight,omitempty"` // in this pool. Default: the upstream's
+	Tier   int     `yaml:"tier,omitempty"`   // in this pool. Default: the upstream's
+}
+
+// Fallback names a model to ask where another one cannot answer.
+type Fallback struct {
+	Model string   `yaml:"model"`        // name or alias
+	On    []string `yaml:"on,omitempty"` // rate, refused, context, unavailable. Default: all of them
+}
+
+// Tenants bounds what each tenant may use of all models together, by the minute. Each
+// router grants its part of it (quota.routers).
+type Tenants struct {
+	Requests int      `yaml:"requests_per_minute,omitempty"` // default: no limit
+	Tokens   int      `yaml:"tokens_per_minute,omitempty"`   // of question and answer together. Default: no limit
+	Most     int      `yaml:"most,omitempty"`                // tenants that are remembered at one time. Default 100,000
+	Own      []Tenant `yaml:"own,omitempty"`                 // instead, for single tenants
+}
+
+// Tenant is what one tenant may use.
+type Tenant struct {
+	Tenant   string `yaml:"tenant"`
+	Requests int    `yaml:"requests_per_minute,omitempty"` // default: no limit
+	Tokens   int    `yaml:"tokens_per_minute,omitempty"`   // default: no limit
+}
+
+// everyUpstream is the public name of the pool of upstreams with different models,
+// where no models are configured.
+const everyUpstream = "default"
+
+// public returns the models as they are offered. Without a list of models these are
+// all upstreams together, which answer what names nothing else, and the upstreams of
+// each model, and each upstream, by name.
+func (c LLM) public() []Model {
+	if len(c.Models) > 0 {
+		return c.Models
+	}
+	out := []Model{{Name: c.commonModel()}}
+	for _, u := range c.Upstreams {
+		out[0].Upstreams = append(out[0].Upstreams, ModelUpstream{Name: u.Name})
+	}
+	if len(c.Upstreams) == 1 {
+		if only := c.Upstreams[0].Name; only != out[0].Name {
+			out[0].Aliases = []string{only}
+		}
+		return out
+	}
+	for _, u := range c.Upstreams {
+		for _, name := range []string{u.model(), u.Name} {
+			at := slices.IndexFunc(out, func(m Model) bool { return m.Name == name })
+			if at < 0 {
+				at = len(out)
+				out = append(out, Model{Name: name})
+			}
+			place := ModelUpstream{Name: u.Name}
+			if at > 0 && !slices.Contains(out[at].Upstreams, place) {
+				out[at].Upstreams = append(out[at].Upstreams, place)
+			}
+		}
+	}
+	return out
+}
+
+// model is what an upstream's answers are said to come from.
+func (u LLMUpstream) model() string { return cmp.Or(u.Model, u.Kind) }
+
+// commonModel is the model that all upstreams have, or else a name that none has.
+func (c LLM) commonModel() string {
+	model, taken := c.Upstreams[0].model(), map[string]bool{}
+	same := true
+	for _, u := range c.Upstreams {
+		taken[u.Name], taken[u.model()] = true, true
+		same = same && u.model() == model
+	}
+	if same {
+		return model
+	}
+	name := everyUpstream
+	for taken[name] {
+		name += "-"
+	}
+	return name
+}
+
+// openGenerator returns what writes answers: the models, each a lane of its own over
+// its upstreams. A quoting upstream judges sentences by the first embedder.
+func (s *System) openGenerator(c LLM, e embed.Provider) (*models.Set, error) {
+	upstreams, shown, err := s.openUpstreams(c, e)
+	if err != nil {
+		return nil, err
+	}
+	set := models.Config{Default: c.Default, Open: len(c.Models) == 0}
+	s.generators = map[string]*llm.Generator{}
+	for i, m := range c.public() {
+		lane, err := llm.New(llm.Config{Name: laneName(m.Name, c), Upstreams: m.pool(upstreams)})
+		if err != nil {
+			return nil, fmt.Errorf("llm.models[%d]: %w", i, err)
+		}
+		s.opened(lane.Close)
+		s.generators[m.Name] = lane
+		set.Models = append(set.Models, m.open(lane))
+	}
+	s.measure(learners(s.generators), shown)
+	if set.Tenants, err = c.Tenants.open(s.quotas.config.Routers); err != nil {
+		return nil, fmt.Errorf("llm.tenants: %w", err)
+	}
+	out, err := models.New(set)
+	if err != nil {
+		return nil, fmt.Errorf("llm: %w", err)
+	}
+	return out, nil
+}
+
+// laneName is the name of a model's pool in errors and traces. Where no models are
+// configured there is one that matters, and it keeps the name it always had.
+func laneName(model string, c LLM) string {
+	if len(c.Models) == 0 {
+		return "llm"
+	}
+	return "llm " + model
+}
+
+// open describes the model for the chooser.
+func (m Model) open(lane llm.Provider) models.Model {
+	out := models.Model{
+		Name: m.Name, Aliases: m.Aliases, Provider: lane, Window: llm.Window{Context: m.Context, Output: m.MaxOutput}, Price: llm.Price(m.Cost),
+	}
+	for _, f := range m.Fallbacks {
+		on := make([]models.Cause, len(f.On))
+		for i, cause := range f.On {
+			on[i] = models.Cause(cause)
+		}
+		out.Fallbacks = append(out.Fallbacks, models.Fallback{Model: f.Model, On: on})
+	}
+	return out
+}
+
+// pool is the upstreams of the model, as it wants them.
+func (m Model) pool(upstreams map[string]llm.Upstream) []llm.Upstream {
+	out := make([]llm.Upstream, len(m.Upstreams))
+	for i, place := range m.Upstreams {
+		u := upstreams[place.Name]
+		u.Model, u.Weight, u.Tier = cmp.Or(place.Model, u.Model), cmp.Or(place.Weight, u.Weight), cmp.Or(place.Tier, u.Tier)
+		out[i] = u
+	}
+	return out
+}
+
+// learners are the lanes of all models. An upstream may be in several of them.
+type learners map[string]*llm.Generator
+
+// Learn tells every lane that has the upstream.
+func (l learners) Learn(upstream string, aborts bool) error {
+	for _, lane := range l {
+		for _, m := range lane.Snapshot().Members {
+			if m.Name != upstream {
+				continue
+			}
+			if err := lane.Learn(upstream, aborts); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// open returns the allowances of tenants, or nil where there are none.
+func (t Tenants) open(routers int) (*quota.Tenants, error) {
+	if t.isZero() {
+		return nil, nil //nolint:nilnil // no limits
+	}
+	limit := func(requests, tokens int) quota.Limit {
+		n := float64(max(routers, 1))
+		return quota.Limit{Requests: float64(requests) / n, Tokens: float64(tokens) / n}
+	}
+	c := quota.TenantsConfig{Limit: limit(t.Requests, t.Tokens), Own: map[string]quota.Limit{}, Most: t.Most}
+	for _, own := range t.Own {
+		c.Own[own.Tenant] = limit(own.Requests, own.Tokens)
+	}
+	return quota.NewTenants(c)
+}
+
+func (t Tenants) isZero() bool { return t.Requests == 0 && t.Tokens == 0 && len(t.Own) == 0 }

@@ -48,7 +48,7 @@ func newContract(version string, routes []route, keyed bool) (*contract, error) 
 	for _, rt := range routes {
 		c.doc.AddOperation(c.operation(rt))
 	}
-	for _, tag := range [...]string{tagSearch, tagAnswer, tagPoints, tagCollections, tagEmbeddings, tagReplica, tagServer} {
+	for _, tag := range [...]string{tagSearch, tagAnswer, tagPoints, tagCollections, tagEmbeddings, tagModels, tagReplica, tagServer} {
 		c.doc.Tags = append(c.doc.Tags, &huma.Tag{Name: tag})
 	}
 	notes, err := readNotes(contractText)
@@ -103,7 +103,7 @@ func (c *contract) operation(rt route) *huma.Operation {
 		op.Responses["200"] = &huma.Response{
 			Description: "OK", Content: map[string]*huma.MediaType{"application/json": {Schema: c.schema(rt.out)}},
 		}
-		if rt.id == "answer" {
+		if rt.id == "answer" || rt.id == "chat" || rt.id == "completions" {
 			op.Responses["200"].Content["text/event-stream"] = &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
 		}
 	case rt.media != "":

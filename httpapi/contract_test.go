@@ -45,7 +45,7 @@ type operation struct {
 func fullServer(t *testing.T) *server {
 	t.Helper()
 	r := newRouter(t, &script{lines: []string{"one [1]"}})
-	return mustServer(t, Config{Router: r, Store: r, Embedders: []embed.Provider{letters{}}, Version: "1.2.3"})
+	return mustServer(t, Config{Router: r, Store: r, Embedders: []embed.Provider{letters{}}, Models: &parrot{}, Version: "1.2.3"})
 }
 
 func contractOf(t *testing.T, s *server) document {
@@ -143,7 +143,7 @@ func TestReadNotes_refusesNonsense(t *testing.T) {
 // TestContract_examplesWork sends the example of every route to the route.
 func TestContract_examplesWork(t *testing.T) {
 	s := fullServer(t)
-	fill := strings.NewReplacer("{collection}", "docs", "{id}", "one", "{alias}", "live")
+	fill := strings.NewReplacer("{collection}", "docs", "{id}", "one", "{alias}", "live", "{model}", "letters")
 	for _, rt := range s.routes() {
 		if rt.tag == tagReplica || rt.method == http.MethodDelete {
 			continue

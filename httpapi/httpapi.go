@@ -46,6 +46,10 @@ type Config struct {
 	// endpoint.
 	Embedders []embed.Provider
 
+	// Models answers /v1/chat/completions and /v1/completions. nil: there are no such
+	// endpoints.
+	Models Models
+
 	// Backups are the embedded stores of this server, by name, that clients on
 	// this machine may copy.
 	Backups map[string]Backuper
@@ -73,12 +77,14 @@ type server struct {
 	retrieve  func(ctx context.Context, q router.Request) (router.Response, error)
 	store     search.Store
 	embedders []embed.Provider
+	models    Models
 	backups   map[string]Backuper
 	shards    Shards
 	keys      keyring
 	ready     func(ctx context.Context) error
 	maxBody   int64
 	bodyTime  time.Duration // in which a body has to arrive
+	stallTime time.Duration // for which a client may leave a stream unread
 	log       *slog.Logger
 	mux       *http.ServeMux
 	contract  *contract
@@ -99,8 +105,8 @@ func newServer(c Config) (*server, error) {
 		return nil, err
 	}
 	s := &server{
-		router: c.Router, store: c.Store, embedders: c.Embedders, backups: c.Backups, shards: c.Shards, keys: newKeyring(c.Keys), ready: c.Ready,
-		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), bodyTime: bodyTime, log: c.Log, mux: http.NewServeMux(),
+		router: c.Router, store: c.Store, embedders: c.Embedders, models: c.Models, backups: c.Backups, shards: c.Shards, keys: newKeyring(c.Keys), ready: c.Ready,
+		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), bodyTime: bodyTime, stallTime: stallTime, log: c.Log, mux: http.NewServeMux(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

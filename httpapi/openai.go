@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -50,6 +51,10 @@ func openAICode(status int, err error) string {
 		return "rate_limit_exceeded"
 	case status == http.StatusNotFound && fault.Field(err) == "/model":
 		return "model_not_found"
+	case errors.As(err, new(*fault.WindowError)):
+		return "context_length_exceeded"
+	case status == http.StatusBadRequest && fault.Code(err) != "":
+		return fault.Code(err) // other codes are about our own credentials and limits
 	}
 	return string(fault.Of(err))
 }

@@ -28,9 +28,10 @@ type route struct {
 // parameter is one of the query string.
 type parameter struct{ Name, Doc string }
 
-// pattern returns the path as the mux wants it. A point's id may hold slashes.
+// pattern returns the path as the mux wants it. A point's id may hold slashes, and so may
+// a model's name.
 func (rt route) pattern() string {
-	return strings.Replace(rt.path, "/{id}", "/{id...}", 1)
+	return strings.NewReplacer("/{id}", "/{id...}", "/{model}", "/{model...}").Replace(rt.path)
 }
 
 // The tags of the contract, in the order of the page.
@@ -40,6 +41,7 @@ const (
 	tagPoints      = "Points"
 	tagCollections = "Collections"
 	tagEmbeddings  = "Embeddings"
+	tagModels      = "Models"
 	tagReplica     = "Replica protocol"
 	tagServer      = "Server"
 )
@@ -56,6 +58,12 @@ func (s *server) routes() []route {
 	}
 	if len(s.embedders) > 0 {
 		routes = append(routes, s.embeddingRoutes()...)
+	}
+	if s.models != nil {
+		routes = append(routes, s.relayRoutes()...)
+	}
+	if s.models != nil || len(s.embedders) > 0 {
+		routes = append(routes, s.modelRoutes()...)
 	}
 	if s.store != nil {
 		routes = append(routes, s.replicaRoutes()...)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/quota"
@@ -38,6 +39,10 @@ type Config struct {
 	// Hedge allows a second attempt while the first has not begun to answer.
 	// Both are paid for where the upstream bills by tokens.
 	Hedge bool
+	// First is how long a relayed stream may take to its first content, and Idle how
+	// long it may pause after that, before the upstream counts as broken. Default 2
+	// minutes and 1 minute.
+	First, Idle time.Duration
 }
 
 // expectedTokens is the length of an answer whose prompt sets no limit, and
@@ -56,6 +61,8 @@ type Generator struct {
 	hedge   bool
 	relays  bool // all upstreams can
 	lengths lengths
+	first   time.Duration
+	idle    time.Duration
 }
 
 var _ Provider = (*Generator)(nil)
@@ -84,7 +91,10 @@ func New(c Config) (*Generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Generator{pool: pool, hedge: c.Hedge, relays: !slices.ContainsFunc(c.Upstreams, quotes)}, nil
+	return &Generator{
+		pool: pool, hedge: c.Hedge, relays: !slices.ContainsFunc(c.Upstreams, quotes),
+		first: cmp.Or(c.First, defaultFirst), idle: cmp.Or(c.Idle, defaultIdle),
+	}, nil
 }
 
 // quotes reports whether an upstream cannot take calls as they came.

@@ -63,7 +63,10 @@ func (p *passage) read() (relay.Event, error) {
 	if p.done {
 		return relay.Event{}, io.EOF
 	}
-	return p.stream.Next()
+	p.watch.begin()
+	e, err := p.stream.Next()
+	p.watch.pause()
+	return e, p.watch.reason(err)
 }
 
 // note keeps what an event says about the whole answer.

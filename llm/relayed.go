@@ -126,13 +126,29 @@ func (t *trip) attempt(ctx context.Context, to target) (*arrived, error) {
 	mine := *t.call // attempts may run at the same time
 	mine.Model = cmp.Or(mine.Model, to.model)
 	route := relay.Route{Model: mine.Model, Why: t.why(n)}
-	a, err := arrive(ctx, to.provider.(relay.Relayer), &mine) //nolint:forcetypeassert // New has looked
+	w := watched(ctx, t.g.patience(mine.Stream))
+	var a *arrived
+	defer func() {
+		if a == nil || a.stream == nil { // after a panic of the provider, too
+			w.stop()
+		}
+	}()
+	a, err := arrive(w.ctx, to.provider.(relay.Relayer), &mine) //nolint:forcetypeassert,contextcheck // New has looked; it is ctx's
 	if err != nil {
 		t.failures.Add(1)
-		return nil, err
+		return nil, w.reason(err)
 	}
-	a.route = route
+	w.change(t.g.idle)
+	a.route, a.watch = route, w
 	return a, nil
+}
+
+// patience is how long an upstream may take to answer, or to begin with it.
+func (g *Generator) patience(stream bool) time.Duration {
+	if stream {
+		return g.first
+	}
+	return max(defaultWhole, g.first)
 }
 
 // why tells for what reason the n-th attempt is made.
@@ -155,6 +171,7 @@ type arrived struct {
 	usage  *relay.Usage
 	stream relay.Stream // nil: body is all
 	held   []relay.Event
+	watch  *watch // of the stream
 }
 
 // Close ends a stream.
@@ -162,6 +179,7 @@ func (a *arrived) Close() error {
 	if a.stream == nil {
 		return nil
 	}
+	defer a.watch.stop()
 	return a.stream.Close() //nolint:wrapcheck // it is the answer's own
 }
 

@@ -26,13 +26,14 @@ const (
 	memberTools
 	memberForm
 	memberFunctions
+	memberSession
 	memberUnknown
 )
 
 // names are spelled as the constants above are ordered.
 var names = [...]string{
 	"model", "stream", "stream_options", "messages", "prompt", "max_tokens", "max_completion_tokens", "n", "best_of",
-	"tools", "response_format", "functions",
+	"tools", "response_format", "functions", "prompt_cache_key",
 }
 
 // Parse reads a body. Its errors are fault.Invalid with the pointer of the field.
@@ -111,7 +112,9 @@ func (p *parser) read(name []byte) {
 	p.seen |= 1 << member
 	switch member {
 	case memberModel:
-		p.model()
+		p.call.Model = p.string(member, &p.call.spans.model)
+	case memberSession:
+		p.call.Session = p.string(member, new(span))
 	case memberStream:
 		p.call.Stream = p.flag(member)
 	case memberOptions:
@@ -135,20 +138,25 @@ func (p *parser) blame(member int, text string) {
 	}
 }
 
-func (p *parser) model() {
-	p.call.spans.model = p.spanOf(func() {
-		if p.peek() != '"' {
-			p.value()
-			p.blame(memberModel, "must be a string")
-			return
+// string reads a text, and where it is.
+func (p *parser) string(member int, at *span) (plain string) {
+	p.peek()
+	from := p.i
+	if p.peek() != '"' {
+		if value := p.value(); member == memberModel || string(value) != "null" {
+			p.blame(member, "must be a string")
 		}
-		text := p.text()
-		if bytes.IndexByte(text, '\\') < 0 {
-			p.call.Model = string(text)
-		} else if json.Unmarshal(p.data[p.i-len(text)-2:p.i], &p.call.Model) != nil {
-			p.blame(memberModel, "is no string")
-		}
-	})
+		return ""
+	}
+	text := p.text()
+	*at = span{from, p.i}
+	if bytes.IndexByte(text, '\\') < 0 {
+		return string(text)
+	}
+	if json.Unmarshal(p.data[from:p.i], &plain) != nil {
+		p.blame(member, "is no string")
+	}
+	return plain
 }
 
 // spanOf returns where the value is that step steps over.

@@ -39,7 +39,7 @@ type Call struct {
 	MaxTokens    int // of one answer; 0: no limit was set
 	Answers      int // that are wanted, at least 1
 
-	Session string // calls of the same session go to the same upstream if they can; empty: by Prefix
+	Session string // calls of the same session go to the same upstream if they can; "prompt_cache_key", or a header's; empty: by Prefix
 	Prefix  uint64 // of how the prompt begins: upstreams have that in their caches; 0: not known
 	Tenant  string // whose allowance of tokens it is taken from
 	// Extra says that the call is itself an extra attempt of its request, which pays

@@ -1,6 +1,9 @@
 package relay
 
 import (
+	"bytes"
+	"slices"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -111,4 +114,29 @@ func quote(text string) string {
 		}
 	}
 	return string(append(out, '"'))
+}
+
+// WithCost returns an answer, or the event that reports its usage, with the cost in
+// the usage as its member "cost", where there is one. data is not changed.
+func WithCost(data []byte, u *Usage) []byte {
+	if u == nil || u.Cost <= 0 {
+		return data
+	}
+	s := scanner{data: data, i: max(bytes.IndexByte(data, '{'), 0)}
+	if !s.take('{') {
+		return data
+	}
+	for name, more := s.member(true); more; name, more = s.member(false) {
+		if string(name) != "usage" || s.peek() != '{' {
+			s.value()
+			continue
+		}
+		s.i++
+		text := append([]byte(`"cost":`), strconv.FormatFloat(u.Cost, 'g', -1, 64)...)
+		if s.peek() != '}' {
+			text = append(text, ',')
+		}
+		return slices.Concat(data[:s.i], text, data[s.i:])
+	}
+	return data
 }

@@ -9,13 +9,18 @@ import (
 	"time"
 
 	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/budget"
+	"github.com/failsafe-go/failsafe-go/bulkhead"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/failsafe-go/failsafe-go/hedgepolicy"
 )
 
 // BenchmarkCall is what an attempt costs around a function that answers at once: here
-// with pick, lease, limit, latency and health; for failsafe-go with its hedge policy
-// alone, which does not choose among members; and by hand with no more than a
-// goroutine, a context, a timer and a channel. cpu-ns/op is the time of all processors.
+// with pick, lease, limit, hedge timer, latency and health; for failsafe-go with its
+// hedge policy alone, and with what it has for the same: a delay by quantile, a
+// budget, a bulkhead as lease and a circuit breaker that judges outcomes, though
+// nothing that chooses among members; and by hand with no more than a goroutine,
+// a context, a timer and a channel. cpu-ns/op is the time of all processors.
 func BenchmarkCall(b *testing.B) {
 	answer := func(context.Context, int) (int, error) { return 1, nil }
 	b.Run("balance", func(b *testing.B) {
@@ -39,6 +44,15 @@ func BenchmarkCall(b *testing.B) {
 		exec := failsafe.With(hedgepolicy.NewWithDelay[int](30 * time.Millisecond)).WithContext(b.Context())
 		measure(b, func(context.Context) error {
 			_, err := exec.GetWithExecution(func(e failsafe.Execution[int]) (int, error) { return answer(e.Context(), 0) })
+			return err
+		})
+	})
+	b.Run("failsafe-go, doing the same", func(b *testing.B) {
+		exec := failsafe.With[int](
+			hedgepolicy.NewBuilderWithDelayQuantile[int](0.98, 1000, 200).WithMaxHedges(2).WithBudget(budget.New()).Build(),
+			circuitbreaker.NewWithDefaults[int](), bulkhead.New[int](1000))
+		measure(b, func(ctx context.Context) error {
+			_, err := exec.WithContext(ctx).GetWithExecution(func(e failsafe.Execution[int]) (int, error) { return answer(e.Context(), 0) })
 			return err
 		})
 	})

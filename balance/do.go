@@ -3,6 +3,7 @@ package balance
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -16,9 +17,15 @@ import (
 // context.Cause(ctx) at once, even if f does not; the pool then waits for f at
 // Close. An empty pool is fault.Unavailable.
 func Do[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error)) (R, error) {
-	x := &single[T, R]{f: f, call: c}
+	x := spare[single[T, R]](p.core)
+	x.f, x.call = f, c
 	x.run(ctx, p)
-	return x.value, x.err
+	value, err := x.value, x.err
+	if x.plain {
+		x.reset()
+		p.core.spares.Put(x)
+	}
+	return value, err
 }
 
 // Open is [Do] for answers that stay open: f returns as soon as the answer has
@@ -78,13 +85,22 @@ type Part[T any] struct {
 // the answer or the error of each part, as soon as it is known and before Each
 // returns; it may run for several parts at once, and must be quick.
 func Each[T, R any](ctx context.Context, parts []Part[T], f func(ctx context.Context, at int, target T) (R, error), done func(at int, value R, err error)) {
-	x := &several[T, R]{f: f, done: done}
-	x.task = x
-	x.races, x.sets = make([]race, len(parts)), make([]*set[T], len(parts))
+	if len(parts) == 0 {
+		return
+	}
+	x := spare[several[T, R]](parts[0].Pool.core)
+	x.f, x.done, x.task = f, done, x
+	x.races, x.sets = slices.Grow(x.races, len(parts))[:len(parts)], slices.Grow(x.sets, len(parts))[:len(parts)]
+	x.slab = make([]attempt, len(parts))
 	for i, p := range parts {
 		x.sets[i], x.races[i].call = p.Pool.set.Load(), &parts[i].Call
 	}
 	x.fly(ctx, func(i int) *core { return parts[i].Pool.core })
+	if x.plain {
+		x.f, x.done = nil, nil
+		x.reset()
+		parts[0].Pool.core.spares.Put(x)
+	}
 }
 
 // several is the state of [Each].
@@ -119,6 +135,13 @@ func (x *single[T, R]) run(ctx context.Context, p *Pool[T]) {
 	x.race[0].call, x.set[0] = &x.call, p.set.Load()
 	x.races, x.sets = x.race[:], x.set[:]
 	x.fly(ctx, func(int) *core { return p.core })
+}
+
+// reset empties x for another call.
+func (x *single[T, R]) reset() {
+	var none R
+	x.f, x.call, x.value, x.err, x.winner = nil, Call{}, none, nil, nil
+	x.flights.reset()
 }
 
 func (x *single[T, R]) do(a *attempt, target T) (R, error) { return x.f(a, target) }

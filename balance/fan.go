@@ -24,15 +24,16 @@ type fan struct {
 	allowance *atomic.Int64
 	pilot     pilot
 	races     []race
-	left      atomic.Int64  // calls that are not over
-	landed    chan *attempt // for the loop; nil: it should look who is due, or the last call is over
-	timer     *time.Timer   // for the first of the races that are due; nil: none yet
-	rung      atomic.Bool   // the timer has fired
+	left      atomic.Int64 // calls that are not over
+	bell      *bell
+	slab      []attempt // for first attempts; empty: they are made one by one
+	plain     bool      // no call had more than one attempt, or failed, or had to wait
+	ended     bool      // the last winner has been heard of
 }
 
 // pilot knows what the fan does not: the types of targets and answers.
 type pilot interface {
-	launch(a *attempt)        // on a goroutine of its own, which lands it
+	perform(a *attempt)       // on a goroutine of its own, and lands it
 	finish(at int, err error) // a call is over without an answer
 }
 
@@ -42,7 +43,8 @@ func (f *fan) begin(ctx context.Context, p pilot, members int) {
 	f.deadline, _ = ctx.Deadline()
 	f.traces, _ = ctx.Value(traceKey{}).(*traces)
 	f.allowance, _ = ctx.Value(allowanceKey{}).(*atomic.Int64)
-	f.landed = make(chan *attempt, members+len(f.races)+3) // room for every attempt and turn, the end, and twice the timer
+	f.bell = f.bell.room(members + len(f.races) + 1) // every attempt and turn, and the end
+	f.plain = true
 	f.left.Store(int64(len(f.races)))
 }
 
@@ -52,9 +54,9 @@ func (f *fan) run() {
 		f.start(&f.races[i])
 	}
 	f.wind()
-	for done := f.ctx.Done(); f.left.Load() > 0; {
+	for done := f.ctx.Done(); f.left.Load() > 0 || f.plain && !f.ended; {
 		select {
-		case a := <-f.landed:
+		case a := <-f.bell.landed:
 			f.hear(a)
 		case <-done: // on time, even if an upstream ignores it
 			done = nil
@@ -63,12 +65,29 @@ func (f *fan) run() {
 			}
 		}
 	}
-	if f.timer != nil {
-		f.timer.Stop()
+	if f.plain { // nobody else sends any more: it may be used again, timer and all
+		return
 	}
-	for len(f.landed) > 0 { // winners whose losers are still to be cancelled
-		f.hear(<-f.landed)
+	f.bell.stop()
+	for len(f.bell.landed) > 0 { // winners whose losers are still to be cancelled
+		f.hear(<-f.bell.landed)
 	}
+}
+
+// reset empties a fan whose calls were plain.
+func (f *fan) reset() {
+	f.ctx, f.pilot, f.traces, f.allowance, f.slab = nil, nil, nil, nil, nil
+	f.plain, f.ended = false, false
+}
+
+// attempt returns a new attempt.
+func (f *fan) attempt() *attempt {
+	if len(f.slab) == 0 {
+		return new(attempt)
+	}
+	a := &f.slab[0]
+	f.slab = f.slab[1:]
+	return a
 }
 
 // start makes the first attempt of a call, or has it wait until a member may be ready.
@@ -78,9 +97,10 @@ func (f *fan) start(r *race) {
 		return
 	}
 	if a := r.next(First); a != nil {
-		f.pilot.launch(a)
+		a.race.core.crew.launch(a)
 		return
 	}
+	f.plain = false
 	if err := r.wait(); err != nil {
 		f.fail(r, err)
 	}
@@ -91,8 +111,9 @@ func (f *fan) extra(r *race, why Reason) {
 	if !r.share() {
 		return
 	}
+	f.plain = false
 	if a := r.next(why); a != nil {
-		f.pilot.launch(a)
+		a.race.core.crew.launch(a)
 	}
 }
 
@@ -105,6 +126,7 @@ func (f *fan) hear(a *attempt) {
 	r := a.race
 	switch {
 	case a.won:
+		f.ended = f.left.Load() == 0
 		r.cancel(a, errLost)
 	case r.over() || over(f.ctx): // it came second, or the time is up
 	case !r.failed(a):
@@ -119,6 +141,7 @@ func (f *fan) hear(a *attempt) {
 // fail ends a call with an error, if it is not over.
 func (f *fan) fail(r *race, err error) {
 	if first, _ := r.decide(); first {
+		f.plain = false
 		r.leave(false)
 		r.cancel(nil, errEnded)
 		f.pilot.finish(r.at, err)
@@ -128,7 +151,7 @@ func (f *fan) fail(r *race, err error) {
 
 // tick serves the races that are due, and those whose turn in line has come.
 func (f *fan) tick() {
-	now, rung := time.Now(), f.rung.Swap(false)
+	now, rung := time.Now(), f.bell.heard()
 	for i := range f.races {
 		switch r := &f.races[i]; {
 		case r.over():
@@ -152,28 +175,17 @@ func (f *fan) wind() {
 			first = r
 		}
 	}
-	switch {
-	case first == nil:
-	case f.timer == nil:
-		f.timer = time.AfterFunc(time.Until(first.due), f.ring)
-	default:
-		f.timer.Reset(time.Until(first.due))
+	if first != nil {
+		f.bell.set(first.due)
 	}
-}
-
-// ring tells the loop that somebody is due: behind the attempts that have landed
-// by now, since who has landed needs no hedge.
-func (f *fan) ring() {
-	f.rung.Store(true)
-	f.landed <- nil
 }
 
 // report tells the loop what it has to know of an attempt that has landed.
 func (f *fan) report(a *attempt, won, alone bool) {
 	if !won || !alone {
-		f.landed <- a
+		f.bell.landed <- a
 	}
 	if won && f.left.Add(-1) == 0 {
-		f.landed <- nil
+		f.bell.landed <- a
 	}
 }

@@ -17,6 +17,24 @@ type flights[T, R any] struct {
 	sets []*set[T] // by call
 }
 
+// spare returns the state of calls that are over, or a new one.
+func spare[X any](c *core) *X {
+	if x, ok := c.spares.Get().(*X); ok {
+		return x
+	}
+	return new(X)
+}
+
+// reset empties x for other calls. Its bell stays. None of its calls may have had
+// more than one attempt: others could still land. Who holds the context of
+// an attempt that has landed knows nothing of x any more.
+func (x *flights[T, R]) reset() {
+	x.fan.reset()
+	clear(x.races)
+	clear(x.sets)
+	x.races, x.sets = x.races[:0], x.sets[:0]
+}
+
 // fly makes the calls, whose races and sets are there, and returns when all are over.
 func (x *flights[T, R]) fly(ctx context.Context, core func(at int) *core) {
 	if ctx.Err() != nil { // an attempt would only leave load behind
@@ -32,10 +50,10 @@ func (x *flights[T, R]) fly(ctx context.Context, core func(at int) *core) {
 	for _, s := range x.sets {
 		members += len(s.entries)
 	}
-	x.begin(ctx, x, members)
 	for i := range x.races {
 		x.races[i].begin(&x.fan, i, core(i), &x.sets[i].members)
 	}
+	x.begin(ctx, x, members)
 	x.run()
 }
 
@@ -45,12 +63,8 @@ func (x *flights[T, R]) finish(at int, err error) {
 	x.conclude(at, nil, none, err)
 }
 
-// launch implements [pilot].
-func (x *flights[T, R]) launch(a *attempt) { go x.attempt(a) }
-
-// attempt does the task for an attempt, whatever becomes of that.
-func (x *flights[T, R]) attempt(a *attempt) {
-	roomy(false)
+// perform does the task for an attempt, whatever becomes of that. It implements [pilot].
+func (x *flights[T, R]) perform(a *attempt) {
 	var value R
 	err := errExited
 	defer func() {

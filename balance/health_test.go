@@ -45,6 +45,7 @@ func newScript(t *testing.T, c Config, names ...string) *script {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = p.Close() })
 	return &script{Pool: p, t: t, after: map[string]time.Duration{}, err: map[string]error{}, asked: map[string]int{}}
 }
 

@@ -278,8 +278,8 @@ func TestHedge_theTimerStopsWhenEverybodyIsTried(t *testing.T) {
 // raceOf returns a call of p that has not begun.
 func raceOf[T any](ctx context.Context, p *Pool[T]) *race {
 	f := &fan{races: []race{{call: &Call{}}}}
-	f.begin(ctx, nil, 0)
 	r := &f.races[0]
 	r.begin(f, 0, p.core, &p.set.Load().members)
+	f.begin(ctx, nil, 0)
 	return r
 }

@@ -61,6 +61,7 @@ func newPool(tb testing.TB, c Config, servers ...server) *Pool[server] {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(func() { _ = p.Close() })
 	return p
 }
 

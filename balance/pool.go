@@ -69,13 +69,16 @@ type core struct {
 	meanCost  atomic.Uint64 // float64 bits
 	born      time.Time
 	entries   atomic.Pointer[[]entry] // of the set
+	spares    sync.Pool               // calls that are over, of which nobody knows any more
+	crew      crew
 
 	mu      sync.Mutex // serialises ejections; guards charges
 	charges map[*attempt]*time.Timer
 	closers []func() // called first by Close
 }
 
-// Pool is a set of interchangeable members. Its methods are safe for concurrent use.
+// Pool is a set of interchangeable members. Its methods are safe for concurrent
+// use. Some of its goroutines wait for further calls, 0.1 s at most or until Close.
 type Pool[T any] struct {
 	core  *core
 	set   atomic.Pointer[set[T]]
@@ -218,5 +221,6 @@ func (p *Pool[T]) Close() error {
 	p.core.tasks.refuse()
 	p.core.discharge()
 	p.core.tasks.wait()
+	p.core.crew.close()
 	return nil
 }

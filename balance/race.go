@@ -65,7 +65,6 @@ type race struct {
 
 	roomAll   [3]*attempt // of all and tried: three attempts need no allocation
 	roomTried [3]int
-	first     attempt
 }
 
 // Phases of a race.
@@ -161,10 +160,7 @@ func (r *race) choose() int {
 
 // launch makes the attempt at position at: it takes the lease and a context.
 func (r *race) launch(at int, why Reason) *attempt {
-	a := &r.first
-	if len(r.all) > 0 {
-		a = new(attempt)
-	}
+	a := r.fan.attempt()
 	a.race, a.at, a.entry, a.reason, a.claimed = r, at, &r.view.entries[at], why, r.claimed
 	a.start, a.parent = r.view.now, r.fan.ctx
 	a.take(r.view.cost)
@@ -262,7 +258,7 @@ func (r *race) wait() error {
 // look has the loop look for room, now that the call's turn has come.
 func (r *race) look() {
 	r.turn.Store(true)
-	r.fan.landed <- nil
+	r.fan.bell.landed <- nil
 }
 
 // failed records the error of an attempt and reports whether another member may

@@ -67,8 +67,9 @@ func (p Prompt) Tokens() int {
 
 // Window is what a model takes, in tokens. A zero field is not known.
 type Window struct {
-	Context int // of prompt and answer together
-	Output  int // of the answer
+	Context int    // of prompt and answer together
+	Output  int    // of the answer
+	Model   string // whose window it is: a public name; empty: not known
 }
 
 // Usage counts tokens as the upstream reports them, or as estimated.

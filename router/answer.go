@@ -5,78 +5,112 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/llm/prompt"
 	"github.com/lanewise/lanewise/search"
 )
 
 // Answer finds the passages that bear on a question and has an answer written
-// from them. It returns at the answer's first words; the stream must be closed.
+// from them. It returns when the passages are found; the first Next of the stream
+// asks the model. The stream must be closed.
 //
-// Errors before the first words are those of Retrieve and of the generator;
-// later ones come from the stream.
+// Its errors are those of Retrieve; those of the generator come from the stream.
 func (r *Router) Answer(ctx context.Context, q Question) (*AnswerStream, error) {
-	start := time.Now()
-	if r.cfg.Generator == nil {
-		return nil, fault.New(fault.Invalid, "no model is configured to write answers")
-	}
-	q.Question = cmp.Or(q.Question, q.Text)
-	if q.Text == "" && len(q.Vector) == 0 && len(q.Legs) == 0 {
-		q.Text = q.Question
-	}
-	ctx, rec := record(ctx, r.cfg.ExtraAttempts, q.Explain)
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(q.Timeout, r.cfg.AnswerTimeout))
-	found, err := r.retrieveFor(ctx, q, rec)
-	if err != nil {
-		cancel()
+	s := &AnswerStream{router: r, start: time.Now()}
+	if err := r.understand(&q); err != nil {
 		return nil, err
 	}
-	s := &AnswerStream{question: q, rec: rec, start: start, cancel: cancel}
-	s.answer.Hits, s.answer.Report = fitting(found.Hits), found.Report
-	if len(s.answer.Hits) == 0 || r.cfg.AnswerFloor != 0 && found.nearest < r.cfg.AnswerFloor {
-		s.stream = &nothingFound{}
-		return s, nil
-	}
-	s.stream, err = r.cfg.Generator.Generate(ctx, prompt(q, s.answer.Hits))
-	if err != nil {
-		cancel()
+	s.question = q
+	ctx, s.rec = record(ctx, r.cfg.ExtraAttempts, q.Explain)
+	s.ctx, s.cancel = context.WithTimeout(ctx, cmp.Or(q.Timeout, r.cfg.AnswerTimeout))
+	if err := s.retrieve(); err != nil { //nolint:contextcheck // the stream keeps it
+		s.cancel()
 		return nil, err
 	}
 	return s, nil
 }
 
-// retrieveFor finds the sources of an answer. It may use half of the time.
-func (r *Router) retrieveFor(ctx context.Context, q Question, rec *recorder) (Response, error) {
-	req := q.Request
+// understand fills in what a question leaves out, and refuses what cannot be answered.
+func (r *Router) understand(q *Question) error {
+	if r.cfg.Generator == nil {
+		return fault.New(fault.Invalid, "no model is configured to write answers")
+	}
+	if o := q.ContextOrder; o != "" && o != prompt.Rank && o != prompt.Stable {
+		return fault.BadField("/context_order", `must be "rank" or "stable", is %q`, o)
+	}
+	if q.MaxTokens < 0 {
+		return fault.BadField("/max_tokens", "must not be negative, is %d", q.MaxTokens)
+	}
+	if _, err := r.template(q.Prompt); err != nil {
+		return err
+	}
+	q.Question = cmp.Or(q.Question, q.Text)
+	if q.Text == "" && len(q.Vector) == 0 && len(q.Legs) == 0 {
+		q.Text = prompt.SearchText(q.Question, q.Turns)
+	}
+	return nil
+}
+
+// retrieve finds the sources of the answer. It may use half of the time.
+func (s *AnswerStream) retrieve() error {
+	req := s.question.Request
 	req.K = cmp.Or(req.K, 8)
 	req.Fields.Text, req.Cursor = true, nil
-	req.Timeout = r.cfg.SearchTimeout
-	stage, cancel := halfOf(ctx)
+	req.Timeout = s.router.cfg.SearchTimeout
+	stage, cancel := halfOf(s.ctx)
 	defer cancel()
-	return r.retrieve(stage, req, rec)
+	found, err := s.router.retrieve(stage, req, s.rec)
+	if err != nil {
+		return err
+	}
+	s.answer.Hits, s.answer.Report, s.answer.Searched = found.Hits, found.Report, req.Text
+	floor := s.router.cfg.AnswerFloor
+	if len(found.Hits) == 0 || floor != 0 && found.nearest < floor {
+		s.stream = &nothingFound{}
+		return nil
+	}
+	if s.draft, err = s.router.draft(s.question, found.Hits); err != nil {
+		return err
+	}
+	s.answer.Hits = s.draft.arrange(found.Hits)
+	return nil
 }
 
 // AnswerStream is an answer in the making. It is not safe for concurrent use,
 // except that Close may be called at any time.
 type AnswerStream struct {
+	router   *Router
+	ctx      context.Context //nolint:containedctx // the answer's one deadline, over all its stages
+	cancel   context.CancelFunc
 	question Question
-	answer   Answer // what has come so far
-	stream   llm.Stream
+	draft    *draft     // nil: no model is asked
+	stream   llm.Stream // nil: the model is not asked yet
+	failed   error      // why it could not be
+	answer   Answer     // what has come so far
 	quotes   map[int]string
 	rec      *recorder
 	start    time.Time
-	cancel   context.CancelFunc
 	text     []byte
 	ended    bool // Next has returned io.EOF
+
+	mu     sync.Mutex // guards stream where it is set, and closed
+	closed bool
 }
 
-// Hits returns the passages that the answer is written from: hit i is source i+1.
+// Hits returns the passages that were found, in the order of the prompt: hit i is source
+// i+1, whether it fits into the prompt or not.
 func (s *AnswerStream) Hits() []search.Hit { return s.answer.Hits }
 
-// Next returns the next words, and io.EOF behind the last ones.
+// Next returns the next words, and io.EOF behind the last ones. The first call asks the
+// model; its errors are then those of the generator.
 func (s *AnswerStream) Next() (llm.Chunk, error) {
+	if err := s.begin(); err != nil {
+		return llm.Chunk{}, err
+	}
 	chunk, err := s.stream.Next()
 	if errors.Is(err, io.EOF) && !s.ended {
 		s.ended = true
@@ -85,6 +119,49 @@ func (s *AnswerStream) Next() (llm.Chunk, error) {
 	if err != nil {
 		return chunk, err
 	}
+	s.take(chunk)
+	return chunk, nil
+}
+
+// begin asks the model, once.
+func (s *AnswerStream) begin() error {
+	switch {
+	case s.stream != nil || s.failed != nil:
+		return s.failed
+	case s.isClosed():
+		return errAnswerClosed
+	}
+	p, err := s.draft.prompt()
+	if err != nil {
+		s.failed = err
+		return err
+	}
+	stream, err := s.router.cfg.Generator.Generate(s.ctx, p)
+	if err != nil {
+		s.failed = err
+		return err
+	}
+	if chosen, ok := stream.(llm.Chosen); ok {
+		s.answer.Choice = chosen.Choice()
+	}
+	s.rec.stage("first_token")
+	return s.hold(stream)
+}
+
+// hold makes a stream that has begun the one that Close closes.
+func (s *AnswerStream) hold(stream llm.Stream) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		s.failed = errors.Join(errAnswerClosed, stream.Close())
+		return s.failed
+	}
+	s.stream = stream
+	return nil
+}
+
+// take enters a chunk into the answer.
+func (s *AnswerStream) take(chunk llm.Chunk) {
 	s.text = append(s.text, chunk.Content...)
 	for _, c := range chunk.Citations {
 		if s.quotes == nil {
@@ -96,19 +173,37 @@ func (s *AnswerStream) Next() (llm.Chunk, error) {
 	s.answer.Finish = cmp.Or(chunk.Finish, s.answer.Finish)
 	if chunk.Usage != nil {
 		s.answer.Usage = *chunk.Usage
+		if s.draft != nil {
+			s.draft.learn(s.answer.Choice.Model, *chunk.Usage)
+		}
 	}
-	return chunk, nil
 }
 
 // Answer returns the answer as far as it has come, with its citations.
 func (s *AnswerStream) Answer() Answer {
 	a := s.answer
 	a.Text = string(s.text)
-	a.Citations = citations(a.Text, a.Hits, s.quotes)
+	if s.draft != nil && s.stream != nil {
+		s.account(&a)
+	}
 	res := Response{Report: a.Report}
 	s.rec.report(&res, time.Since(s.start))
 	a.Report, a.Explain = res.Report, res.Explain
 	return a
+}
+
+// account says what of the sources is in the answer, and in its prompt.
+func (s *AnswerStream) account(a *Answer) {
+	cited := prompt.Citations(a.Text, s.draft.inPrompt)
+	a.Unknown = cited.Unknown
+	for _, n := range cited.Sources {
+		h := a.Hits[n-1]
+		a.Citations = append(a.Citations, Citation{N: n, ID: h.ID, Score: h.Score, Quote: prompt.Quote(a.Text, n, h.Text, s.quotes[n])})
+	}
+	for _, left := range s.draft.sent.LeftOut {
+		a.LeftOut = append(a.LeftOut, left.N)
+	}
+	a.TurnsLeftOut, a.Repacked = s.draft.sent.Turns, s.draft.repacked()
 }
 
 // All reads the answer to its end.
@@ -125,9 +220,24 @@ func (s *AnswerStream) All() (Answer, error) {
 
 // Close ends the answer and settles what it cost.
 func (s *AnswerStream) Close() error {
-	defer s.cancel()
-	return s.stream.Close()
+	defer s.cancel() // also of a call to the model that has not begun to answer
+	s.mu.Lock()
+	s.closed = true
+	stream := s.stream
+	s.mu.Unlock()
+	if stream == nil {
+		return nil
+	}
+	return stream.Close()
 }
+
+func (s *AnswerStream) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+var errAnswerClosed = errors.New("the answer's stream is closed")
 
 // nothingFound is the answer to a question for which there are no passages. No
 // model is asked: it could only make one up.

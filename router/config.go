@@ -13,6 +13,7 @@ import (
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/llm/prompt"
 	"github.com/lanewise/lanewise/rerank"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/shardmap"
@@ -50,6 +51,13 @@ type Config struct {
 	// is asked, and the answer is that nothing was found. It depends on the embedding model. 0: none.
 	AnswerFloor float64
 
+	// Prompts are the templates of answers by their names. "default" is used for questions that name none;
+	// without it a built-in one is.
+	Prompts map[string]*prompt.Template
+
+	// ContextOrder is the order of the passages in prompts where a question does not say it. Empty: by rank.
+	ContextOrder prompt.Order
+
 	// Lane tunes the attempts of the shard lanes: hedging and its budget.
 	Lane balance.LaneConfig
 
@@ -68,8 +76,9 @@ type Config struct {
 	// 1,024 here, and Target a quarter of SearchTimeout.
 	Admission admit.Config
 
-	// CursorKey signs the cursors of pages. Routers with the same key read each
-	// other's; without one a key is drawn, and cursors end with the process.
+	// CursorKey signs the cursors of pages, and the fences of passages in prompts. Routers with the same key
+	// read each other's cursors and lay the same passages out alike; without one a key is drawn, and
+	// cursors end with the process.
 	CursorKey []byte
 
 	Trace *balance.Trace // called for every attempt of the shard lanes; nil: not

@@ -5,6 +5,7 @@ import (
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/llm/prompt"
 	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 )
@@ -97,29 +98,41 @@ type Explain struct {
 
 // Stage is one part of the road.
 type Stage struct {
-	Name string // "embed", "search", "generate"
+	Name string // "embed", "search", "first_token", "generate"
 	Took time.Duration
 }
 
 // Question asks for an answer in words, from the passages that a search finds.
 type Question struct {
-	Request                 // what to search for; K 0: 8
-	Question  string        // empty: Text. Where nothing else is to be searched for, the question is
-	Turns     []llm.Message // the conversation so far, oldest first, without the question
-	Model     string        // empty: the upstream's own
-	MaxTokens int           // of the answer; 0: the upstream's own limit
+	Request                    // what to search for; K 0: 8
+	Question     string        // empty: Text. Where nothing else is to be searched for, the question is, as prompt.SearchText says
+	Turns        []llm.Message // the conversation so far, oldest first, without the question
+	Model        string        // empty: the upstream's own
+	MaxTokens    int           // of the answer; 0: the upstream's own limit
+	Prompt       string        // name of the template; empty: "default"
+	ContextOrder prompt.Order  // of the passages in the prompt; empty: the configuration's
+	Session      string        // of a conversation, whose prompts are kept together; empty: none
 }
 
 // Answer is a finished answer.
 type Answer struct {
 	Text      string
-	Citations []Citation // in the order of their numbers
+	Citations []Citation // in the order of their numbers: of sources that were in the prompt
+	Unknown   []int      // numbers that the text cites and that were not in the prompt
 	Model     string
+	Choice    llm.Choice // among several models
 	Finish    string
 	Usage     llm.Usage
-	Hits      []search.Hit // the sources: hit i was source i+1 of the prompt
-	Report    search.Report
-	Explain   *Explain
+	Searched  string       // the text that was searched for; empty: a vector or legs
+	Hits      []search.Hit // that were found, in the order of the prompt: hit i is source i+1
+	LeftOut   []int        // numbers of the hits that did not fit into the prompt, best first
+	// TurnsLeftOut are the oldest turns that did not fit.
+	TurnsLeftOut int
+	// Repacked says that the model that answered has a smaller window than the one
+	// that was asked first, and has read fewer sources.
+	Repacked bool
+	Report   search.Report
+	Explain  *Explain
 }
 
 // Citation is a source that the answer refers to as [N].
@@ -127,7 +140,7 @@ type Citation struct {
 	N     int
 	ID    string
 	Score float64
-	Quote string // the sentence the answer rests on, where the provider says so, else the start of the passage
+	Quote string // what of the passage the answer rests on: its own words
 }
 
 // Ack acknowledges a write: it is durable on every replica.

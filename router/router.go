@@ -21,6 +21,8 @@ import (
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/admit"
+	"github.com/lanewise/lanewise/internal/tokens"
+	"github.com/lanewise/lanewise/llm/prompt"
 	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/shardmap"
@@ -38,6 +40,9 @@ type Router struct {
 	gathers    gathers
 	payloads   payloads
 	cursors    cursors
+	fence      prompt.Fence
+	builtIn    *prompt.Template
+	ratios     tokens.Ratios // of what models count to what is estimated
 	lane       *balance.Lane
 	writes     sync.WaitGroup // writes to replicas that are still under way
 	vocabulary vocabulary
@@ -81,7 +86,10 @@ func New(c Config) (*Router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admission: %w", err)
 	}
-	r := &Router{cfg: c, gate: gate, cursors: newCursors(c.CursorKey)}
+	r := &Router{cfg: c, gate: gate, cursors: newCursors(c.CursorKey), fence: prompt.NewFence(c.CursorKey)}
+	if r.builtIn, err = prompt.Parse(prompt.Text{}); err != nil {
+		return nil, err
+	}
 	m, err := r.openMap()
 	if err != nil {
 		return nil, err

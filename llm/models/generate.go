@@ -126,6 +126,7 @@ func (g *generation) once(ctx context.Context, m *model, t turn, w llm.Window) (
 	p := g.prompt
 	if p.Refit != nil {
 		var err error
+		w.Model = m.Name
 		if p, err = g.prompt.Refit(w); err != nil {
 			return nil, fmt.Errorf("lay out the prompt: %w", err)
 		}

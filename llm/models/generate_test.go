@@ -82,7 +82,7 @@ func TestGenerate_refits(t *testing.T) {
 		return llm.Prompt{Messages: long(w.Context - 300), Session: "s", MaxTokens: 50}, nil
 	}
 	_, _, choice, err := ask(t.Context(), f.set(t), p)
-	if choice.Model != "small" || err != nil || !slices.Equal(windows, []llm.Window{{Context: 8000}, {Context: 1000, Output: 200}}) {
+	if choice.Model != "small" || err != nil || !slices.Equal(windows, []llm.Window{{Context: 8000, Model: "large"}, {Context: 1000, Output: 200, Model: "small"}}) {
 		t.Errorf("%s, %v, laid out for %v", choice.Model, err, windows)
 	}
 	if last := f.log.prompts[1]; last.Tokens() != 700 || last.MaxTokens != 50 || last.Session != "s" || !last.Extra {

@@ -120,10 +120,10 @@ func (v *validator) fallbacks(list []Model, known map[string]int) {
 			at := fmt.Sprintf("llm.models[%d].fallbacks[%d]", i, j)
 			v.check(f.Model != "", at+".model", "missing: which model stands in?")
 			v.modelNamed(at+".model", f.Model, known, true)
-			v.causes(at, f)
+			v.causes(at, f.On)
 			if to, ok := known[f.Model]; ok {
 				graph[m.Name] = append(graph[m.Name], list[to].Name)
-				v.larger(at, f, m, list[to])
+				v.larger(at, f.On, m, list[to])
 			}
 		}
 	}
@@ -141,24 +141,24 @@ func (v *validator) fallbacks(list []Model, known map[string]int) {
 }
 
 // causes checks for what a fallback is asked.
-func (v *validator) causes(at string, f Fallback) {
+func (v *validator) causes(at string, list []string) {
 	known := map[string]int{}
 	for i, cause := range models.Causes() {
 		known[string(cause)] = i
 	}
-	for k, on := range f.On {
+	for k, on := range list {
 		_, ok := known[on]
 		if !ok {
 			v.at(fmt.Sprintf("%s.on[%d]", at, k), "unknown cause %q%s", on, suggest(on, known))
 		}
 	}
 	_, given := v.places[at+".on"]
-	v.check(!given || len(f.On) > 0, at+".on", "is empty: the fallback would never be asked; leave it out for all causes")
+	v.check(!given || len(list) > 0, at+".on", "is empty: the fallback would never be asked; leave it out for all causes")
 }
 
 // larger checks that a fallback for prompts that are too long can take them.
-func (v *validator) larger(at string, f Fallback, m, to Model) {
-	if !slices.Contains(f.On, string(models.TooLong)) || m.Context == 0 || to.Context == 0 || to.Context > m.Context {
+func (v *validator) larger(at string, on []string, m, to Model) {
+	if !slices.Contains(on, string(models.TooLong)) || m.Context == 0 || to.Context == 0 || to.Context > m.Context {
 		return
 	}
 	v.at(at+".on", "names context, but the window of %q (%d) is not larger than that of %q (%d)", to.Name, to.Context, m.Name, m.Context)

@@ -16,7 +16,12 @@ type Model struct {
 	Name    string   `yaml:"name"`
 	Aliases []string `yaml:"aliases,omitempty"` // further names
 	// Upstreams are the pool. They stand in for each other before any fallback is asked.
-	Upstreams []ModelUpstream `yaml:"upstreams"`
+	Upstreams []struct {
+		Name   string  `yaml:"name"`             // of the upstream
+		Model  string  `yaml:"model,omitempty"`  // to ask it for. Default: the upstream's
+		Weight float64 `yaml:"weight,omitempty"` // in this pool. Default: the upstream's
+		Tier   int     `yaml:"tier,omitempty"`   // in this pool. Default: the upstream's
+	} `yaml:"upstreams"`
 	// Context is the window in tokens, of prompt and answer together. Default: not known.
 	Context int `yaml:"context,omitempty"`
 	// MaxOutput is the most that the model writes, in tokens. Default: not known.
@@ -28,37 +33,24 @@ type Model struct {
 		Cached     float64 `yaml:"cached,omitempty"` // prompt tokens in the upstream's cache. Default: as prompt
 	} `yaml:"cost,omitempty"`
 	// Fallbacks are asked in this order where the whole pool could not begin an answer.
-	Fallbacks []Fallback `yaml:"fallbacks,omitempty"`
-}
-
-// ModelUpstream is an upstream's place in the pool of a model.
-type ModelUpstream struct {
-	Name   string  `yaml:"name"`             // of the upstream
-	Model  string  `yaml:"model,omitempty"`  // to ask it for. Default: the upstream's
-	Weight float64 `yaml:"weight,omitempty"` // in this pool. Default: the upstream's
-	Tier   int     `yaml:"tier,omitempty"`   // in this pool. Default: the upstream's
-}
-
-// Fallback names a model to ask where another one cannot answer.
-type Fallback struct {
-	Model string   `yaml:"model"`        // name or alias
-	On    []string `yaml:"on,omitempty"` // rate, refused, context, unavailable. Default: all of them
+	Fallbacks []struct {
+		Model string   `yaml:"model"`        // name or alias
+		On    []string `yaml:"on,omitempty"` // rate, refused, context, unavailable. Default: all of them
+	} `yaml:"fallbacks,omitempty"`
 }
 
 // Tenants bounds what each tenant may use of all models together, by the minute. Each
 // router grants its part of it (quota.routers).
 type Tenants struct {
-	Requests int      `yaml:"requests_per_minute,omitempty"` // default: no limit
-	Tokens   int      `yaml:"tokens_per_minute,omitempty"`   // of question and answer together. Default: no limit
-	Most     int      `yaml:"most,omitempty"`                // tenants that are remembered at one time. Default 100,000
-	Own      []Tenant `yaml:"own,omitempty"`                 // instead, for single tenants
-}
-
-// Tenant is what one tenant may use.
-type Tenant struct {
-	Tenant   string `yaml:"tenant"`
-	Requests int    `yaml:"requests_per_minute,omitempty"` // default: no limit
-	Tokens   int    `yaml:"tokens_per_minute,omitempty"`   // default: no limit
+	Requests int `yaml:"requests_per_minute,omitempty"` // default: no limit
+	Tokens   int `yaml:"tokens_per_minute,omitempty"`   // of question and answer together. Default: no limit
+	Most     int `yaml:"most,omitempty"`                // tenants that are remembered at one time. Default 100,000
+	// Own is what single tenants may use instead.
+	Own []struct {
+		Tenant   string `yaml:"tenant"`
+		Requests int    `yaml:"requests_per_minute,omitempty"` // default: no limit
+		Tokens   int    `yaml:"tokens_per_minute,omitempty"`   // default: no limit
+	} `yaml:"own,omitempty"`
 }
 
 // everyUpstream is the public name of the pool of upstreams with different models,
@@ -74,7 +66,7 @@ func (c LLM) public() []Model {
 	}
 	out := []Model{{Name: c.commonModel()}}
 	for _, u := range c.Upstreams {
-		out[0].Upstreams = append(out[0].Upstreams, ModelUpstream{Name: u.Name})
+		out[0].add(u.Name)
 	}
 	if len(c.Upstreams) == 1 {
 		if only := c.Upstreams[0].Name; only != out[0].Name {
@@ -89,13 +81,24 @@ func (c LLM) public() []Model {
 				at = len(out)
 				out = append(out, Model{Name: name})
 			}
-			place := ModelUpstream{Name: u.Name}
-			if at > 0 && !slices.Contains(out[at].Upstreams, place) {
-				out[at].Upstreams = append(out[at].Upstreams, place)
+			if at > 0 {
+				out[at].add(u.Name)
 			}
 		}
 	}
 	return out
+}
+
+// add puts an upstream into the pool, as it is, if it is not there.
+func (m *Model) add(upstream string) {
+	n := len(m.Upstreams)
+	for _, u := range m.Upstreams {
+		if u.Name == upstream {
+			return
+		}
+	}
+	m.Upstreams = slices.Grow(m.Upstreams, 1)[:n+1]
+	m.Upstreams[n].Name = upstream
 }
 
 // model is what an upstream's answers are said to come from.

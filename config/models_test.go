@@ -103,8 +103,11 @@ func TestModels_ofUpstreamsAlone(t *testing.T) {
 
 func TestModel_pool(t *testing.T) {
 	upstreams := map[string]llm.Upstream{"a": {Name: "a", Model: "m", Weight: 2, Tier: 1, Slots: 7}, "b": {Name: "b", Model: "n", Weight: 1}}
-	m := Model{Upstreams: []ModelUpstream{{Name: "b", Model: "o", Weight: 3, Tier: 2}, {Name: "a"}}}
-	got := m.pool(upstreams)
+	c, err := parse("f.yaml", []byte(twoUpstreams+"  models: [{name: x, upstreams: [{name: b, model: o, weight: 3, tier: 2}, {name: a}]}]\n"), noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.LLM.Models[0].pool(upstreams)
 	want := []llm.Upstream{{Name: "b", Model: "o", Weight: 3, Tier: 2}, upstreams["a"]}
 	if !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
@@ -115,7 +118,11 @@ func TestTenants_open(t *testing.T) {
 	if none, err := (Tenants{}).open(1); none != nil || err != nil {
 		t.Errorf("%v, %v; want none", none, err)
 	}
-	some, err := (Tenants{Tokens: 6000, Own: []Tenant{{Tenant: "acme", Requests: 240}}}).open(2)
+	c, err := parse("f.yaml", []byte(shard+"llm: {tenants: {tokens_per_minute: 6000, own: [{tenant: acme, requests_per_minute: 240}]}}\n"), noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	some, err := c.LLM.Tenants.open(2)
 	if err != nil {
 		t.Fatal(err)
 	}

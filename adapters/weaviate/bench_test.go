@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-openapi/strfmt"
 	sdk "github.com/weaviate/weaviate-go-client/v5/weaviate"
+	"github.com/weaviate/weaviate-go-client/v5/weaviate/graphql"
 	sdkgrpc "github.com/weaviate/weaviate-go-client/v5/weaviate/grpc"
 	"github.com/weaviate/weaviate/entities/models"
 	pb "github.com/weaviate/weaviate/grpc/generated/protocol/v1"
@@ -16,6 +17,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/lanewise/lanewise/adapters/weaviate"
+	"github.com/lanewise/lanewise/internal/sidebyside"
+	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -155,4 +158,65 @@ func put(tb testing.TB, s *weaviate.Store, batch search.Batch) search.Written {
 		tb.Fatal(err)
 	}
 	return out
+}
+
+// BenchmarkTarget_router is a search for ten hits with text and metadata among 300 points:
+// by the official client (by gRPC, and by GraphQL over REST), by this package, and by a router
+// over it in the same process. extra-us is what the router costs more than the client by
+// gRPC, asked for at most 100 us.
+func BenchmarkTarget_router(b *testing.B) {
+	p := "B" + prefix()
+	s := open(b, weaviate.Config{Prefix: p})
+	points := random(300, 64)
+	put(b, s, search.Batch{Create: &search.Collection{Name: "docs", Dims: 64, Metric: search.Cosine}})
+	put(b, s, search.Batch{Collection: "docs", Upserts: points})
+	r, err := router.New(router.Config{Shards: []router.Shard{{Name: "s0", Replicas: []router.Replica{{Name: "r0", Store: s}}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close() //nolint:errcheck // nothing is under way
+	by := func(s search.Searcher) func(k int) {
+		return func(k int) {
+			q := search.Query{Collection: "docs", Fields: search.Fields{Text: true, Meta: true}, Legs: []search.Leg{{Dense: points[7].Dense, K: k}}}
+			if res, err := s.Search(b.Context(), q); err != nil || len(res.Lists[0].Hits) != k {
+				b.Fatal(res, err)
+			}
+		}
+	}
+	store, routed := by(s), by(r)
+	client, graph := clients(b, p+"_docs", points[7].Dense)
+	p50 := sidebyside.Medians(b,
+		sidebyside.Way{Name: "client", Do: func() { client(10) }},
+		sidebyside.Way{Name: "graphql", Do: func() { graph(10) }},
+		sidebyside.Way{Name: "store", Do: func() { store(10) }},
+		sidebyside.Way{Name: "router", Do: func() { routed(10) }})
+	b.ReportMetric(float64((p50[3]-p50[0]).Nanoseconds())/1e3, "extra-us")
+	b.ReportMetric(sidebyside.AllocsEach(100, func() { client(10) }, func() { client(110) }), "client-allocs/hit")
+	b.ReportMetric(sidebyside.AllocsEach(100, func() { routed(10) }, func() { routed(110) }), "router-allocs/hit")
+}
+
+// clients are searches by the official client: by gRPC and by GraphQL.
+func clients(b *testing.B, class string, v []float32) (byGRPC, byGraphQL func(k int)) {
+	b.Helper()
+	rest, address := server(b)
+	c, err := sdk.NewClient(sdk.Config{Host: rest, Scheme: "http", GrpcConfig: &sdkgrpc.Config{Host: address}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	near := c.GraphQL().NearVectorArgBuilder().WithVector(v)
+	byGRPC = func(k int) {
+		found, err := c.Experimental().Search().WithCollection(class).WithLimit(k).WithNearVector(near).
+			WithProperties("key", "text", "meta").WithMetadata(&graphql.Metadata{Distance: true}).Do(b.Context())
+		if err != nil || len(found) != k {
+			b.Fatal(found, err)
+		}
+	}
+	fields := []graphql.Field{{Name: "key"}, {Name: "text"}, {Name: "meta"}, {Name: "_additional", Fields: []graphql.Field{{Name: "distance"}}}}
+	byGraphQL = func(k int) {
+		out, err := c.GraphQL().Get().WithClassName(class).WithLimit(k).WithNearVector(near).WithFields(fields...).Do(b.Context())
+		if err != nil || len(out.Errors) > 0 {
+			b.Fatal(out, err)
+		}
+	}
+	return byGRPC, byGraphQL
 }

@@ -17,13 +17,17 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// spare is how many rows more than asked a search reads: enough, nearly always, to tell
-// the order for certain, and one of them to tell whether there are more.
-const spare = 16
+// spare is how many rows more than asked a search reads: enough to tell the order for
+// certain where scores differ, and whether there are more. A row costs Weaviate as much as
+// the rest of a small search.
+const spare = 2
 
-// mostRounds is how often a search reads further rows to be certain, eight times as many
-// each time.
-const mostRounds = 3
+// mostRounds is how often a search reads on to be certain: firstMore rows, and then eight
+// times as many each time.
+const (
+	mostRounds = 3
+	firstMore  = 128
+)
 
 // Search ranks the points of exactly the query's tenant. On a flat index the answer is
 // exact: Weaviate sums in float32, and this package takes more rows than asked, scores
@@ -158,7 +162,7 @@ func (s *Store) nearest(ctx context.Context, r *ranking) (search.List, error) {
 		case round == mostRounds || ask >= s.cfg.MaxRows:
 			return list, nil
 		}
-		ask *= 8
+		ask = max(8*ask, firstMore)
 	}
 }
 

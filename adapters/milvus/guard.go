@@ -1,12 +1,10 @@
 package milvus
 
 import (
-	"context"
-	"hash/maphash"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/lanewise/lanewise/internal/keylock"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -14,9 +12,8 @@ import (
 // through, and remembers the versions that this Store has written lately: a read
 // with bounded consistency may not see them yet.
 type guard struct {
-	seed    maphash.Seed
-	stripes [256]chan struct{} // one place each: a lock that can be given up
-	keep    time.Duration      // how long a version is remembered; longer than a read may lag
+	ids  keylock.Locks // that are being written
+	keep time.Duration // how long a version is remembered; longer than a read may lag
 
 	mu          sync.Mutex
 	collections map[string]*recent
@@ -37,36 +34,7 @@ type mark struct {
 }
 
 func newGuard(keep time.Duration) *guard {
-	g := &guard{seed: maphash.MakeSeed(), keep: keep, collections: map[string]*recent{}}
-	for i := range g.stripes {
-		g.stripes[i] = make(chan struct{}, 1)
-	}
-	return g
-}
-
-// lock waits until no other write of these ids is under way, or the context ends.
-func (g *guard) lock(ctx context.Context, pks []string) (unlock func(), err error) {
-	var wanted []int
-	for _, pk := range pks {
-		wanted = append(wanted, int(maphash.String(g.seed, pk)%uint64(len(g.stripes)))) //nolint:gosec // below 256
-	}
-	slices.Sort(wanted) // everybody in the same order: nobody waits in a circle
-	wanted = slices.Compact(wanted)
-	unlock = func() {
-		for _, i := range wanted {
-			<-g.stripes[i]
-		}
-	}
-	for n, i := range wanted {
-		select {
-		case g.stripes[i] <- struct{}{}:
-		case <-ctx.Done():
-			wanted = wanted[:n]
-			unlock()
-			return nil, ctx.Err()
-		}
-	}
-	return unlock, nil
+	return &guard{keep: keep, collections: map[string]*recent{}}
 }
 
 // of returns the collection's record. The caller holds mu.

@@ -108,7 +108,7 @@ func (s *Store) apply(ctx context.Context, c schema, b search.Batch) (search.Wri
 		return search.Written{}, err
 	}
 	pks := slices.Sorted(maps.Keys(all))
-	unlock, err := s.guard.lock(ctx, pks)
+	unlock, err := s.guard.ids.Lock(ctx, pks)
 	if err != nil {
 		return search.Written{}, s.ended("write "+c.Name, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/keylock"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -33,7 +34,7 @@ type Store struct {
 	rpc   pb.WeaviateClient
 
 	classes sync.Map      // name of a collection → *class
-	locks   *stripes      // of ids that are being written
+	locks   keylock.Locks // of ids that are being written
 	adding  sync.Mutex    // held while a property is added
 	swept   sync.Map      // name of a collection → time.Time: when its old marks were last looked for
 	epoch   atomic.Uint64 // the highest one that this Store has seen
@@ -66,7 +67,7 @@ func New(c Config) (*Store, error) {
 	client := newClient(c, transport)
 	return &Store{
 		cfg: c, rest: schema.New(client), about: misc.New(client, nil), http: transport,
-		conn: conn, rpc: pb.NewWeaviateClient(conn), locks: newStripes(),
+		conn: conn, rpc: pb.NewWeaviateClient(conn),
 	}, nil
 }
 

@@ -143,7 +143,7 @@ func (s *Store) apply(ctx context.Context, c *class, b *search.Batch) (search.Wr
 			return search.Written{}, err
 		}
 	}
-	unlock, err := s.locks.lock(ctx, slices.Collect(maps.Keys(all)))
+	unlock, err := s.locks.Lock(ctx, slices.Collect(maps.Keys(all)))
 	if err != nil {
 		return search.Written{}, s.ended("write "+c.Name, err)
 	}
@@ -306,7 +306,7 @@ func (s *Store) sweep(ctx context.Context, c *class) error {
 	for i := range r.rows {
 		ids[i] = r.rows[i].id
 	}
-	unlock, err := s.locks.lock(ctx, ids)
+	unlock, err := s.locks.Lock(ctx, ids)
 	if err != nil {
 		return s.ended("forget deletions of "+c.Name, err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,15 +34,7 @@ func docsOf(dims int, m search.Metric) search.Collection {
 // connect runs check --connect on a shard of these replicas.
 func connect(t *testing.T, replicas ...string) outcome {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "c.yaml")
-	text := "shards:\n  - name: s0\n    replicas:\n"
-	for _, r := range replicas {
-		text += "      - {" + r + "}\n"
-	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return world{env: map[string]string{}}.run(t, "check", "-c", file, "--connect")
+	return world{env: map[string]string{}}.run(t, "check", "-c", oneShard(t, replicas...), "--connect")
 }
 
 func TestCheck_connect(t *testing.T) {

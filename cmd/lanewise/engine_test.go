@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
@@ -18,31 +17,27 @@ import (
 )
 
 // postgres is the URL of a real PostgreSQL; the test is skipped where there is none.
-func postgres(t *testing.T) *url.URL {
-	t.Helper()
-	text := os.Getenv("LANEWISE_TEST_POSTGRES")
-	if text == "" {
-		t.Skip("LANEWISE_TEST_POSTGRES is not set: scripts/servers/postgres up prints it")
-	}
-	u, err := url.Parse(text)
+func postgres(tb testing.TB) *url.URL {
+	tb.Helper()
+	u, err := url.Parse(server(tb, "postgres"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return u
 }
 
 // sql runs statements on the server.
-func sql(t *testing.T, u *url.URL, statements ...string) {
-	t.Helper()
+func sql(tb testing.TB, u *url.URL, statements ...string) {
+	tb.Helper()
 	ctx := context.Background() // also runs in cleanups
 	conn, err := pgx.Connect(ctx, u.String())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer conn.Close(ctx) //nolint:errcheck // it is done
 	for _, s := range statements {
 		if _, err := conn.Exec(ctx, s); err != nil {
-			t.Fatalf("%s: %v", s, err)
+			tb.Fatalf("%s: %v", s, err)
 		}
 	}
 }

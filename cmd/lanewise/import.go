@@ -106,7 +106,8 @@ func (o *importOptions) open(ctx context.Context, a *app) (*origin, error) {
 			return nil, err // before a collection is made for it
 		}
 		pages := lines(path)
-		return &origin{read: pages.read, name: path, close: pages.close, collection: search.Collection{Metric: search.Metric(o.source.Metric)}}, nil
+		of := search.Collection{Dims: pages.dims(), Metric: search.Metric(o.source.Metric)}
+		return &origin{read: pages.read, name: path, close: pages.close, collection: of}, nil
 	}
 	s, err := engine.Open(ctx, o.source)
 	if err != nil {
@@ -137,6 +138,17 @@ type filePages struct {
 func lines(path string) *filePages {
 	pull, stop := iter.Pull2(corpus.JSONLFile(path, nil))
 	return &filePages{pull, stop}
+}
+
+// dims are those of the first document's vector: 0 where it has none, or cannot be read.
+func (p *filePages) dims() int {
+	first, err, more := p.pull()
+	rest := p.pull
+	p.pull = func() (corpus.Document, error, bool) {
+		p.pull = rest
+		return first, err, more
+	}
+	return len(first.Vector)
 }
 
 func (p *filePages) close() error {
@@ -201,7 +213,7 @@ func (o *importOptions) ensure(ctx context.Context, c *client.Client, of search.
 		return err
 	case of.Dims > 0 && have.Dims != of.Dims:
 		return fault.New(fault.Conflict, "is there with %d dims, the source has %d", have.Dims, of.Dims)
-	case of.Dims > 0 && have.Metric != of.Metric:
+	case of.Dims > 0 && of.Metric != "" && have.Metric != of.Metric:
 		return fault.New(fault.Conflict, "is there and compares by %s, the source by %s", have.Metric, of.Metric)
 	}
 	return nil

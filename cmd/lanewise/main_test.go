@@ -46,11 +46,11 @@ type world struct {
 	env map[string]string
 }
 
-func (w world) run(t testing.TB, args ...string) outcome {
-	t.Helper()
+func (w world) run(tb testing.TB, args ...string) outcome {
+	tb.Helper()
 	var out, errOut strings.Builder
 	a := &app{in: strings.NewReader(w.in), out: &out, err: &errOut, env: func(k string) string { return w.env[k] }}
-	code := run(t.Context(), a, args)
+	code := run(tb.Context(), a, args)
 	return outcome{code, out.String(), errOut.String()}
 }
 

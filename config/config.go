@@ -119,6 +119,13 @@ type Embed struct {
 	Upstreams []EmbedUpstream `yaml:"upstreams,omitempty"`
 	// Cache is the memory for vectors of texts seen before. Default 64 MiB.
 	Cache Size `yaml:"cache,omitempty"`
+	// CacheTTL is for how long such a vector is good. Default: for ever.
+	CacheTTL time.Duration `yaml:"cache_ttl,omitempty"`
+	// CacheFile keeps vectors that other servers have made over a restart, in two files
+	// that begin with this path. Default: none.
+	CacheFile string `yaml:"cache_file,omitempty"`
+	// CacheFileSize is that of both files together. Default 1 GiB.
+	CacheFileSize Size `yaml:"cache_file_size,omitempty"`
 	// Long is what becomes of texts beyond the model's window: refuse, or truncate to
 	// what fits. Default refuse.
 	Long string `yaml:"long,omitempty"`

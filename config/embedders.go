@@ -12,6 +12,7 @@ import (
 
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/embed/cohere"
+	"github.com/lanewise/lanewise/embed/diskcache"
 	"github.com/lanewise/lanewise/embed/ollama"
 	"github.com/lanewise/lanewise/embed/openai"
 	"github.com/lanewise/lanewise/embed/static"
@@ -25,54 +26,100 @@ const (
 	kindCohere = "cohere"
 )
 
+// leastCacheFile is the least size of a cache on disk.
+const leastCacheFile = 1 << 20
+
 // watchEvery is how often an upstream is held to its space.
 const watchEvery = 5 * time.Minute
+
+// embedLane is what goes into the lane of one space.
+type embedLane struct {
+	space     embed.Space
+	upstreams []embed.Upstream
+	shown     []gauged
+	shortens  bool
+	remote    bool // a call costs more than a look at the disk
+}
 
 // openEmbedders returns a lane for each space, in the order of their first
 // upstreams.
 func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, error) {
-	var order []embed.Space
-	lanes := map[embed.Space][]embed.Upstream{}
-	shown := map[embed.Space][]gauged{}
-	shortens := map[embed.Space]bool{}
+	var lanes []*embedLane
 	for i, u := range c.Upstreams {
-		bucket, client, err := s.quota(u.Quota, "embed/"+u.Name) //nolint:contextcheck // the leases outlive the start
+		up, err := s.embedUpstream(ctx, u)
 		if err != nil {
 			return nil, fmt.Errorf("embed.upstreams[%d]: %w", i, err)
 		}
-		provider, err := s.embedProvider(ctx, u, client)
-		if err != nil {
-			return nil, fmt.Errorf("embed.upstreams[%d]: %w", i, err)
+		space := up.Provider.Space()
+		at := slices.IndexFunc(lanes, func(l *embedLane) bool { return l.space == space })
+		if at < 0 {
+			at = len(lanes)
+			lanes = append(lanes, &embedLane{space: space})
 		}
-		space := provider.Space()
-		if lanes[space] == nil {
-			order = append(order, space)
-		}
-		// The built-in model's dims are in the order of their weight: the first 128 alone
-		// find 135 answers where all find 140 (internal/quality, in the first ten).
-		shortens[space] = shortens[space] || u.SendDims || u.Kind == kindStatic
-		up := embed.Upstream{Name: u.Name, Provider: provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts, Limits: u.limits(), Quota: bucket}
-		if u.Kind == kindStatic { // in this process: one call more than processors keeps them busy
-			up.Aborts, up.Zeros, up.Slots = true, true, cmp.Or(u.Slots, runtime.GOMAXPROCS(0)+1)
-		}
-		lanes[space] = append(lanes[space], up)
-		if u.Metrics != "" {
-			shown[space] = append(shown[space], gauged{u.Name, u.Metrics, busyEmbedder(provider, u.limits())})
-		}
+		lanes[at].add(u, up)
+	}
+	shelf, err := s.openShelf(c)
+	if err != nil {
+		return nil, err
 	}
 	var out []embed.Provider
-	for _, space := range order {
-		lane, err := embed.New(embed.Config{ //nolint:contextcheck // its watch over the upstreams outlives this call
-			Name: "embed " + space.ID(), Upstreams: lanes[space], CacheBytes: int64(c.Cache) / int64(len(order)), Long: embed.Long(c.Long), Shortens: shortens[space], Watch: watchEvery,
-		})
+	for _, l := range lanes {
+		config := embed.Config{
+			Name: "embed " + l.space.ID(), Upstreams: l.upstreams, Long: embed.Long(c.Long), Shortens: l.shortens, Watch: watchEvery,
+			CacheBytes: int64(c.Cache) / int64(len(lanes)), CacheTTL: c.CacheTTL,
+		}
+		if l.remote && shelf != nil {
+			config.Shelf = shelf
+		}
+		lane, err := embed.New(config) //nolint:contextcheck // its watch over the upstreams outlives this call
 		if err != nil {
 			return nil, fmt.Errorf("embed: %w", err)
 		}
 		s.opened(lane.Close)
-		s.measure(lane, shown[space]) //nolint:contextcheck // it outlives the start
+		s.measure(lane, l.shown) //nolint:contextcheck // it outlives the start
 		out = append(out, lane)
 	}
 	return out, nil
+}
+
+// openShelf opens the cache on disk; nil: none is wanted.
+func (s *System) openShelf(c Embed) (*diskcache.Cache, error) {
+	if c.CacheFile == "" {
+		return nil, nil //nolint:nilnil // see above
+	}
+	shelf, err := diskcache.Open(diskcache.Config{Path: c.CacheFile, Bytes: int64(c.CacheFileSize), Log: s.log})
+	if err != nil {
+		return nil, fmt.Errorf("embed.cache_file: %w", err)
+	}
+	s.opened(shelf.Close)
+	return shelf, nil
+}
+
+func (s *System) embedUpstream(ctx context.Context, u EmbedUpstream) (embed.Upstream, error) {
+	bucket, client, err := s.quota(u.Quota, "embed/"+u.Name) //nolint:contextcheck // the leases outlive the start
+	if err != nil {
+		return embed.Upstream{}, err
+	}
+	provider, err := s.embedProvider(ctx, u, client)
+	if err != nil {
+		return embed.Upstream{}, err
+	}
+	up := embed.Upstream{Name: u.Name, Provider: provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts, Limits: u.limits(), Quota: bucket}
+	if u.Kind == kindStatic { // in this process: one call more than processors keeps them busy
+		up.Aborts, up.Zeros, up.Slots = true, true, cmp.Or(u.Slots, runtime.GOMAXPROCS(0)+1)
+	}
+	return up, nil
+}
+
+func (l *embedLane) add(u EmbedUpstream, up embed.Upstream) {
+	l.upstreams = append(l.upstreams, up)
+	l.remote = l.remote || u.Kind != kindStatic
+	// The built-in model's dims are in the order of their weight: the first 128 alone
+	// find 135 answers where all find 140 (internal/quality, in the first ten).
+	l.shortens = l.shortens || u.SendDims || u.Kind == kindStatic
+	if u.Metrics != "" {
+		l.shown = append(l.shown, gauged{u.Name, u.Metrics, busyEmbedder(up.Provider, u.limits())})
+	}
 }
 
 // limits are those that the configuration states.
@@ -137,6 +184,8 @@ func (u EmbedUpstream) open(ctx context.Context, client *http.Client) (closable,
 // embedders checks the embedding lane.
 func (v *validator) embedders(c Embed) {
 	v.check(c.Long == "" || c.Long == string(embed.Refuse) || c.Long == string(embed.Truncate), "embed.long", "is neither refuse nor truncate")
+	v.check(c.CacheFileSize == 0 || c.CacheFile != "", "embed.cache_file_size", "is of nothing: embed.cache_file is missing")
+	v.check(c.CacheFileSize == 0 || c.CacheFileSize >= leastCacheFile, "embed.cache_file_size", "must be at least 1MiB")
 	names := map[string]string{}
 	for i, u := range c.Upstreams {
 		path := fmt.Sprintf("embed.upstreams[%d]", i)

@@ -4,7 +4,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/lanewise/lanewise/embed"
 )
@@ -56,5 +59,47 @@ func TestEmbedUpstream_limits(t *testing.T) {
 	u := EmbedUpstream{Preset: "vertex", Batch: Batch{Inputs: 10, Bytes: 1 << 20}, Window: 2048}
 	if got, want := u.limits(), (embed.Limits{Inputs: 10, Tokens: 20_000, Bytes: 1 << 20, Window: 2048}); got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
+	}
+}
+
+func TestEmbed_cacheMistakesAreNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"cache_ttl: -1s":                                      "embed.cache_ttl: -1s is negative",
+		"cache_file_size: 2MiB":                               "embed.cache_file_size: is of nothing",
+		"cache_file: vectors, cache_file_size: 1000B":         "embed.cache_file_size: must be at least 1MiB",
+		"cache_file: vectors, cache_file_size: 1MiB, ttl: 1s": "embed.ttl: unknown key",
+	} {
+		refuses(t, "shards: [{name: s0, replicas: [{path: s0}]}]\nembed: {"+text+"}", want)
+	}
+	c := accepts(t, "shards: [{name: s0, replicas: [{path: s0}]}]\nembed: {cache_file: vectors, cache_ttl: 24h}").Resolved()
+	if c.Embed.CacheFile != "vectors" || c.Embed.CacheFileSize != 1<<30 || c.Embed.CacheTTL != 24*time.Hour {
+		t.Errorf("%+v", c.Embed)
+	}
+}
+
+// What a server has embedded before a restart costs no call after it.
+func TestBuild_keepsVectorsOverARestart(t *testing.T) {
+	var calls atomic.Int64
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"data": [{"embedding": [1, 2]}], "usage": {"prompt_tokens": 5}}`)
+	}))
+	defer web.Close()
+	c := Local(t.TempDir())
+	c.Embed.CacheFile = filepath.Join(t.TempDir(), "vectors")
+	c.Embed.Upstreams = []EmbedUpstream{{Kind: kindOpenAI, URL: web.URL, Model: "m", Dims: 2}}
+	for run, want := range []int64{2, 2} { // the canary and the text; then neither
+		s, err := c.Build(t.Context(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.embedders[0].Embed(t.Context(), embed.Batch{Texts: []string{"a"}, Task: embed.QueryTask}); err != nil {
+			t.Fatal(err)
+		}
+		shut(t, s)
+		if got := calls.Load(); got != want {
+			t.Errorf("run %d: %d calls so far, want %d", run, got, want)
+		}
 	}
 }

@@ -59,7 +59,7 @@ func (c *Config) rebase(dir string) {
 
 // paths points to all paths of files and folders.
 func (c *Config) paths() []*string {
-	out := []*string{&c.Store, &c.Map}
+	out := []*string{&c.Store, &c.Map, &c.Embed.CacheFile}
 	for i := range c.Shards {
 		for j := range c.Shards[i].Replicas {
 			out = append(out, &c.Shards[i].Replicas[j].Path, &c.Shards[i].Replicas[j].CA)
@@ -97,6 +97,9 @@ func (c *Config) resolveRouter() {
 	}
 	c.resolveShards()
 	c.Embed.Cache = cmp.Or(c.Embed.Cache, 64<<20)
+	if c.Embed.CacheFile != "" {
+		c.Embed.CacheFileSize = cmp.Or(c.Embed.CacheFileSize, 1<<30)
+	}
 	c.Embed.Upstreams = append([]EmbedUpstream(nil), c.Embed.Upstreams...)
 	if len(c.Embed.Upstreams) == 0 {
 		c.Embed.Upstreams = []EmbedUpstream{{Kind: kindStatic}}

@@ -356,7 +356,7 @@ func TestNew_refuses(t *testing.T) {
 		{embed.Config{Upstreams: []embed.Upstream{{Name: "a", Provider: ok}, {Name: "b"}}}, fault.Invalid, []string{"/upstreams/1/provider: is missing"}},
 		{embed.Config{Upstreams: []embed.Upstream{{Name: "a", Provider: ok}, {Name: "a", Provider: ok}}}, fault.Invalid, []string{`"a"`}},
 		{embed.Config{Long: "shrink", Upstreams: []embed.Upstream{{Name: "a", Provider: ok}}}, fault.Invalid, []string{"/long", "truncate"}},
-		{embed.Config{Parallel: -1, Timeout: -1, Upstreams: []embed.Upstream{{Name: "a", Provider: ok}}}, fault.Invalid, []string{"/parallel", "/timeout"}},
+		{embed.Config{Parallel: -1, Timeout: -1, CacheTTL: -1, Upstreams: []embed.Upstream{{Name: "a", Provider: ok}}}, fault.Invalid, []string{"/parallel", "/timeout", "/cache_ttl"}},
 		{embed.Config{Upstreams: []embed.Upstream{{Name: "a", Provider: &fake{space: embed.Space{Model: "x"}}}}}, fault.Invalid, []string{"0 dims"}},
 		{embed.Config{Upstreams: []embed.Upstream{{Name: "a", Provider: ok}, {Name: "b", Provider: other}}}, fault.Conflict,
 			[]string{`"fake-4"`, `"other-4-raw"`, `"a"`, `"b"`, "/upstreams/1/provider"}},

@@ -26,6 +26,8 @@ type guard struct {
 	mu    sync.Mutex
 	want  []float32 // nil: that of the first upstream that is asked; never written to
 	times int       // that want was set
+
+	adopted func(want []float32) // is told each vector that is kept
 }
 
 // compare returns the cosine of a vector with the one that is kept, and which of
@@ -34,9 +36,15 @@ func (g *guard) compare(v []float32) (cos float64, which int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.want == nil {
-		g.want, g.times = slices.Clone(v), g.times+1
+		g.keep(v)
 	}
 	return cosine(g.want, v), g.times
+}
+
+// keep sets the vector. The caller holds mu.
+func (g *guard) keep(v []float32) {
+	g.want, g.times = slices.Clone(v), g.times+1
+	g.adopted(g.want)
 }
 
 // kept returns the vector that is kept, and which it is; 0: none yet.
@@ -82,7 +90,7 @@ func (e *Embedder) Hold(canary []float32) error {
 	}
 	e.guard.mu.Lock()
 	defer e.guard.mu.Unlock()
-	e.guard.want, e.guard.times = slices.Clone(canary), e.guard.times+1
+	e.guard.keep(canary)
 	return nil
 }
 

@@ -13,7 +13,8 @@ type key [16]byte
 type row struct {
 	vector []float32
 	tokens int
-	cut    bool // the text was truncated
+	cut    bool  // the text was truncated
+	at     int64 // Unix seconds, when it was made; 0: just now, and not cached
 }
 
 // item is one text on its way to a vector. It belongs to all who wait for it.

@@ -37,7 +37,9 @@ func (s *server) adminRoutes() []route {
 	}
 	reindex := admin("POST", "reindex", "Give words to points that lack them, a step at a time", adminHandler(s, s.reindex))
 	reindex.example = `{"collection": "docs", "language": "en"}`
-	routes = append(routes, reindex)
+	reembed := admin("POST", "reembed", "Move a collection to another embedding model, a step at a time", adminHandler(s, s.reembed))
+	reembed.example = `{"collection": "docs", "space": "static-256"}`
+	routes = append(routes, reindex, reembed)
 	if s.shards != nil {
 		routes = append(routes,
 			admin("POST", "plan", "Count what another list of shards would move", adminHandler(s, s.planMove)),
@@ -116,6 +118,35 @@ func (s *server) reindex(r *http.Request, o reindexOrder) (reindexed, error) {
 	}
 	done, err := s.router.Reindex(r.Context(), router.Reindex(o))
 	return reindexed(done), err
+}
+
+// reembedOrder is the body of /v1/admin/reembed.
+type reembedOrder struct {
+	Collection string `json:"collection"` // or an alias
+	Space      string `json:"space"`
+	Cursor     string `json:"cursor"` // of the step before
+	Limit      int    `json:"limit"`
+	Swap       bool   `json:"swap"`
+	Replace    bool   `json:"replace"`
+}
+
+// reembedded is the answer: the next cursor is empty once the new collection has caught up.
+type reembedded struct {
+	From     string `json:"from"`
+	Into     string `json:"into"`
+	Seen     int    `json:"seen"`
+	Embedded int    `json:"embedded"`
+	Deleted  int    `json:"deleted"`
+	Cursor   string `json:"cursor"`
+	Swapped  bool   `json:"swapped"`
+}
+
+func (s *server) reembed(r *http.Request, o reembedOrder) (reembedded, error) {
+	if o.Limit < 0 || o.Limit > router.MaxK {
+		return reembedded{}, fault.BadField("/limit", "must be between 0 and %d, is %d", router.MaxK, o.Limit)
+	}
+	done, err := s.router.Reembed(r.Context(), router.Reembed(o))
+	return reembedded(done), err
 }
 
 // planOrder is the body of /v1/admin/plan.

@@ -147,13 +147,19 @@ func (r *Router) DropCollection(ctx context.Context, name string) error {
 	if err := r.everywhere(ctx, search.Batch{Collection: name, Drop: true}); err != nil {
 		return err
 	}
+	r.forget(name)
+	return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithoutCollection(name) })
+}
+
+// forget drops what the router knows of a collection that goes.
+func (r *Router) forget(name string) {
 	t := r.topo.Load()
 	t.counts.forget(name)
 	r.vocabulary.forget()
+	r.follows.end(name)
 	for _, s := range t.shards {
 		s.acked.forget(name)
 	}
-	return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithoutCollection(name) })
 }
 
 // SetAlias lets alias stand for a collection from now on.

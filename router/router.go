@@ -49,6 +49,7 @@ type Router struct {
 	registry   registry     // which replicas are in step
 	reads      turnstile    // questions that keep a topology
 	commits    turnstile    // writes that keep a topology
+	follows    followers    // what is written to collections while others are made of them
 	moving     sync.Mutex   // held by the one move or repair that is under way
 	underWay   atomic.Bool  // a move is: replicas differ while copies are made and removed
 	retired    []*shard     // that have left the map

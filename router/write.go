@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/lanewise/lanewise/embed"
@@ -23,6 +24,15 @@ const maxIDLength = 512
 func (r *Router) Upsert(ctx context.Context, u Upsert) (Ack, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
 	defer cancel()
+	for {
+		ack, err := r.upsert(ctx, u)
+		if !errors.Is(err, errElsewhere) {
+			return ack, err
+		}
+	}
+}
+
+func (r *Router) upsert(ctx context.Context, u Upsert) (Ack, error) {
 	t := r.topo.Load()
 	c, err := t.writable(u.Collection, u.Tenant)
 	if err != nil {
@@ -32,7 +42,7 @@ func (r *Router) Upsert(ctx context.Context, u Upsert) (Ack, error) {
 	if err != nil {
 		return Ack{}, err
 	}
-	return r.commit(ctx, c, search.Batch{Upserts: points})
+	return r.commit(ctx, c, search.Batch{Collection: u.Collection, Upserts: points})
 }
 
 // Delete removes points from every replica of the shards that own them. A
@@ -40,6 +50,15 @@ func (r *Router) Upsert(ctx context.Context, u Upsert) (Ack, error) {
 func (r *Router) Delete(ctx context.Context, d Delete) (Ack, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.WriteTimeout)
 	defer cancel()
+	for {
+		ack, err := r.deletePoints(ctx, d)
+		if !errors.Is(err, errElsewhere) {
+			return ack, err
+		}
+	}
+}
+
+func (r *Router) deletePoints(ctx context.Context, d Delete) (Ack, error) {
 	t := r.topo.Load()
 	c, err := t.writable(d.Collection, d.Tenant)
 	if err != nil {
@@ -51,7 +70,7 @@ func (r *Router) Delete(ctx context.Context, d Delete) (Ack, error) {
 		}
 		return r.deleteMatching(ctx, c, d)
 	}
-	var b search.Batch
+	b := search.Batch{Collection: d.Collection}
 	for _, id := range d.IDs {
 		b.Deletes = append(b.Deletes, search.Tombstone{Key: search.Key{Tenant: d.Tenant, ID: id}})
 	}
@@ -67,7 +86,7 @@ func (r *Router) deleteMatching(ctx context.Context, c search.Collection, d Dele
 		if err != nil || len(page.Points) == 0 {
 			return total, err
 		}
-		var b search.Batch
+		b := search.Batch{Collection: d.Collection}
 		for _, p := range page.Points {
 			b.Deletes = append(b.Deletes, search.Tombstone{Key: p.Key})
 		}
@@ -144,128 +163,6 @@ func checkPoint(path string, p search.Point, c search.Collection) error {
 		return fault.BadField(path+"/metadata", "must be a JSON object")
 	}
 	return nil
-}
-
-// commit stamps a batch and writes it to the replicas of the shards it touches.
-// Where a replica turns out to hold a newer version, the clock moves past it and
-// the batch is stamped and written again, so that an acknowledged write is
-// really the newest.
-func (r *Router) commit(ctx context.Context, c search.Collection, b search.Batch) (Ack, error) {
-	n := len(b.Upserts) + len(b.Deletes)
-	if n == 0 {
-		return Ack{}, nil
-	}
-	b.Upserts = lastOfEach(b.Upserts)
-	for {
-		var last search.Version
-		written, err := r.writeAll(ctx, c, func() search.Batch {
-			last = r.stamp(&b)
-			return b
-		})
-		if err != nil {
-			return Ack{}, err
-		}
-		if written.Newer == 0 {
-			return Ack{Written: n, Version: last, Lag: written.Lag}, nil
-		}
-		r.clock.advance(written.Newer)
-	}
-}
-
-// lastOfEach keeps the last point of each id: a batch that writes an id twice would stop
-// its own first write, and never be the newest.
-func lastOfEach(points []search.Point) []search.Point {
-	last := make(map[search.Key]int, len(points))
-	for i := range points {
-		last[points[i].Key] = i
-	}
-	if len(last) == len(points) {
-		return points
-	}
-	kept := make([]search.Point, 0, len(last))
-	for i := range points {
-		if last[points[i].Key] == i {
-			kept = append(kept, points[i])
-		}
-	}
-	return kept
-}
-
-// stamp gives every write of the batch a fresh version and returns the last.
-func (r *Router) stamp(b *search.Batch) search.Version {
-	n := len(b.Upserts) + len(b.Deletes)
-	first := r.clock.next(n)
-	for i := range b.Upserts {
-		b.Upserts[i].Version = first + search.Version(i)
-	}
-	for i := range b.Deletes {
-		b.Deletes[i].Version = first + search.Version(len(b.Upserts)+i)
-	}
-	return first + search.Version(n) - 1
-}
-
-// writeAll splits a stamped batch by shard and writes each part to every
-// replica of its shard, side by side. It hears all of them out, also when one
-// fails, but not beyond the deadline: what is silent then counts as failed. Versions are stamped once the
-// write is under way, so that who waits for the writes under way knows all lower versions to be stored.
-//
-// It takes the topology of the moment, which is not that of a move until all writes that
-// took an older one have ended.
-func (r *Router) writeAll(ctx context.Context, c search.Collection, stamped func() search.Batch) (search.Written, error) {
-	crowd, err := r.commits.enter(ctx, 1)
-	if err != nil {
-		return search.Written{}, err
-	}
-	defer r.commits.leave(crowd)
-	t, b := r.topo.Load(), stamped()
-	now, ok := t.m.Collection(c.Name)
-	if !ok || !now.Accepts(c) && !c.Accepts(now) {
-		return search.Written{}, unknownCollection(c.Name)
-	}
-	if now.Lexical && !c.Lexical { // it became lexical while the texts were embedded
-		if err := r.inWords(now, b.Upserts); err != nil {
-			return search.Written{}, err
-		}
-	}
-	if t.move != nil {
-		if err := t.move.check(c, b); err != nil {
-			return search.Written{}, err
-		}
-	}
-	jobs, err := r.enter(ctx, r.jobs(t, c, b))
-	if err != nil {
-		return search.Written{}, err
-	}
-	heard := make(chan outcome, len(jobs))
-	for i, job := range jobs {
-		r.writes.Go(func() {
-			defer job.shard.writes.leave(job.crowd)
-			written, err := guarded(func() (search.Written, error) { return job.replica.Store.Write(ctx, job.part) })
-			heard <- outcome{job: i, written: written, err: err}
-		})
-	}
-	tally := newTally()
-	silent := make(map[int]bool, len(jobs))
-	for i := range jobs {
-		silent[i] = true
-	}
-	for range jobs {
-		select {
-		case o := <-heard:
-			delete(silent, o.job)
-			tally.add(jobs[o.job], o.written, o.err)
-		case <-ctx.Done():
-			for i := range silent {
-				tally.add(jobs[i], search.Written{}, context.Cause(ctx))
-			}
-			return tally.result()
-		}
-	}
-	written, err := tally.result()
-	if err == nil {
-		acknowledge(jobs)
-	}
-	return written, err
 }
 
 // enter passes the turnstiles of the shards that the jobs go to, all replicas of a shard

@@ -76,13 +76,9 @@ func (o *evalOptions) run(ctx context.Context, a *app, c *client.Client) error {
 	if err != nil {
 		return err
 	}
-	var all []eval.Scores
-	for _, mode := range o.modes {
-		ranked, err := rankings(ctx, newMeter(a, mode+" queries"), asker(c, o.request(mode)), queries)
-		if err != nil {
-			return err
-		}
-		all = append(all, eval.Judge(mode, queries, ranked, o.k))
+	all, _, err := o.judge(ctx, a, c, queries)
+	if err != nil {
+		return err
 	}
 	if o.json {
 		return writeJSON(a.out, struct {
@@ -93,6 +89,17 @@ func (o *evalOptions) run(ctx context.Context, a *app, c *client.Client) error {
 	}
 	o.print(a.printer(), all, skipped)
 	return nil
+}
+
+// judge asks the queries in all modes. It also returns the rankings of the last one.
+func (o *evalOptions) judge(ctx context.Context, a *app, c *client.Client, queries []eval.Query) (all []eval.Scores, last [][]string, err error) {
+	for _, mode := range o.modes {
+		if last, err = rankings(ctx, newMeter(a, mode+" queries"), asker(c, o.request(mode)), queries); err != nil {
+			return nil, nil, err
+		}
+		all = append(all, eval.Judge(mode, queries, last, o.k))
+	}
+	return all, last, nil
 }
 
 // request is a search in one mode, without its text.

@@ -30,6 +30,25 @@ func (c *Client) Reindex(ctx context.Context, step router.Reindex) (Reindexed, e
 	return call[Reindexed](ctx, c, request{http.MethodPost, []string{"v1", "admin", "reindex"}, body, nil})
 }
 
+// Reembedded is what a step of a reembedding has done. Cursor is that of the next step; empty: the new collection has caught up.
+type Reembedded struct {
+	From     string `json:"from"`
+	Into     string `json:"into"`
+	Seen     int    `json:"seen"`
+	Embedded int    `json:"embedded"`
+	Deleted  int    `json:"deleted"`
+	Cursor   string `json:"cursor"`
+	Swapped  bool   `json:"swapped"`
+}
+
+// Reembed has a step of a reembedding taken.
+func (c *Client) Reembed(ctx context.Context, step router.Reembed) (Reembedded, error) {
+	body := map[string]any{
+		"collection": step.Collection, "space": step.Space, "cursor": step.Cursor, "limit": step.Limit, "swap": step.Swap, "replace": step.Replace,
+	}
+	return call[Reembedded](ctx, c, request{http.MethodPost, []string{"v1", "admin", "reembed"}, body, nil})
+}
+
 // Plan asks what the shards of a configuration file would move. The file is read by the server.
 func (c *Client) Plan(ctx context.Context, file string) (shardmap.Plan, error) {
 	return call[shardmap.Plan](ctx, c, request{method: http.MethodPost, path: []string{"v1", "admin", "plan"}, body: map[string]any{"config": file}})

@@ -34,6 +34,16 @@ func Judge(mode string, queries []Query, ranked [][]string, k int) Scores {
 	return Scores{Mode: mode, K: k, Queries: len(queries), NDCG: figure(ndcg), Recall: figure(recall), MRR: figure(mrr)}
 }
 
+// Gain returns by how much the nDCG@k of one list of rankings is above that of another, query by query: above
+// zero, interval and all, the first one is better.
+func Gain(queries []Query, first, second [][]string, k int) Figure {
+	var gains []float64
+	for i, q := range queries {
+		gains = append(gains, q.ndcg(first[i], k)-q.ndcg(second[i], k))
+	}
+	return figure(gains)
+}
+
 func (q Query) ndcg(ranking []string, k int) float64 {
 	gain := 0.0
 	for i, id := range ranking[:min(k, len(ranking))] {

@@ -81,24 +81,24 @@ func (p *passage) note(e relay.Event) {
 	p.ends, p.done = p.ends || e.Ends, p.done || e.Done
 }
 
-// end handles the end of the events. Without a finish reason and without the end
-// mark, the answer was cut off.
+// end handles the end of the events. With a finish reason the answer is whole,
+// however the connection ended; without one, and without the end mark, it was cut off.
 func (p *passage) end(err error) (relay.Event, error) {
+	last := errors.Is(err, io.EOF)
 	switch {
-	case !errors.Is(err, io.EOF):
-		p.err = err
-	case p.done:
+	case p.done && last:
 		p.err = io.EOF
 		p.settle(nil)
 		return relay.Event{}, io.EOF
-	case p.ends:
+	case p.ends && !p.closed.Load() && (last || p.call.Answers <= 1):
 		p.done = true
 		return relay.Event{Raw: []byte("data: [DONE]\n\n"), Look: relay.Look{Done: true}}, nil
-	default:
-		p.err = fault.New(fault.Unavailable, "the answer of %q broke off", p.route.Upstream)
+	case last:
+		err = fault.New(fault.Unavailable, "the answer of %q broke off", p.route.Upstream)
 	}
-	p.settle(p.err)
-	return relay.Event{}, p.err
+	p.err = err
+	p.settle(err)
+	return relay.Event{}, err
 }
 
 // Close ends the answer.

@@ -53,7 +53,7 @@ func newGateway(t *testing.T, engines ...http.HandlerFunc) *gateway {
 	}
 	g.own = mustServer(t, Config{Store: newStore(t), Models: lanes{g.lane}})
 	g.Server = httptest.NewServer(g.own)
-	t.Cleanup(g.Server.Close)
+	t.Cleanup(g.Close)
 	return g
 }
 
@@ -61,8 +61,8 @@ func newGateway(t *testing.T, engines ...http.HandlerFunc) *gateway {
 // left of them.
 func (g *gateway) finish(t *testing.T) {
 	t.Helper()
-	g.Server.CloseClientConnections()
-	g.Server.Close()
+	g.CloseClientConnections()
+	g.Close()
 	_ = g.lane.Close()
 	for _, m := range g.lane.Snapshot().Members {
 		if m.Inflight != 0 || m.Load != 0 {

@@ -60,13 +60,16 @@ func (r Result) Figures() []Figure {
 	return append(figures, Millis("late_p99", Neither, r.Lateness.Quantile(0.99)))
 }
 
-// Figures returns the percentiles, the mean and the maximum, each name behind a prefix.
+// Figures returns the mean, the maximum and the percentiles beyond which there is one latency at least, each name
+// behind a prefix.
 func (d Distribution) Figures(prefix string) (out []Figure) {
 	for _, p := range []struct {
 		name string
 		q    float64
 	}{{"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}, {"p99.9", 0.999}, {"p99.99", 0.9999}, {"max", 1}} {
-		out = append(out, Millis(prefix+p.name, Lower, d.Quantile(p.q)))
+		if p.q == 1 || (1-p.q)*float64(d.Count()) >= 1 {
+			out = append(out, Millis(prefix+p.name, Lower, d.Quantile(p.q)))
+		}
 	}
 	return append(out, Millis(prefix+"mean", Lower, d.Mean()))
 }

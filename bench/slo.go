@@ -57,8 +57,8 @@ type Probe struct {
 }
 
 // Highest finds the highest rate that keeps the promise: it doubles the load's rate until it breaks, or halves it until it holds, and
-// bisects to 5 %. A probe in which the generator was late counts as broken. It returns the probes in their order; a rate
-// of 0 means that no rate keeps it.
+// bisects to 5 %. A rate of 0 means that none keeps it. Whether the generator was late does not matter: latencies count from
+// when calls were due, so its lateness can only break the promise.
 func (s SLO) Highest(ctx context.Context, l Load, call Call, seen func(Probe)) (rate float64, best Result, err error) {
 	low, high := 0.0, 0.0
 	for steps := 0; steps < 24 && ctx.Err() == nil; steps++ {
@@ -78,7 +78,7 @@ func (s SLO) Highest(ctx context.Context, l Load, call Call, seen func(Probe)) (
 		if result.Cut {
 			break
 		}
-		p := Probe{l.Rate, result, s.Met(result) && result.Invalid() == ""}
+		p := Probe{l.Rate, result, s.Met(result)}
 		seen(p)
 		if p.Met {
 			low, best = l.Rate, result

@@ -20,6 +20,7 @@ import (
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/corpus"
+	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
 )
 
@@ -109,6 +110,17 @@ func (c *Client) Point(ctx context.Context, collection, tenant, id string) (wire
 		return call[wire.Point](ctx, c, request{method: http.MethodGet, path: path, query: url.Values{"tenant": {tenant}}})
 	}
 	return call[wire.Point](ctx, c, request{method: http.MethodGet, path: path})
+}
+
+// Scroll reads a page of points, and what continues behind it; empty: nothing does.
+func (c *Client) Scroll(ctx context.Context, collection string, body wire.ScrollRequest) (points []search.Point, next string, err error) {
+	page, err := call[wire.ScrollResponse](ctx, c, request{
+		method: http.MethodPost, path: []string{"v1", "collections", collection, "points", "scroll"}, body: body,
+	})
+	for _, p := range page.Points {
+		points = append(points, search.Point{Key: search.Key{Tenant: p.Tenant, ID: p.ID}, Dense: p.Vector, Text: p.Text, Meta: p.Metadata})
+	}
+	return points, page.NextCursor, err
 }
 
 // Count counts the points of a tenant.

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/lanewise/lanewise/bench"
+)
+
+// drawn is a server with a drawn set in it, and the folder of the set's files.
+func drawn(t *testing.T) (world, string) {
+	t.Helper()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	w := serving(t)
+	done := w.run(t, "bench", "data", "-n", "300", "--dims", "8", "--out", at("p.jsonl"), "--queries", "20", "--queries-out", at("q.fvecs"), "--truth", "5", "--truth-out", at("t.jsonl"))
+	if done.code != exitOK {
+		t.Fatal(done.errOut)
+	}
+	if done = w.run(t, "ingest", at("p.jsonl")); done.code != exitOK {
+		t.Fatal(done.errOut)
+	}
+	return w, dir
+}
+
+func TestBenchSearch(t *testing.T) {
+	w, dir := drawn(t)
+	report := filepath.Join(dir, "r.json")
+	page := filepath.Join(dir, "r.html")
+	done := w.run(t, "bench", "search", "--queries", filepath.Join(dir, "q.fvecs"), "--rate", "100", "--warmup", "50ms", "--duration", "400ms",
+		"--rounds", "2", "--recall", "10", "--k", "5:0.5,10:0.5", "--filter", `{"tenth": {"$lt": 5}}`, "--json", report, "--html", page)
+	if done.code != exitOK && !strings.Contains(done.out, "INVALID") { // a machine that is too busy to keep to the rate says so
+		t.Fatalf("exit %d: %s%s", done.code, done.out, done.errOut)
+	}
+	r, err := bench.Read(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Rows) != 1 || r.Kind != "search" || r.Config["rate"] != "100" {
+		t.Fatalf("report %+v", r)
+	}
+	figures := map[string]bench.Figure{}
+	for _, f := range r.Rows[0].Figures {
+		figures[f.Name] = f
+	}
+	for name, want := range map[string]float64{"errors": 0, "recall": 1, "coverage": 1} {
+		if f := figures[name]; len(f.Rounds) != 2 || f.Median() != want {
+			t.Errorf("%s is %v, want %g in both rounds", name, f.Rounds, want)
+		}
+	}
+	if figures["p50"].Median() <= 0 {
+		t.Error("no latency was measured")
+	}
+	if data, err := os.ReadFile(page); err != nil || !strings.Contains(string(data), "<svg") {
+		t.Errorf("the page has no plot: %v", err)
+	}
+	if same := w.run(t, "bench", "compare", report, report); len(r.Invalid) == 0 && (same.code != exitOK || !strings.Contains(same.out, "same")) {
+		t.Errorf("compared with itself: exit %d, %s%s", same.code, same.out, same.errOut)
+	}
+}
+
+// Two reports of which the second is twice as slow.
+func TestBenchCompare_regression(t *testing.T) {
+	file := func(name string, rounds ...float64) string {
+		r := bench.Report{Schema: bench.Schema, Kind: "search", Rows: []bench.Row{{Name: "x", Figures: []bench.Figure{{Name: "p99", Unit: "ms", Better: bench.Lower, Rounds: rounds}}}}}
+		path := filepath.Join(t.TempDir(), name)
+		if err := bench.WriteFile(path, r.JSON); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	before, after := file("a.json", 10, 11, 10.5), file("b.json", 20, 21, 20.5)
+	done := world{}.run(t, "bench", "compare", before, after)
+	if done.code != exitFailure || !strings.Contains(done.out, "worse   x p99") || !strings.Contains(done.errOut, "1 of 1 figures got worse") {
+		t.Errorf("exit %d: %s%s", done.code, done.out, done.errOut)
+	}
+	if done = (world{}).run(t, "bench", "compare", after, before); done.code != exitOK {
+		t.Errorf("better: exit %d: %s", done.code, done.errOut)
+	}
+}
+
+// What cannot be measured says what is wrong, fails, and leaves no file.
+func TestBenchSearch_badInput(t *testing.T) {
+	w, dir := drawn(t)
+	wrong := filepath.Join(dir, "wrong.jsonl")
+	empty := filepath.Join(dir, "empty.jsonl")
+	for name, content := range map[string]string{wrong: `{"vector": [1, 2]}`, empty: ""} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := filepath.Join(dir, "out.json")
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"down":       {[]string{"--target", "http://127.0.0.1:1"}, exitFailure, "no lanewise server answers"},
+		"no engine":  {[]string{"--target", "ftp://x/y"}, exitFailure, "ftp"},
+		"dims":       {[]string{"--queries", wrong}, exitFailure, "dims"},
+		"empty":      {[]string{"--queries", empty}, exitFailure, "holds no query"},
+		"absent":     {[]string{"--queries", "absent.npy"}, exitFailure, "absent.npy"},
+		"collection": {[]string{"--collection", "other"}, exitFailure, "other"},
+		"rate":       {[]string{"--rate", "0"}, exitFailure, "/rate"},
+		"slo":        {[]string{"--slo", "fast"}, exitUsage, "--slo"},
+		"k":          {[]string{"--k", "0"}, exitFailure, "/k"},
+		"weights":    {[]string{"--k", "10:x"}, exitUsage, "--k"},
+		"arrivals":   {[]string{"--arrivals", "odd"}, exitUsage, "--arrivals"},
+		"rounds":     {[]string{"--rounds", "0"}, exitUsage, "--rounds"},
+	} {
+		done := w.run(t, append([]string{"bench", "search", "--duration", "100ms", "--warmup", "0", "--json", out}, c.args...)...)
+		if done.code != c.code || !strings.Contains(done.errOut, c.says) {
+			t.Errorf("%s: exit %d: %s", name, done.code, done.errOut)
+		}
+		if _, err := os.Stat(out); err == nil {
+			t.Errorf("%s: there is a report", name)
+		}
+	}
+}
+
+// Ctrl-C in the middle shows what there is.
+func TestBenchSearch_interrupted(t *testing.T) {
+	w, dir := drawn(t)
+	out := filepath.Join(dir, "out.json")
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	printed := &strings.Builder{}
+	progress, tell := io.Pipe()
+	go func() { // the round has begun
+		_, _ = progress.Read(make([]byte, 1))
+		interrupt(errInterrupted)
+		_, _ = io.Copy(io.Discard, progress)
+	}()
+	a := &app{in: strings.NewReader(""), out: printed, err: tell, env: func(k string) string { return w.env[k] }}
+	code := run(ctx, a, []string{"bench", "search", "--duration", "1h", "--warmup", "0", "--json", out})
+	_ = tell.Close()
+	r, err := bench.Read(out)
+	if code != exitFailure || err != nil || !r.Cut || !strings.Contains(printed.String(), "CUT") {
+		t.Errorf("exit %d, %v: %s", code, err, printed)
+	}
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lanewise/lanewise/bench"
+	"github.com/lanewise/lanewise/bench/data"
+	"github.com/lanewise/lanewise/bench/query"
+	"github.com/lanewise/lanewise/cmd/lanewise/internal/aim"
+)
+
+// benchSearch are the flags of bench search.
+type benchSearch struct {
+	loading
+	reporting
+	targets []string
+	aim.Options
+	queries       string
+	k, mode       string
+	filters       []string
+	tenants       int
+	tenant        string
+	zipf          float64
+	timeout       time.Duration
+	recall, drawn int
+}
+
+func newBenchSearch(a *app) *cobra.Command {
+	o := benchSearch{}
+	cmd := &cobra.Command{
+		Use:   "search --target URL [--target URL ...]",
+		Short: "Load searches on lanewise servers and engines, side by side",
+		Long: `Search loads one target after the other with the same searches, in several rounds.
+A target is a lanewise server (http://host:8080), or a collection of an engine
+without lanewise's router in front of it (qdrant://host:6334/docs,
+milvus://..., weaviate://..., postgres://...), asked through lanewise's adapter.
+
+Queries are a file (.jsonl with "text" or "vector" in each line, .fvecs, .bvecs,
+.npy), or are drawn from the collection: the vectors of its first points, or
+with --texts their first words.`,
+		Example: `  lanewise bench search --target http://127.0.0.1:8080 --queries q.jsonl --rate 200
+  lanewise bench search --target http://127.0.0.1:8080 --target qdrant://127.0.0.1:6334/docs --recall 100
+  lanewise bench search --target http://127.0.0.1:8080 --slo p99=50ms --html report.html
+  lanewise bench search --target http://127.0.0.1:8080 --k 10:0.9,100:0.1 --filter '{"year": 2024}'`,
+		Args: nothing,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(o.targets) == 0 {
+				o.targets = []string{cmp.Or(a.env("LANEWISE_URL"), defaultURL)}
+			}
+			o.Key, o.EngineKey = a.env("LANEWISE_KEY"), a.env("LANEWISE_ENGINE_KEY")
+			slo, err := o.check()
+			if err != nil {
+				return err
+			}
+			return o.measure(cmd, a, func(ctx context.Context, r *bench.Report) error { return o.run(ctx, a, r, slo) })
+		},
+	}
+	f := cmd.Flags()
+	o.loading.flags(f)
+	o.reporting.flags(f)
+	f.StringArrayVar(&o.targets, "target", nil, "URL to load; may be given several times (default $LANEWISE_URL, or "+defaultURL+")")
+	f.StringVar(&o.Collection, "collection", "docs", "name of the collection on lanewise servers")
+	f.StringVar(&o.queries, "queries", "", "file of queries (default: drawn from the collection)")
+	f.IntVar(&o.drawn, "draw", 1000, "queries to draw where there is no file")
+	f.BoolVar(&o.Texts, "texts", false, "draw texts instead of vectors")
+	f.StringVarP(&o.k, "k", "k", "10", "hits to ask for, with shares: 10:0.9,100:0.1")
+	f.StringVar(&o.mode, "mode", "", "of lanewise servers, with shares: hybrid:0.5,dense:0.5")
+	f.StringArrayVar(&o.filters, "filter", nil, "filter in JSON; of several, one is drawn for each search; {} is none")
+	f.StringVar(&o.tenant, "tenant", "", "tenant, or with --tenants what stands before its number")
+	f.IntVar(&o.tenants, "tenants", 0, "draw from that many tenants: t0, t1, ...")
+	f.Float64Var(&o.zipf, "zipf", 1, "exponent of the tenants' shares")
+	f.DurationVar(&o.timeout, "timeout", 0, "of each search (default: the target's)")
+	f.IntVar(&o.recall, "recall", 0, "compare that many answers of each round with exact searches")
+	return cmd
+}
+
+func (o *benchSearch) mix(queries []data.Query) (m query.Mix, err error) {
+	m = query.Mix{Queries: queries, Zipf: o.zipf, Timeout: o.timeout, Seed: o.Seed}
+	if m.K, err = query.ParseShares("--k", o.k); err != nil {
+		return m, misuse("%v", err)
+	}
+	if o.mode != "" {
+		if m.Mode, err = query.ParseShares("--mode", o.mode); err != nil {
+			return m, misuse("%v", err)
+		}
+	}
+	for _, f := range o.filters {
+		m.Filter = append(m.Filter, query.Share{Value: f, Weight: 1})
+	}
+	switch {
+	case o.tenants > 0:
+		for i := range o.tenants {
+			m.Tenants = append(m.Tenants, cmp.Or(o.tenant, "t")+strconv.Itoa(i))
+		}
+	case o.tenant != "":
+		m.Tenants = []string{o.tenant}
+	}
+	return m, nil
+}
+
+func (o *benchSearch) run(ctx context.Context, a *app, r *bench.Report, slo *bench.SLO) error {
+	var targets []*aim.Target
+	defer func() {
+		for _, t := range targets {
+			t.Close()
+		}
+	}()
+	for _, url := range o.targets {
+		t, err := aim.Open(ctx, url, o.Options)
+		if err != nil {
+			return fmt.Errorf("the target %s: %w", url, err)
+		}
+		targets = append(targets, t)
+		r.Note(t.Name + ": " + t.About)
+	}
+	queries, err := o.set(ctx, targets[0])
+	if err != nil {
+		return err
+	}
+	mix, err := o.mix(queries)
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		if err := mix.Try(ctx, t); err != nil {
+			return fmt.Errorf("the first search of %s: %w", t.Name, err)
+		}
+	}
+	if slo != nil {
+		return o.highest(ctx, a, r, *slo, mix, targets)
+	}
+	return o.sideBySide(ctx, a, r, mix, targets)
+}
+
+func (o *benchSearch) set(ctx context.Context, t *aim.Target) ([]data.Query, error) {
+	if o.queries != "" {
+		return data.Queries(o.queries)
+	}
+	if o.drawn < 1 {
+		return nil, misuse("--draw must be at least 1")
+	}
+	return t.Draw(ctx, o.drawn, o.tenant)
+}
+
+// sideBySide loads each target in each round, so that a machine that is busy for a while disturbs all of them.
+func (o *benchSearch) sideBySide(ctx context.Context, a *app, r *bench.Report, mix query.Mix, targets []*aim.Target) error {
+	tails := bench.Tails()
+	for round := range o.rounds {
+		for _, t := range targets {
+			_, _ = fmt.Fprintf(a.err, "round %d of %d: %s\n", round+1, o.rounds, t.Name)
+			load := o.Load
+			load.Seed += uint64(round)
+			mix.Seed = load.Seed
+			result, err := query.Run(ctx, load, mix, t, o.recall)
+			if err != nil {
+				return err
+			}
+			r.Add(t.Name, result.Figures())
+			r.Doubt(labelled(t.Name, result.Invalid()))
+			r.Note(labelled(t.Name, result.ErrorNote()))
+			if round == o.rounds-1 || result.Cut {
+				tails.Lines = append(tails.Lines, bench.TailLine(t.Name, result.Latency))
+				r.Plots = append(r.Plots, bench.Overtime(t.Name, result.Series, nil)...)
+			}
+			if result.Cut {
+				r.Cut = true
+				r.Plots = append([]bench.Plot{tails}, r.Plots...)
+				return nil
+			}
+		}
+	}
+	r.Plots = append([]bench.Plot{tails}, r.Plots...)
+	return nil
+}
+
+// labelled puts a name before a text, if there is one.
+func labelled(name, text string) string {
+	if text == "" {
+		return ""
+	}
+	return name + ": " + text
+}
+
+func (o *benchSearch) highest(ctx context.Context, a *app, r *bench.Report, slo bench.SLO, mix query.Mix, targets []*aim.Target) error {
+	for _, t := range targets {
+		rate, best, err := query.Highest(ctx, slo, o.Load, mix, t, func(p bench.Probe) {
+			_, _ = fmt.Fprintf(a.err, "%s at %.1f a second: p99 %s, %s\n", t.Name, p.Rate, p.Result.Latency.Quantile(0.99), met(p.Met))
+		})
+		if err != nil {
+			return err
+		}
+		r.Add(t.Name, append([]bench.Figure{{Name: "rate with " + slo.String(), Unit: "1/s", Better: bench.Higher, Rounds: []float64{rate}}}, best.Figures()...))
+	}
+	return nil
+}
+
+func met(yes bool) string {
+	if yes {
+		return "kept"
+	}
+	return "broken"
+}

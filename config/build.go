@@ -19,6 +19,7 @@ import (
 	"github.com/lanewise/lanewise/embed/bm25"
 	"github.com/lanewise/lanewise/httpapi"
 	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/llm/models"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -45,6 +46,8 @@ type System struct {
 	closers    []func() error            // in the order of opening
 	quotas     quotas                    // of the upstreams
 	generators map[string]*llm.Generator // the lane of each model, by its name
+	models     *models.Set               // nil for a bare replica
+	extra      int                       // attempts that a request may cost
 	log        *slog.Logger
 }
 
@@ -75,10 +78,14 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	for i, key := range r.Keys {
 		keys[i] = string(key)
 	}
-	s.Handler, err = httpapi.New(httpapi.Config{
+	surface := httpapi.Config{
 		Router: s.Router, Store: s.store, Embedders: s.embedders, Backups: s.backups, Shards: &joining{system: s}, Keys: keys,
 		MaxBody: int64(r.Limits.Body), Version: o.Version, Log: o.Log,
-	})
+	}
+	if s.models != nil && s.models.Relays() {
+		surface.Models = s.models
+	}
+	s.Handler, err = httpapi.New(surface)
 	if err != nil {
 		return nil, fmt.Errorf("build the HTTP surface: %w", err)
 	}
@@ -128,12 +135,13 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	generator, err := s.openGenerator(c.LLM, embedders[0]) //nolint:contextcheck // the leases outlive the start
+	s.extra = c.Limits.ExtraAttempts
+	s.models, err = s.openGenerator(c.LLM, embedders[0]) //nolint:contextcheck // the leases outlive the start
 	if err != nil {
 		return err
 	}
 	s.Router, err = router.New(router.Config{ //nolint:contextcheck // it bounds its own first questions to the replicas
-		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: reranker, Generator: generator, AnswerFloor: max(c.LLM.Floor, 0), Lane: c.Hedge.lane(),
+		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: reranker, Generator: s.models, AnswerFloor: max(c.LLM.Floor, 0), Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
 		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Log: o.Log,
 	})

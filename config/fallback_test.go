@@ -211,3 +211,69 @@ func TestModels_poolBeforeFallback(t *testing.T) {
 		t.Errorf("%q by %+v, %v", text, choice, err)
 	}
 }
+
+// serverOf builds a whole server and returns its URL.
+func serverOf(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	c, err := parse(dir+"/f.yaml", []byte(shard+text), noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Build(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(s.Handler)
+	t.Cleanup(func() {
+		server.Close()
+		shut(t, s)
+	})
+	return server.URL
+}
+
+// post sends a body as a tenant.
+func post(t *testing.T, url, tenant, body string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Lanewise-Tenant", tenant)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	return resp, string(data)
+}
+
+// A call that is passed on goes through models, fallbacks, prices and allowances, and its answer says so.
+func TestModels_throughTheServer(t *testing.T) {
+	busy, large := says(t, 429, "{}"), says(t, 0, "I am large.")
+	url := serverOf(t, threeModels(busy.URL+"/v1", busy.URL+"/v1", large.URL+"/v1")+"  tenants: {own: [{tenant: acme, tokens_per_minute: 60}]}\n") + "/v1/chat/completions"
+	long := strings.Repeat("word ", 2500)
+	body := func(model string) string {
+		return fmt.Sprintf(`{"model": %q, "stream": true, "stream_options": {"include_usage": true}, "messages": [{"role": "user", "content": %q}]}`, model, long)
+	}
+	resp, got := post(t, url, "acme", body("default"))
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Lanewise-Model") != "large" || !strings.Contains(got, "I am large.") || !strings.Contains(got, `"cost":0.0067`) {
+		t.Errorf("%s, model %q: %s", resp.Status, resp.Header.Get("X-Lanewise-Model"), got)
+	}
+	resp, got = post(t, url, "acme", body("default")) // it has 60 tokens a minute
+	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" || !strings.Contains(got, "allowance") {
+		t.Errorf("%s, retry after %q: %s", resp.Status, resp.Header.Get("Retry-After"), got)
+	}
+	if resp, got = post(t, url, "other", body("large")); resp.StatusCode != http.StatusOK {
+		t.Errorf("another tenant: %s: %s", resp.Status, got)
+	}
+	if resp, got = post(t, url, "other", body("small-ish")); resp.StatusCode != http.StatusNotFound || !strings.Contains(got, "model_not_found") {
+		t.Errorf("an unknown model: %s: %s", resp.Status, got)
+	}
+}

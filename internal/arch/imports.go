@@ -29,7 +29,7 @@ var doors = []door{
 	{"embed/*", "embed search fault"},
 	{"llm", "llm/relay balance balance/quota fault"},
 	{"llm/relay", "fault"},
-	{"llm/models", "llm llm/relay balance/quota fault"},
+	{"llm/models", "llm llm/relay balance balance/quota fault"},
 	{"llm/*", "llm llm/relay fault"},
 	{"rerank", "search balance fault"},
 	{"rerank/*", "rerank search fault"},

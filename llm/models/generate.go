@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/tokens"
@@ -31,10 +32,11 @@ func (s *Set) Generate(ctx context.Context, p llm.Prompt) (llm.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	paid, err := s.reserve(p)
+	paid, err := s.reserve(p.Tenant, p.Tokens(), expected(p.MaxTokens))
 	if err != nil {
 		return nil, err
 	}
+	ctx = balance.WithAllowance(ctx, s.config.Extra)
 	g := &generation{prompt: p, as: as}
 	w := &walk[*answer]{fits: g.fits, ask: g.ask}
 	t := &tab{set: s, reserved: paid, served: Served{Choice: llm.Choice{Asked: p.Model}, Tenant: p.Tenant}, start: time.Now()}
@@ -50,12 +52,12 @@ func (s *Set) Generate(ctx context.Context, p llm.Prompt) (llm.Stream, error) {
 	return a, nil
 }
 
-// reserve takes what a prompt may cost from its tenant's allowance.
-func (s *Set) reserve(p llm.Prompt) (*quota.Reservation, error) {
+// reserve takes what a request may cost, in tokens, from its tenant's allowance.
+func (s *Set) reserve(tenant string, prompt, answer int) (*quota.Reservation, error) {
 	if s.config.Tenants == nil {
 		return nil, nil //nolint:nilnil // nothing to give back
 	}
-	r, err := s.config.Tenants.Reserve(p.Tenant, int64(p.Tokens()+expected(p.MaxTokens)))
+	r, err := s.config.Tenants.Reserve(tenant, int64(prompt)+int64(answer))
 	if err != nil {
 		return nil, fmt.Errorf("allowance: %w", err)
 	}

@@ -78,6 +78,9 @@ type Config struct {
 	// Open sends a prompt for a model that is not listed to the default model's
 	// upstreams, under that name. Otherwise it is fault.NotFound.
 	Open bool
+	// Extra is how many extra attempts (hedges, failovers, other models) a request may
+	// cost that has no allowance of its own (balance.WithAllowance); 0: 8, negative: none.
+	Extra int
 	// Tenants are the allowances of tokens; nil: no limit.
 	Tenants *quota.Tenants
 	// Served is told of every request, at its end: for metrics. It must be quick and
@@ -116,10 +119,14 @@ type fallback struct {
 	on []Cause
 }
 
+// defaultExtra is how many extra attempts a request may cost.
+const defaultExtra = 8
+
 // New checks c. Its errors are fault.Invalid and name the field by its pointer
 // ("/models/1/fallbacks/0/model"): a name used twice, one that is not known, or
 // fallbacks that lead back to where they began.
 func New(c Config) (*Set, error) {
+	c.Extra = max(cmp.Or(c.Extra, defaultExtra), 0)
 	s := &Set{config: c, byName: map[string]*model{}}
 	if len(c.Models) == 0 {
 		return nil, fault.BadField("/models", "must not be empty")

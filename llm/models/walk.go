@@ -21,6 +21,9 @@ type walk[R any] struct {
 	// fits reports whether a request is worth sending to a model, as far as its
 	// window is known.
 	fits func(m *model) error
+	// able reports whether a model can take the request at all; nil: all can. The
+	// first one is asked all the same, and says so.
+	able func(m *model) bool
 	// ask makes the request.
 	ask func(ctx context.Context, m *model, t turn) (R, error)
 }
@@ -55,7 +58,7 @@ func (w *walk[R]) visit(ctx context.Context, m *model) (value R, by *model) {
 		if w.over {
 			break
 		}
-		if !slices.Contains(f.on, cause) || slices.Contains(w.asked, f.to) {
+		if !slices.Contains(f.on, cause) || !w.open(f.to) {
 			continue
 		}
 		if value, by = w.visit(ctx, f.to); by != nil {
@@ -79,8 +82,13 @@ func (w *walk[R]) attempt(ctx context.Context, m *model) (value R, err error) {
 // left reports whether a model has a fallback for a cause that was not asked yet.
 func (w *walk[R]) left(m *model, c Cause) bool {
 	return slices.ContainsFunc(m.fallbacks, func(f fallback) bool {
-		return slices.Contains(f.on, c) && !slices.Contains(w.asked, f.to)
+		return slices.Contains(f.on, c) && w.open(f.to)
 	})
+}
+
+// open reports whether a model may still be asked.
+func (w *walk[R]) open(m *model) bool {
+	return !slices.Contains(w.asked, m) && (w.able == nil || w.able(m))
 }
 
 // failure is the error of a walk that found no model. Its class is that of the

@@ -69,7 +69,7 @@ func (c *Call) editOptions() (edit, bool) {
 	s := c.spans
 	switch {
 	case s.usage != span{}:
-		return edit{s.usage, "true"}, !c.Usage
+		return edit{s.usage, "true"}, string(c.Body[s.usage.from:s.usage.to]) != "true"
 	case s.inner > 0 && s.empty:
 		return edit{span{s.inner, s.inner}, `"include_usage":true`}, true
 	case s.inner > 0:

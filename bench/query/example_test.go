@@ -17,10 +17,10 @@ func (nothing) Search(context.Context, query.Ask) (query.Answer, error) {
 	return query.Answer{Coverage: 1}, nil
 }
 
-func ExampleRun() {
+func ExamplePlan() {
 	mix := query.Mix{Queries: []data.Query{{Text: "what is a lane?"}}}
 	load := bench.Load{Rate: 500, Constant: true, Duration: 100 * time.Millisecond}
-	result, err := query.Run(context.Background(), load, mix, nothing{}, 0)
+	result, err := query.Plan{Load: load, Mix: mix}.Run(context.Background(), nothing{})
 	fmt.Println(result.Failed(), result.Coverage, err)
 	// Output: 0 1 <nil>
 }

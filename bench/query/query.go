@@ -156,20 +156,28 @@ func (r Result) Figures() []bench.Figure {
 	return figures
 }
 
-// Run makes the load on a target. Of the first sample calls the answers are compared with what the target answers to the same search
-// made exactly, afterwards and without a load.
-func Run(ctx context.Context, l bench.Load, m Mix, t Target, sample int) (Result, error) {
-	call, seen, err := m.caller(t, sample)
+// Plan is a load of searches.
+type Plan struct {
+	bench.Load
+	Mix
+	// Sample is for how many of the first answers the recall is taken: against what the target answers to the
+	// same search made exactly, afterwards and without a load.
+	Sample int
+}
+
+// Run makes the load on a target.
+func (p Plan) Run(ctx context.Context, t Target) (Result, error) {
+	call, seen, err := p.caller(t, p.Sample)
 	if err != nil {
 		return Result{}, err
 	}
-	loaded, err := l.Run(ctx, call)
+	loaded, err := p.Load.Run(ctx, call)
 	if err != nil {
 		return Result{}, err
 	}
 	r := Result{Result: loaded, Hedges: seen.hedges, Coverage: seen.covered / float64(max(loaded.Latency.Count(), 1)), Recall: math.NaN()}
 	if len(seen.sampled) > 0 && !r.Cut {
-		r.Recall, err = recall(ctx, t, &m, seen.sampled)
+		r.Recall, err = recall(ctx, t, &p.Mix, seen.sampled)
 	}
 	return r, err
 }
@@ -183,13 +191,13 @@ func (m Mix) Try(ctx context.Context, t Target) error {
 	return err
 }
 
-// Highest finds the highest rate at which a target keeps a promise.
-func Highest(ctx context.Context, slo bench.SLO, l bench.Load, m Mix, t Target, each func(bench.Probe)) (float64, bench.Result, error) {
-	call, _, err := m.caller(t, 0)
+// Highest finds the highest rate at which a target keeps a promise, see bench.SLO.
+func (p Plan) Highest(ctx context.Context, t Target, slo bench.SLO, each func(bench.Probe)) (float64, bench.Result, error) {
+	call, _, err := p.caller(t, 0)
 	if err != nil {
 		return 0, bench.Result{}, err
 	}
-	return slo.Highest(ctx, l, call, each)
+	return slo.Highest(ctx, p.Load, call, each)
 }
 
 // caller returns the call of a load, and what is seen of its answers beside their latencies.

@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 			Mode: []query.Share{{Value: "hybrid", Weight: 1}}, Filter: []query.Share{{Value: `{"year": 2024}`, Weight: 1}, {Value: `{}`, Weight: 1}},
 			Tenants: []string{"t0", "t1", "t2"}, Zipf: 1, Seed: 1,
 		}
-		r, err := query.Run(t.Context(), bench.Load{Rate: 100, Constant: true, Duration: time.Minute}, mix, f, 50)
+		r, err := query.Plan{Load: bench.Load{Rate: 100, Constant: true, Duration: time.Minute}, Mix: mix, Sample: 50}.Run(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestRun_refuses(t *testing.T) {
 		"/k":         {Queries: some, K: []query.Share{{Value: "0", Weight: 1}}},
 		"the filter": {Queries: some, Filter: []query.Share{{Value: `{"$odd": 1}`, Weight: 1}}},
 	} {
-		_, err := query.Run(t.Context(), bench.Load{Rate: 1, Duration: time.Second}, m, &fake{}, 0)
+		_, err := query.Plan{Load: bench.Load{Rate: 1, Duration: time.Second}, Mix: m}.Run(t.Context(), &fake{})
 		if !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: got %v", says, err)
 		}

@@ -21,6 +21,8 @@ func newBench(a *app) *cobra.Command {
 (an open loop), counts latencies from when each call was due, and writes what it
 saw as a table, as JSON and as a page with plots. It marks its own figures as
 invalid where it could not keep to the rate.`,
+		Example: `  lanewise bench search --target http://127.0.0.1:8080 --rate 200 --json before.json
+  lanewise bench compare before.json after.json`,
 		Args: known,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

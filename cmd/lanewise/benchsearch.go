@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -132,10 +133,11 @@ func (o *benchSearch) run(ctx context.Context, a *app, r *bench.Report, slo *ben
 			return fmt.Errorf("the first search of %s: %w", t.Name, err)
 		}
 	}
+	s := searches{Plan: query.Plan{Load: o.Load, Mix: mix, Sample: o.recall}, to: a.err, report: r, targets: targets}
 	if slo != nil {
-		return o.highest(ctx, a, r, *slo, mix, targets)
+		return s.highest(ctx, *slo)
 	}
-	return o.sideBySide(ctx, a, r, mix, targets)
+	return s.sideBySide(ctx, o.rounds)
 }
 
 func (o *benchSearch) set(ctx context.Context, t *aim.Target) ([]data.Query, error) {
@@ -148,34 +150,42 @@ func (o *benchSearch) set(ctx context.Context, t *aim.Target) ([]data.Query, err
 	return t.Draw(ctx, o.drawn, o.tenant)
 }
 
+// searches are made on several targets.
+type searches struct {
+	query.Plan
+	to      io.Writer // says how far it has come
+	report  *bench.Report
+	targets []*aim.Target
+}
+
 // sideBySide loads each target in each round, so that a machine that is busy for a while disturbs all of them.
-func (o *benchSearch) sideBySide(ctx context.Context, a *app, r *bench.Report, mix query.Mix, targets []*aim.Target) error {
+func (s *searches) sideBySide(ctx context.Context, rounds int) error {
 	tails := bench.Tails()
-	for round := range o.rounds {
-		for _, t := range targets {
-			_, _ = fmt.Fprintf(a.err, "round %d of %d: %s\n", round+1, o.rounds, t.Name)
-			load := o.Load
-			load.Seed += uint64(round)
-			mix.Seed = load.Seed
-			result, err := query.Run(ctx, load, mix, t, o.recall)
+	var overtime []bench.Plot
+	defer func() { s.report.Plots = append([]bench.Plot{tails}, overtime...) }()
+	for round := range rounds {
+		for _, t := range s.targets {
+			_, _ = fmt.Fprintf(s.to, "round %d of %d: %s\n", round+1, rounds, t.Name)
+			plan := s.Plan
+			plan.Load.Seed += uint64(round)
+			plan.Mix.Seed += uint64(round)
+			result, err := plan.Run(ctx, t)
 			if err != nil {
 				return err
 			}
-			r.Add(t.Name, result.Figures())
-			r.Doubt(labelled(t.Name, result.Invalid()))
-			r.Note(labelled(t.Name, result.ErrorNote()))
-			if round == o.rounds-1 || result.Cut {
+			s.report.Add(t.Name, result.Figures())
+			s.report.Doubt(labelled(t.Name, result.Invalid()))
+			s.report.Note(labelled(t.Name, result.ErrorNote()))
+			if round == rounds-1 || result.Cut {
 				tails.Lines = append(tails.Lines, bench.TailLine(t.Name, result.Latency))
-				r.Plots = append(r.Plots, bench.Overtime(t.Name, result.Series, nil)...)
+				overtime = append(overtime, bench.Overtime(t.Name, result.Series, nil)...)
 			}
 			if result.Cut {
-				r.Cut = true
-				r.Plots = append([]bench.Plot{tails}, r.Plots...)
+				s.report.Cut = true
 				return nil
 			}
 		}
 	}
-	r.Plots = append([]bench.Plot{tails}, r.Plots...)
 	return nil
 }
 
@@ -187,15 +197,15 @@ func labelled(name, text string) string {
 	return name + ": " + text
 }
 
-func (o *benchSearch) highest(ctx context.Context, a *app, r *bench.Report, slo bench.SLO, mix query.Mix, targets []*aim.Target) error {
-	for _, t := range targets {
-		rate, best, err := query.Highest(ctx, slo, o.Load, mix, t, func(p bench.Probe) {
-			_, _ = fmt.Fprintf(a.err, "%s at %.1f a second: p99 %s, %s\n", t.Name, p.Rate, p.Result.Latency.Quantile(0.99), met(p.Met))
+func (s *searches) highest(ctx context.Context, slo bench.SLO) error {
+	for _, t := range s.targets {
+		rate, best, err := s.Plan.Highest(ctx, t, slo, func(p bench.Probe) {
+			_, _ = fmt.Fprintf(s.to, "%s at %.1f a second: p99 %s, %s\n", t.Name, p.Rate, p.Result.Latency.Quantile(0.99), met(p.Met))
 		})
 		if err != nil {
 			return err
 		}
-		r.Add(t.Name, append([]bench.Figure{{Name: "rate with " + slo.String(), Unit: "1/s", Better: bench.Higher, Rounds: []float64{rate}}}, best.Figures()...))
+		s.report.Add(t.Name, append([]bench.Figure{{Name: "rate with " + slo.String(), Unit: "1/s", Better: bench.Higher, Rounds: []float64{rate}}}, best.Figures()...))
 	}
 	return nil
 }

@@ -1,13 +1,17 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"time"
 
 	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/llm/prompt"
+	"github.com/lanewise/lanewise/llm/relay"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search/wire"
 )
@@ -17,43 +21,80 @@ func (s *server) answer(w *recorder, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	body.Session = cmp.Or(body.Session, r.Header.Get(headerSession))
 	stream, err := s.router.Answer(r.Context(), question(&body))
 	if err != nil {
 		return err
 	}
 	defer stream.Close() //nolint:errcheck // settles the lease; the answer is out already
 	if body.Stream {
-		s.streamAnswer(r.Context(), w, stream, body.Collection)
+		s.streamAnswer(r.Context(), w, stream, &body)
 		return nil
 	}
 	a, err := stream.All()
 	if err != nil {
 		return err
 	}
-	return s.reply(w, publicAnswer(a))
+	if a.Route.Upstream != "" {
+		usage := relay.Usage(a.Usage)
+		setRoute(w.Header(), &relay.Reply{Route: a.Route, Usage: &usage})
+	}
+	return s.reply(w, publicAnswer(a, body.Question))
 }
 
 func question(b *wire.AnswerRequest) router.Question {
-	q := router.Question{Request: request(&b.SearchRequest), Question: b.Question, Model: b.Model}
+	q := router.Question{
+		Request: request(&b.SearchRequest), Question: b.Question, Model: b.Model,
+		MaxTokens: b.MaxTokens, Prompt: b.Prompt, ContextOrder: prompt.Order(b.ContextOrder), Session: b.Session,
+	}
 	for _, t := range b.Turns {
 		q.Turns = append(q.Turns, llm.Message{Role: llm.Role(t.Role), Content: t.Content})
 	}
 	return q
 }
 
-func publicAnswer(a router.Answer) wire.AnswerResponse {
+// publicAnswer is an answer to a question.
+func publicAnswer(a router.Answer, question string) wire.AnswerResponse {
 	out := wire.AnswerResponse{
-		Answer: a.Text, Citations: make([]wire.Citation, len(a.Citations)), Model: a.Model, Report: wire.NewReport(a.Report),
-		Explain: publicExplain(a.Explain),
+		Answer: a.Text, Citations: make([]wire.Citation, len(a.Citations)), Model: a.Model, Finish: a.Finish, Report: wire.NewReport(a.Report),
+		Explain:      explainAnswer(a),
+		TurnsLeftOut: a.TurnsLeftOut, Repacked: a.Repacked, UnknownCitations: a.Unknown,
 		Usage: wire.Usage{
 			PromptTokens: a.Usage.PromptTokens, CompletionTokens: a.Usage.CompletionTokens,
 			TotalTokens: a.Usage.PromptTokens + a.Usage.CompletionTokens, Estimated: a.Usage.Estimated,
+			CachedTokens: a.Usage.CachedTokens, Cost: a.Usage.Cost,
 		},
+	}
+	if a.Searched != question {
+		out.Searched = a.Searched
 	}
 	for i, c := range a.Citations {
 		out.Citations[i] = wire.Citation{N: c.N, ID: c.ID, Score: c.Score, Quote: c.Quote}
 	}
+	for _, n := range a.LeftOut {
+		out.LeftOut = append(out.LeftOut, wire.Citation{N: n, ID: a.Hits[n-1].ID, Score: a.Hits[n-1].Score})
+	}
 	return out
+}
+
+// explainAnswer adds to an explanation how the model was reached.
+func explainAnswer(a router.Answer) json.RawMessage {
+	if a.Explain == nil {
+		return nil
+	}
+	out := explain(a.Explain)
+	if a.Route.Upstream == "" && a.Choice.Model == "" {
+		return encoded(out)
+	}
+	g := &explainedGeneration{
+		Model: cmp.Or(a.Route.Chosen, a.Choice.Model), Upstream: a.Route.Upstream, UpstreamModel: a.Route.Model, Why: a.Route.Why,
+		Attempts: a.Route.Attempts, QueuedMS: milliseconds(a.Route.Queued), FirstMS: milliseconds(a.Route.First), EstimatedTokens: a.PromptTokens,
+	}
+	for _, p := range a.Choice.Passed {
+		g.Passed = append(g.Passed, explainedPassed{Model: p.Model, Error: p.Err.Error()})
+	}
+	out.Generation = g
+	return encoded(out)
 }
 
 // delta is a piece of a streamed answer.
@@ -61,10 +102,10 @@ type delta struct {
 	Text string `json:"text"`
 }
 
-// streamAnswer writes an answer as server-sent events: the sources first, so
-// that a page can show them while the text is still being written. An error
+// streamAnswer writes an answer as server-sent events: the sources first, before
+// the model is asked, so that a page can show them while the model reads. An error
 // after that is an event too, since the status is out.
-func (s *server) streamAnswer(ctx context.Context, w *recorder, stream *router.AnswerStream, collection string) {
+func (s *server) streamAnswer(ctx context.Context, w *recorder, stream *router.AnswerStream, asked *wire.AnswerRequest) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold the events back
@@ -72,12 +113,12 @@ func (s *server) streamAnswer(ctx context.Context, w *recorder, stream *router.A
 	e := events{w: w, flush: http.NewResponseController(w)}
 	_ = e.flush.SetWriteDeadline(time.Time{}) // a server's limit for ordinary answers does not fit; ctx ends the stream
 	first := stream.Answer()
-	e.send("sources", wire.SearchResponse{Hits: publicHits(collection, first.Hits, nil), Report: wire.NewReport(first.Report)})
+	e.send("sources", wire.SearchResponse{Hits: publicHits(asked.Collection, first.Hits, nil), Report: wire.NewReport(first.Report)})
 	for e.err == nil {
 		chunk, err := stream.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			e.send("done", publicAnswer(stream.Answer()))
+			e.send("done", publicAnswer(stream.Answer(), asked.Question))
 			return
 		case err != nil:
 			w.err = err

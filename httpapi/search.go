@@ -173,6 +173,26 @@ func publicLegs(legs []search.LegScore, names []string) map[string]wire.LegScore
 type explanation struct {
 	Stages   []explainedStage   `json:"stages"`
 	Attempts []explainedAttempt `json:"attempts"`
+
+	Generation *explainedGeneration `json:"generation,omitzero"` // of an answer
+}
+
+// explainedGeneration is how the model of an answer was reached.
+type explainedGeneration struct {
+	Model           string            `json:"model"`                   // public name
+	Passed          []explainedPassed `json:"passed,omitzero"`         // models that were tried before
+	Upstream        string            `json:"upstream,omitzero"`       // that answered
+	UpstreamModel   string            `json:"upstream_model,omitzero"` // that it was asked for
+	Why             string            `json:"why,omitzero"`            // it was picked
+	Attempts        int               `json:"attempts,omitzero"`
+	QueuedMS        float64           `json:"queued_ms"`
+	FirstMS         float64           `json:"first_ms"` // until the first words
+	EstimatedTokens int               `json:"estimated_prompt_tokens"`
+}
+
+type explainedPassed struct {
+	Model string `json:"model"`
+	Error string `json:"error"`
 }
 
 type explainedStage struct {
@@ -195,6 +215,10 @@ func publicExplain(e *router.Explain) json.RawMessage {
 	if e == nil {
 		return nil
 	}
+	return encoded(explain(e))
+}
+
+func explain(e *router.Explain) explanation {
 	out := explanation{Stages: []explainedStage{}, Attempts: []explainedAttempt{}}
 	for _, s := range e.Stages {
 		out.Stages = append(out.Stages, explainedStage{Name: s.Name, TookMS: milliseconds(s.Took)})
@@ -208,7 +232,11 @@ func publicExplain(e *router.Explain) json.RawMessage {
 		}
 		out.Attempts = append(out.Attempts, seen)
 	}
-	data, err := wire.Encode(out)
+	return out
+}
+
+func encoded(e explanation) json.RawMessage {
+	data, err := wire.Encode(e)
 	if err != nil {
 		panic(err) // a defect: it holds no floats that are not finite
 	}

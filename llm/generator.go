@@ -146,14 +146,24 @@ func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
 		Extra:    p.Extra,
 		NoWait:   p.NoWait,
 	}
+	c := &course{start: time.Now()}
 	won, err := balance.Open(ctx, g.pool, call, func(ctx context.Context, t target) (*opened, error) {
+		n := c.begin()
 		mine := p // attempts may run at the same time
 		mine.Model = cmp.Or(p.Model, t.model)
-		return open(ctx, t.provider, mine)
+		why := c.why(n, p.Session != "")
+		o, err := open(ctx, t.provider, mine)
+		if err != nil {
+			c.failures.Add(1)
+			return nil, err
+		}
+		o.route = relay.Route{Model: mine.Model, Why: why}
+		return o, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("generate: %w", err)
 	}
+	won.Value.route = c.end(won.Value.route, won.Member())
 	return follow(ctx, won, cost), nil
 }
 
@@ -174,6 +184,7 @@ func class(prompt int) string {
 type opened struct {
 	Stream
 	first Chunk
+	route relay.Route
 }
 
 // open starts a generation and reads up to the commit point, the first chunk
@@ -199,7 +210,7 @@ func open(ctx context.Context, provider Provider, p Prompt) (*opened, error) {
 			return nil, err
 		case c.Content != "" || len(c.Citations) > 0 || c.Finish != "":
 			begun = true
-			return &opened{s, c}, nil
+			return &opened{Stream: s, first: c}, nil
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
@@ -29,24 +28,20 @@ func (g *Generator) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, err
 	if !g.relays {
 		return nil, &fault.Error{Class: fault.NotFound, Field: "/model", Message: "the model quotes sources, and cannot be asked without"}
 	}
-	t := &trip{g: g, call: c, start: time.Now()}
+	t := &trip{g: g, call: c, course: course{start: time.Now()}}
 	reply, err := t.make(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
 	}
-	reply.Route.First = time.Since(t.start)
 	return reply, nil
 }
 
 // trip is one relayed call over all its attempts.
 type trip struct {
-	g     *Generator
-	call  *relay.Call
-	start time.Time
+	course
 
-	attempts atomic.Int32
-	failures atomic.Int32
-	queued   atomic.Int64 // ns, until the first attempt
+	g    *Generator
+	call *relay.Call
 }
 
 func (t *trip) make(ctx context.Context) (*relay.Reply, error) {
@@ -55,8 +50,7 @@ func (t *trip) make(ctx context.Context) (*relay.Reply, error) {
 		return nil, err
 	}
 	a := won.Value
-	a.route.Upstream, a.route.Attempts = won.Member(), int(t.attempts.Load())
-	a.route.Queued = time.Duration(t.queued.Load())
+	a.route = t.end(a.route, won.Member())
 	if a.stream == nil {
 		won.Done(t.cost(a.usage, 0), nil) //nolint:contextcheck // the attempt knows its own
 		_ = won.Close()                   //nolint:contextcheck,errcheck // nothing is open
@@ -121,11 +115,10 @@ func (t *trip) cost(u *relay.Usage, said int64) int64 {
 
 // attempt asks one upstream, up to the commit point.
 func (t *trip) attempt(ctx context.Context, to target) (*arrived, error) {
-	n := t.attempts.Add(1)
-	t.queued.CompareAndSwap(0, int64(time.Since(t.start)))
+	n := t.begin()
 	mine := *t.call // attempts may run at the same time
 	mine.Model = cmp.Or(mine.Model, to.model)
-	route := relay.Route{Model: mine.Model, Why: t.why(n)}
+	route := relay.Route{Model: mine.Model, Why: t.why(n, t.call.Session != "" || t.call.Prefix != 0)}
 	w := watched(ctx, t.g.patience(mine.Stream))
 	var a *arrived
 	defer func() {
@@ -149,19 +142,6 @@ func (g *Generator) patience(stream bool) time.Duration {
 		return g.first
 	}
 	return max(defaultWhole, g.first)
-}
-
-// why tells for what reason the n-th attempt is made.
-func (t *trip) why(n int32) string {
-	switch {
-	case n > 1 && t.failures.Load() >= n-1:
-		return "failover"
-	case n > 1:
-		return "hedge"
-	case t.call.Session != "" || t.call.Prefix != 0:
-		return "affinity"
-	}
-	return "load"
 }
 
 // arrived is an answer that is whole, or has begun.

@@ -270,10 +270,12 @@ func TestRelay_route(t *testing.T) {
 			t.Errorf("%+v, %v, want %+v", reply.Route, err, want)
 		}
 		_ = reply.Stream.Close()
-		if reply, err = relays(t, good).Relay(t.Context(), call); err != nil || reply.Route.Why != "affinity" {
+		alone := relays(t, good)
+		if reply, err = alone.Relay(t.Context(), call); err != nil || reply.Route.Why != "affinity" {
 			t.Errorf("%+v, %v, want one by affinity", reply.Route, err)
 		}
 		_ = reply.Stream.Close()
+		over(t, alone, good)
 		over(t, g, bad, good)
 	})
 }

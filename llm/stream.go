@@ -10,6 +10,7 @@ import (
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/tokens"
+	"github.com/lanewise/lanewise/llm/relay"
 )
 
 var (
@@ -49,6 +50,11 @@ func follow(ctx context.Context, won *balance.Won[*opened], prompt int) *answer 
 	close(a.hooked)
 	return a
 }
+
+var _ Routed = (*answer)(nil)
+
+// Route returns how the answer came about.
+func (a *answer) Route() relay.Route { return a.won.Value.route }
 
 // Next returns the next chunk, then io.EOF.
 func (a *answer) Next() (Chunk, error) {

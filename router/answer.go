@@ -144,6 +144,9 @@ func (s *AnswerStream) begin() error {
 	if chosen, ok := stream.(llm.Chosen); ok {
 		s.answer.Choice = chosen.Choice()
 	}
+	if routed, ok := stream.(llm.Routed); ok {
+		s.answer.Route = routed.Route()
+	}
 	s.rec.stage("first_token")
 	return s.hold(stream)
 }
@@ -203,7 +206,7 @@ func (s *AnswerStream) account(a *Answer) {
 	for _, left := range s.draft.sent.LeftOut {
 		a.LeftOut = append(a.LeftOut, left.N)
 	}
-	a.TurnsLeftOut, a.Repacked = s.draft.sent.Turns, s.draft.repacked()
+	a.TurnsLeftOut, a.Repacked, a.PromptTokens = s.draft.sent.Turns, s.draft.repacked(), s.draft.sent.Tokens
 }
 
 // All reads the answer to its end.

@@ -2,6 +2,8 @@ package router
 
 import (
 	"cmp"
+	"hash/fnv"
+	"strconv"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/tokens"
@@ -89,7 +91,25 @@ func (b *draft) lay(w llm.Window) (llm.Prompt, error) {
 	}
 	b.sent = packed
 	p.Messages, p.Sources, p.MaxTokens = packed.Messages, packed.Sources, limit
+	p.Session = cmp.Or(p.Session, beginning(p))
 	return p, nil
+}
+
+// beginning names how a prompt begins: by its tenant, its system message and its first
+// two passages. Prompts that begin alike are best read by an upstream that has read
+// one of them.
+func beginning(p llm.Prompt) string {
+	h := fnv.New64a()
+	write := func(text string) {
+		_, _ = h.Write([]byte(text))
+		_, _ = h.Write([]byte{0})
+	}
+	write(p.Tenant)
+	write(p.Messages[0].Content)
+	for _, s := range p.Sources[:min(2, len(p.Sources))] {
+		write(s.ID)
+	}
+	return strconv.FormatUint(h.Sum64(), 36)
 }
 
 // divide splits a window between the answer, of which limit tokens are asked for,

@@ -332,3 +332,35 @@ func TestAnswer_anAnswerThatComesTooLateIsClosed(t *testing.T) {
 		t.Errorf("Next ended with %v, the model's stream was closed %d times", err, model.closed)
 	}
 }
+
+// TestAnswer_promptsThatBeginAlikeGoTogether: the key by which an upstream is chosen is the
+// session's, or that of the prompt's beginning.
+func TestAnswer_promptsThatBeginAlikeGoTogether(t *testing.T) {
+	model := says("so", 1)
+	r := answering(t, model, chapters)
+	key := func(change func(q *router.Question)) string {
+		q := askFour()
+		change(&q)
+		all(t, r, q)
+		return model.prompt.Session
+	}
+	plain := key(func(*router.Question) {})
+	for name, c := range map[string]struct {
+		change func(q *router.Question)
+		same   bool
+	}{
+		"another question": {func(q *router.Question) { q.Question = "why?" }, true},
+		"fewer passages":   {func(q *router.Question) { q.K = 2 }, true},
+		"one passage":      {func(q *router.Question) { q.K = 1 }, false},
+		"other passages":   {func(q *router.Question) { q.Text = "abbb" }, false},
+		"another order":    {func(q *router.Question) { q.ContextOrder = prompt.Stable }, false},
+		"a session":        {func(q *router.Question) { q.Session = "s" }, false},
+	} {
+		if got := key(c.change); (got == plain) != c.same || got == "" {
+			t.Errorf("%s: key %q, without %q", name, got, plain)
+		}
+	}
+	if got := key(func(q *router.Question) { q.Session = "s" }); got != "s" {
+		t.Errorf("key %q of session s", got)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/llm/prompt"
+	"github.com/lanewise/lanewise/llm/relay"
 	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 )
@@ -120,7 +121,8 @@ type Answer struct {
 	Citations []Citation // in the order of their numbers: of sources that were in the prompt
 	Unknown   []int      // numbers that the text cites and that were not in the prompt
 	Model     string
-	Choice    llm.Choice // among several models
+	Choice    llm.Choice  // among several models
+	Route     relay.Route // to the upstream that answers
 	Finish    string
 	Usage     llm.Usage
 	Searched  string       // the text that was searched for; empty: a vector or legs
@@ -130,9 +132,10 @@ type Answer struct {
 	TurnsLeftOut int
 	// Repacked says that the model that answered has a smaller window than the one
 	// that was asked first, and has read fewer sources.
-	Repacked bool
-	Report   search.Report
-	Explain  *Explain
+	Repacked     bool
+	PromptTokens int // of the prompt, as estimated before it was sent
+	Report       search.Report
+	Explain      *Explain
 }
 
 // Citation is a source that the answer refers to as [N].

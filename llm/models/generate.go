@@ -13,6 +13,7 @@ import (
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/tokens"
 	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/llm/relay"
 )
 
 // expectedTokens is the length of an answer whose prompt sets no limit, and
@@ -162,7 +163,10 @@ type answer struct {
 	usage   *llm.Usage // as reported
 }
 
-var _ llm.Chosen = (*answer)(nil)
+var (
+	_ llm.Chosen = (*answer)(nil)
+	_ llm.Routed = (*answer)(nil)
+)
 
 // watch settles the answer with its context, even if nobody reads or closes it.
 func (a *answer) watch(ctx context.Context) {
@@ -171,6 +175,17 @@ func (a *answer) watch(ctx context.Context) {
 
 // Choice returns which model answers, and which could not.
 func (a *answer) Choice() llm.Choice { return a.tab.served.Choice }
+
+// Route returns how the answer came about, below the choice of the model.
+func (a *answer) Route() relay.Route {
+	r, ok := a.stream.(llm.Routed)
+	if !ok {
+		return relay.Route{Asked: a.tab.served.Asked, Chosen: a.tab.served.Model}
+	}
+	route := r.Route()
+	route.Asked, route.Chosen = a.tab.served.Asked, a.tab.served.Model
+	return route
+}
 
 // Next returns the next chunk, then io.EOF.
 func (a *answer) Next() (llm.Chunk, error) {

@@ -19,6 +19,11 @@ type AnswerRequest struct {
 	Turns    []Turn `json:"turns,omitzero"` // the conversation before the question, oldest first
 	Model    string `json:"model,omitzero"` // "": the server's own
 	Stream   bool   `json:"stream,omitzero"`
+
+	MaxTokens    int    `json:"max_tokens,omitzero"`    // of the answer; 0: the model's own limit
+	Prompt       string `json:"prompt,omitzero"`        // name of a template; "": the server's own
+	ContextOrder string `json:"context_order,omitzero"` // "rank", "stable"; "": as the server is configured
+	Session      string `json:"session,omitzero"`       // whose prompts go to the same upstream
 }
 
 // Turn is one message of a conversation.
@@ -37,6 +42,12 @@ func (r *AnswerRequest) check() error {
 		return fault.BadField("/cursor", "an answer has no pages")
 	case len(r.Turns) > maxTurns:
 		return fault.BadField("/turns", "at most %d", maxTurns)
+	}
+	if err := firstOf(
+		checkRange("/max_tokens", r.MaxTokens, 0, 1<<31-1),
+		checkWord("/context_order", r.ContextOrder, "rank", "stable"),
+	); err != nil {
+		return err
 	}
 	for i, turn := range r.Turns {
 		if turn.Role == "" {
@@ -58,8 +69,16 @@ type AnswerResponse struct {
 	Answer    string     `json:"answer"` // with marks such as [1]
 	Citations []Citation `json:"citations"`
 	Model     string     `json:"model"`
+	Finish    string     `json:"finish,omitzero"` // "stop", "length", "no_sources", "no_answer", …
 	Usage     Usage      `json:"usage"`
 	Report    Report     `json:"report"`
+
+	Searched string `json:"searched,omitzero"` // where it is not the question
+	// What the model that answers has not read, and marks of the answer that stand for nothing.
+	LeftOut          []Citation `json:"left_out,omitzero"` // passages, best first
+	TurnsLeftOut     int        `json:"turns_left_out,omitzero"`
+	Repacked         bool       `json:"repacked,omitzero"` // for another model than the one that was asked first
+	UnknownCitations []int      `json:"unknown_citations,omitzero"`
 
 	Explain json.RawMessage `json:"explain,omitzero"` // a JSON object
 }
@@ -79,4 +98,7 @@ type Usage struct {
 	CompletionTokens int  `json:"completion_tokens"`
 	TotalTokens      int  `json:"total_tokens"`
 	Estimated        bool `json:"estimated,omitzero"` // the upstream did not report them
+
+	CachedTokens int     `json:"cached_tokens,omitzero"` // of the prompt's, as the upstream reports
+	Cost         float64 `json:"cost,omitzero"`          // where the model has a price
 }

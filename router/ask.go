@@ -48,6 +48,7 @@ func (g *gathering) ask(ctx context.Context, round []asking, w *patience) {
 		},
 		func(i int, said answer, err error) {
 			if err != nil {
+				err = g.shard(round[i]).explained(err)
 				g.fail(round[i], err)
 			} else {
 				g.put(round[i], said)
@@ -77,6 +78,14 @@ func (s *shard) theirs(err error) error {
 	case errors.Is(err, fault.NotFound), errors.Is(err, fault.Invalid) && strings.HasSuffix(fault.Field(err), "/dense"):
 		s.hurry()
 		return &mismatchError{err}
+	}
+	return err
+}
+
+// explained puts the reason in the place of an error which says only that there is no replica.
+func (s *shard) explained(err error) error {
+	if why := s.away.Load(); why != nil && errors.Is(err, fault.Unavailable) {
+		return fault.New(fault.Unavailable, "%s", *why)
 	}
 	return err
 }

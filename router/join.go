@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/sealed"
 )
 
@@ -18,7 +19,9 @@ import (
 // certify an empty answer. The router therefore compares the replicas of each
 // shard by their digests, at the start, from time to time, and when one answers
 // that it does not know a collection. One that differs gets all writes but
-// no reads until its digest is that of its shard again.
+// no reads until its digest is that of its shard again. One that was down from the beginning is
+// not read either until it has said what it holds: it may have lost data meanwhile, or
+// compare by another metric.
 const (
 	compareEvery   = 30 * time.Second
 	compareSoon    = 5 * time.Second        // while a replica is not read, or not reached
@@ -40,6 +43,8 @@ type ReplicaState struct {
 	// Unreachable is why the replica could not be asked the last time; empty: it could.
 	Unreachable string `json:"unreachable,omitempty"`
 	Points      int    `json:"points"` // that it said to hold, of all collections
+
+	met bool // it has answered since the router started, be it by a refusal
 }
 
 // registry is what the router knows of the replicas' content.
@@ -139,7 +144,7 @@ func (y *registry) remember() error {
 	}
 	out := []ReplicaState{}
 	for _, s := range y.states {
-		if !s.Reads {
+		if !s.Reads && s.Why != "" { // who was never reached is not known for anything
 			out = append(out, *s)
 		}
 	}
@@ -173,12 +178,18 @@ func (r *Router) keepComparing(ctx context.Context) {
 
 // compareIn is the time until the next comparison.
 func (r *Router) compareIn() time.Duration {
+	wait, readable := compareEvery, map[string]bool{}
 	for _, s := range r.Replicas() {
-		if s.Why != "" || !s.Reads || s.Unreachable != "" {
-			return compareSoon
+		if readable[s.Shard] = readable[s.Shard] || s.Reads; s.Why != "" || !s.Reads || s.Unreachable != "" {
+			wait = compareSoon
 		}
 	}
-	return compareEvery
+	for _, any := range readable {
+		if !any { // the comparison is what brings the shard back
+			wait = compareAtMost
+		}
+	}
+	return wait
 }
 
 // compare compares the replicas of all shards and adapts who may answer.
@@ -264,6 +275,7 @@ func (r *Router) conclude(s *shard, told []holdings, found []finding) error {
 		states[i].heard(h, found[i], vouched)
 	}
 	keepOneReader(states)
+	s.away.Store(away(states))
 	if !changed(before, states) {
 		return nil
 	}
@@ -273,16 +285,20 @@ func (r *Router) conclude(s *shard, told []holdings, found []finding) error {
 	return errors.Join(y.remember(), r.admitReadersLocked(s))
 }
 
-// vouched reports whether a replica that could answer so far is without fault. Only then can
+// vouched reports whether a replica that could answer so far, or had nothing against it but
+// that it was not reached, is without fault. Only then can
 // others come back: those that are back alone would be compared with themselves.
 func vouched(before []ReplicaState, told []holdings, found []finding) bool {
 	for i := range told {
-		if before[i].Reads && told[i].err == nil && found[i].fault == "" {
+		if (before[i].Reads || before[i].unknown()) && told[i].err == nil && found[i].fault == "" {
 			return true
 		}
 	}
 	return false
 }
+
+// unknown reports whether the replica was never reached, and nothing is remembered against it.
+func (s *ReplicaState) unknown() bool { return !s.met && s.Why == "" }
 
 // heard takes over what a replica said and what was found about it.
 func (s *ReplicaState) heard(h holdings, f finding, vouched bool) {
@@ -291,16 +307,37 @@ func (s *ReplicaState) heard(h holdings, f finding, vouched bool) {
 	}
 	if s.Unreachable = ""; h.err != nil {
 		s.Unreachable = h.err.Error()
+		s.met = s.met || !isAway(h.err)
+		s.Reads = s.Reads && s.met
 		return
 	}
-	s.Points = h.points()
-	if f.fault == "" && !s.Reads && !vouched {
+	fresh := s.unknown()
+	s.met, s.Points = true, h.points()
+	if f.fault == "" && !s.Reads && !vouched && !fresh {
 		return
 	}
 	if (s.Why == "") != (f.fault == "") {
 		s.Since = time.Now()
 	}
 	s.Why, s.Reads = f.fault, f.fault == ""
+}
+
+// away says why none of the replicas may answer; nil where one may.
+func away(states []*ReplicaState) *string {
+	var why []string
+	for _, s := range states {
+		if s.Reads {
+			return nil
+		}
+		why = append(why, s.Replica+": "+cmp.Or(s.Unreachable, s.Why))
+	}
+	return new("no replica was reached that may answer: " + strings.Join(why, "; "))
+}
+
+// isAway reports whether nobody is there. One that refuses to tell, or takes too long, may
+// well answer searches.
+func isAway(err error) bool {
+	return errors.Is(err, fault.Unavailable) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // changed reports whether more or less is known against a replica, or who may answer.
@@ -313,10 +350,11 @@ func changed(before []ReplicaState, now []*ReplicaState) bool {
 	return false
 }
 
-// keepOneReader lets the best replica of a shard answer if none else may: a shard is
-// never shut off altogether. One that says what it holds is better than one that does not, and a fuller one is better.
+// keepOneReader lets the best replica of a shard answer if none else may, and none is still
+// to be heard that may be a good one: a shard is never shut off altogether. One that says what
+// it holds is better than one that does not, and a fuller one is better.
 func keepOneReader(states []*ReplicaState) {
-	if slices.ContainsFunc(states, func(s *ReplicaState) bool { return s.Reads }) {
+	if slices.ContainsFunc(states, func(s *ReplicaState) bool { return s.Reads || s.unknown() }) {
 		return
 	}
 	best := slices.MaxFunc(states, func(a, b *ReplicaState) int {

@@ -150,7 +150,7 @@ func TestJoin_emptyReplicaNeverAnswers(t *testing.T) {
 
 	r = over(t, router.Config{MapPath: file}, good, joins) // nor after a restart
 	whole(t, r, 101, true)
-	if got := readers(r); got != "10" {
+	if got := readers(r); got != "00" {
 		t.Errorf("readers %s after a restart without the good replica", got)
 	}
 	good.set(false)
@@ -164,6 +164,68 @@ func TestJoin_emptyReplicaNeverAnswers(t *testing.T) {
 	good.set(true)
 	whole(t, r, 101, true)
 	shut(t, r)
+}
+
+// What a replica holds that was down from the beginning is not known: it is not read before
+// it was compared, be it the only one of its shard.
+func TestJoin_lateReplicaIsNotReadUnseen(t *testing.T) {
+	stores, file := locals(t, 3), filepath.Join(t.TempDir(), "map")
+	r := over(t, router.Config{MapPath: file}, stores[0])
+	create(t, r, search.Collection{Name: "docs", Dims: 2, Metric: search.Dot})
+	upsert(t, r, "docs", "", numbered(100)...)
+	shut(t, r)
+	other := search.Collection{Name: "docs", Dims: 2, Metric: search.Euclidean, Placement: search.Placement{By: search.ByID}}
+	if _, err := stores[1].Write(t.Context(), search.Batch{Create: &other}); err != nil {
+		t.Fatal(err)
+	}
+	good, late := &outage{Store: stores[0], down: true}, &outage{Store: stores[1], down: true}
+	r = over(t, router.Config{MapPath: file}, good, late)
+	if got := readers(r); got != "00" || r.Replicas()[1].Unreachable == "" {
+		t.Errorf("readers %s while none was reached: %+v", got, r.Replicas())
+	}
+	late.set(false)
+	for range 20 { // nobody has looked at it yet, or found that it is another one
+		if res, err := r.Search(t.Context(), search.Query{Collection: "docs", Legs: []search.Leg{{Dense: []float32{1, 0}, K: 10}}}); !errors.Is(err, fault.Unavailable) {
+			t.Fatalf("got %+v, %v", res, err)
+		}
+	}
+	r.Compare(t.Context())
+	if got := readers(r); got != "00" || !strings.Contains(r.Replicas()[1].Why, "the metric euclidean") {
+		t.Errorf("readers %s with the one of another metric: %+v", got, r.Replicas())
+	}
+	good.set(false)
+	r.Compare(t.Context())
+	if got := readers(r); got != "10" {
+		t.Errorf("readers %s with the good one: %+v", got, r.Replicas())
+	}
+	whole(t, r, 100, false)
+	shut(t, r)
+
+	late.Store = stores[2] // empty
+	late.set(true)
+	r = over(t, router.Config{MapPath: file}, good, late)
+	late.set(false)
+	whole(t, r, 100, false)
+	if got := readers(r); got != "10" {
+		t.Errorf("readers %s with an empty one that is late", got)
+	}
+	shut(t, r)
+}
+
+// One that refuses to say what it holds, as a key that may only search does, is read.
+func TestJoin_reticentReplicaIsRead(t *testing.T) {
+	stores := locals(t, 1)
+	r := over(t, router.Config{}, &reticent{stores[0]})
+	if got := readers(r); got != "1" {
+		t.Errorf("readers %s: %+v", got, r.Replicas())
+	}
+	shut(t, r)
+}
+
+type reticent struct{ search.Store }
+
+func (*reticent) Stats(context.Context, string) ([]search.Stats, error) {
+	return nil, fault.New(fault.Refused, "not with this key")
 }
 
 func TestJoin_lostDataIsNoticed(t *testing.T) {

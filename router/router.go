@@ -73,7 +73,8 @@ type shard struct {
 	able     []able                 // what they declare
 	writes   turnstile              // writes to the replicas that are under way
 	acked    ledger
-	hurry    func() // has the replicas compared soon
+	hurry    func()                 // has the replicas compared soon
+	away     atomic.Pointer[string] // why no replica may answer; nil: one may
 }
 
 // New checks the configuration, opens the shard map and returns a router. The

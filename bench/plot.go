@@ -95,7 +95,7 @@ func (p Plot) mark(out *plot.Plot, bottom, top float64) error {
 	if !p.LogY {
 		bottom = min(0, bottom)
 	}
-	for _, m := range p.Marks {
+	for i, m := range p.Marks {
 		l, err := plotter.NewLine(plotter.XYs{{X: m.At, Y: bottom}, {X: m.At, Y: top}})
 		if err != nil {
 			return fmt.Errorf("mark %q: %w", m.Text, err)
@@ -105,6 +105,7 @@ func (p Plot) mark(out *plot.Plot, bottom, top float64) error {
 		if err != nil {
 			return fmt.Errorf("mark %q: %w", m.Text, err)
 		}
+		text.Offset.Y = vg.Points(-10) * vg.Length(i%4) // so that events at the same time can be read
 		out.Add(l, text)
 	}
 	return nil

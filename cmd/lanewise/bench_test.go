@@ -122,6 +122,33 @@ func TestBenchSearch_badInput(t *testing.T) {
 	}
 }
 
+func TestBenchLanes(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "script.yaml")
+	report := filepath.Join(t.TempDir(), "r.json")
+	for content, says := range map[string]string{
+		"- {at: 1s, replica: s0/r9, do: kill}":         `/script/0/replica: "s0/r9"`,
+		"- {at: 1s, replica: s0/r0, what: kill}":       "script.yaml",
+		"- {at: 100ms, replica: s0/r0, do: partition}": "",
+	} {
+		if err := os.WriteFile(script, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		done := world{}.run(t, "bench", "lanes", "--script", script, "--policies", "random,lanewise", "--rounds", "1", "--duration", "500ms", "--warmup", "0", "--json", report)
+		if says != "" {
+			if done.code != exitFailure || !strings.Contains(done.errOut, says) {
+				t.Errorf("%s: exit %d, %s", content, done.code, done.errOut)
+			}
+			continue
+		}
+		if r, err := bench.Read(report); err != nil || len(r.Rows) != 2 || len(r.Plots) != 3 || len(r.Plots[1].Marks) != 1 {
+			t.Errorf("report %+v, %v: %s", r, err, done.errOut)
+		}
+	}
+	if done := (world{}).run(t, "bench", "lanes", "--policies", "best"); !strings.Contains(done.errOut, "round-robin") {
+		t.Errorf("an unknown policy: %s", done.errOut)
+	}
+}
+
 // Ctrl-C in the middle shows what there is.
 func TestBenchSearch_interrupted(t *testing.T) {
 	w, dir := drawn(t)

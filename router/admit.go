@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/lanewise/lanewise/balance/admit"
@@ -24,7 +25,8 @@ func newGate(c Config) (*admit.Gate, error) {
 }
 
 // admit lets a search in, or sheds it: at once where a shard that it will ask has
-// no room, so that nothing is spent on what cannot be finished. The search says in
+// no room, so that nothing is spent on its text where it cannot be finished. Its seats
+// are taken when the text is ready: kept for it meanwhile, they would be idle. The search says in
 // the end what became of it, from which the gate learns how much the shards can do.
 func (r *Router) admit(ctx context.Context, p *plan) (*admit.Pass, error) {
 	bytes := len(p.Text)
@@ -34,6 +36,9 @@ func (r *Router) admit(ctx context.Context, p *plan) (*admit.Pass, error) {
 	pass, err := r.gate.Enter(ctx, p.Tenant, int64(bytes))
 	if err != nil {
 		return nil, err
+	}
+	if !slices.ContainsFunc(p.legs, func(l leg) bool { return l.toEmbed() || l.toWeigh() }) {
+		return pass, nil // what is next is to take its seats
 	}
 	for _, l := range p.legs {
 		g := &gathering{topo: p.topo, demand: p.demand(), shards: p.topo.m.Route(l.collection, p.Tenant)}

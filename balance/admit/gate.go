@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lanewise/lanewise/balance/limit"
@@ -69,15 +70,18 @@ func (c Config) validate() error {
 }
 
 // Gate admits calls. It has no goroutines and needs no Close. Safe for
-// concurrent use.
+// concurrent use. While nobody waits, calls pass it without a lock.
 type Gate struct {
 	config Config
-	mu     sync.Mutex
-	limit  limiter
-	queue  queue
-	busy   int // admitted and not left
-	shed   uint64
-	rate   limit.Drain
+	busy   atomic.Int64 // admitted and not left
+	most   atomic.Int64 // that may be: the limit
+	queued atomic.Int64 // calls in the queue
+
+	mu    sync.Mutex
+	limit limiter
+	queue queue
+	shed  uint64
+	rate  limit.Drain // of the queue
 }
 
 // New returns a gate that nobody has passed yet. Its error is fault.Invalid and
@@ -87,20 +91,25 @@ func New(c Config) (*Gate, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	return &Gate{config: c, limit: newLimiter(c), queue: newQueue(c.Weights)}, nil
+	g := &Gate{config: c, limit: newLimiter(c), queue: newQueue(c.Weights)}
+	g.most.Store(int64(g.limit.now()))
+	return g, nil
 }
 
 // Pass is the right to be at work. It must be left.
 type Pass struct {
 	gate  *Gate
 	begun time.Time
-	once  sync.Once
+	left  atomic.Bool
 }
 
 // Enter returns a pass as soon as the call of a tenant may be worked on. bytes is
 // the memory that the call holds while it waits. It is fault.Overloaded, with a
 // RetryAfter, where the call is refused, and context.Cause(ctx) where ctx ends first.
 func (g *Gate) Enter(ctx context.Context, tenant string, bytes int64) (*Pass, error) {
+	if g.queued.Load() == 0 && g.take() {
+		return &Pass{gate: g, begun: time.Now()}, nil
+	}
 	w, err := g.join(tenant, max(bytes, 0))
 	if err != nil {
 		return nil, err
@@ -128,17 +137,44 @@ func (g *Gate) Enter(ctx context.Context, tenant string, bytes int64) (*Pass, er
 
 // Leave ends the call's work, which had the outcome err. Further calls do nothing.
 func (p *Pass) Leave(err error) {
-	p.once.Do(func() {
-		now := time.Now()
-		g := p.gate
+	if p.left.Swap(true) {
+		return
+	}
+	now := time.Now()
+	g := p.gate
+	g.busy.Add(-1)
+	if err == nil || errors.Is(err, context.DeadlineExceeded) {
+		g.observe(now, now.Sub(p.begun))
+	}
+	if g.queued.Load() > 0 {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.busy--
-		if err == nil || errors.Is(err, context.DeadlineExceeded) {
-			g.limit.observe(now, now.Sub(p.begun), g.queue.calls > 0)
-		}
 		g.admit(now)
-	})
+	}
+}
+
+// observe enters what a call took, unless somebody is at the limit already:
+// another call says as much.
+func (g *Gate) observe(now time.Time, took time.Duration) {
+	if !g.mu.TryLock() {
+		return
+	}
+	defer g.mu.Unlock()
+	g.limit.observe(now, took, g.queue.calls > 0)
+	g.most.Store(int64(g.limit.now()))
+}
+
+// take admits a call, if there is room.
+func (g *Gate) take() bool {
+	for {
+		busy := g.busy.Load()
+		if busy >= g.most.Load() {
+			return false
+		}
+		if g.busy.CompareAndSwap(busy, busy+1) {
+			return true
+		}
+	}
 }
 
 // join admits a call at once (nil, nil), puts it into the queue or refuses it.
@@ -147,9 +183,7 @@ func (g *Gate) join(tenant string, bytes int64) (*waiter, error) {
 	defer g.mu.Unlock()
 	now := time.Now()
 	g.admit(now)
-	if g.queue.calls == 0 && g.busy < g.limit.now() {
-		g.busy++
-		g.rate.Note(now)
+	if g.queue.calls == 0 && g.take() {
 		return nil, nil //nolint:nilnil // documented
 	}
 	if bytes > g.config.QueueBytes { // it would push everybody out and not fit all the same
@@ -165,22 +199,24 @@ func (g *Gate) join(tenant string, bytes int64) (*waiter, error) {
 		}
 		g.refuse(last)
 	}
+	if g.queue.calls == 0 {
+		g.rate.Pause(now)
+	}
 	g.queue.push(w)
+	g.admit(now) // somebody who has seen no queue may have left
 	return w, nil
 }
 
 // admit lets in who may, and refuses who has waited too long. The caller holds mu.
 func (g *Gate) admit(now time.Time) {
+	g.queued.Store(int64(g.queue.calls)) // first: who leaves from now on sees the queue
+	defer func() { g.queued.Store(int64(g.queue.calls)) }()
 	since := now.Add(-g.config.Patience)
 	for _, w := range g.queue.older(now.Add(-g.config.Urgent), since) {
 		g.refuse(w)
 	}
-	for g.busy < g.limit.now() {
+	for g.queue.calls > 0 && g.take() {
 		w := g.queue.pop(since)
-		if w == nil {
-			return
-		}
-		g.busy++
 		g.rate.Note(now)
 		close(w.done)
 	}
@@ -194,7 +230,7 @@ func (g *Gate) abandon(w *waiter, refuse bool) bool {
 	select {
 	case <-w.done:
 		if !refuse && w.err == nil { // admitted just now: the caller does not take it
-			g.busy--
+			g.busy.Add(-1)
 			g.admit(time.Now())
 			return true
 		}
@@ -206,21 +242,24 @@ func (g *Gate) abandon(w *waiter, refuse bool) bool {
 		return true
 	}
 	g.queue.remove(w)
+	g.queued.Store(int64(g.queue.calls))
 	return true
 }
 
 // refuse takes a waiting call out of the queue with an error. The caller holds mu.
 func (g *Gate) refuse(w *waiter) {
 	g.queue.remove(w)
+	g.queued.Store(int64(g.queue.calls))
 	g.shed++
 	w.err = g.refusal()
 	close(w.done)
 }
 
-// refusal says when the backlog will be gone at the present rate.
+// refusal says when the backlog will be gone: at the rate at which calls leave the
+// queue or, while that is not known, by Little's law.
 func (g *Gate) refusal() error {
-	wait := g.rate.Time(g.queue.calls+1, 0, 0)
-	return fault.Busy(wait, "overloaded: %d calls are at work and %d wait", g.busy, g.queue.calls)
+	wait := g.rate.Time(g.queue.calls+1, g.limit.mean/time.Duration(g.most.Load()), 0)
+	return fault.Busy(wait, "overloaded: %d calls are at work and %d wait", g.busy.Load(), g.queue.calls)
 }
 
 // State is what a gate does at one moment.
@@ -236,5 +275,5 @@ type State struct {
 func (g *Gate) State() State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return State{Limit: g.limit.now(), Busy: g.busy, Queued: g.queue.calls, QueuedBytes: g.queue.bytes, Shed: g.shed}
+	return State{Limit: g.limit.now(), Busy: int(g.busy.Load()), Queued: g.queue.calls, QueuedBytes: g.queue.bytes, Shed: g.shed}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -329,4 +331,37 @@ func TestGate_aClockThatStandsStillOrJumpsBreaksNothing(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// TestGate_losesNobodyWithoutALock has calls pass and queue side by side: never
+// more than the limit are at work, and whoever waits is let in.
+func TestGate_losesNobodyWithoutALock(t *testing.T) {
+	const most = 3
+	g, err := New(Config{Least: most, Start: most, Most: most, Patience: time.Minute, Urgent: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var atWork atomic.Int64
+	var wg sync.WaitGroup
+	for range 2 * most {
+		wg.Go(func() {
+			for range 500 {
+				p, err := g.Enter(t.Context(), "a", 1)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := atWork.Add(1); n > most {
+					t.Errorf("%d calls are at work, %d may be", n, most)
+				}
+				runtime.Gosched()
+				atWork.Add(-1)
+				p.Leave(nil)
+			}
+		})
+	}
+	wg.Wait()
+	if s := g.State(); s.Busy != 0 || s.Queued != 0 || s.QueuedBytes != 0 || s.Shed != 0 {
+		t.Errorf("%+v is left behind", s)
+	}
 }

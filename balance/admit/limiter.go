@@ -10,6 +10,7 @@ const (
 	windowCalls = 50
 	windowTime  = 200 * time.Millisecond
 	windowMost  = 1000 // latencies kept of a window
+	meanOver    = 16   // calls, about
 	tail        = 0.9
 	shrink      = 0.9  // times the limit, where the tail is above the target
 	growth      = 0.25 // of the limit, where calls wait and the tail is at nothing; less as it nears the target
@@ -25,6 +26,7 @@ type limiter struct {
 	least  float64
 	most   float64
 	limit  float64
+	mean   time.Duration // that calls took lately, or should take while none has ended
 	begun  time.Time
 	took   []time.Duration
 	calls  int
@@ -32,7 +34,7 @@ type limiter struct {
 }
 
 func newLimiter(c Config) limiter {
-	return limiter{target: c.Target, least: float64(c.Least), most: float64(c.Most), limit: float64(c.Start)}
+	return limiter{target: c.Target, mean: c.Target, least: float64(c.Least), most: float64(c.Most), limit: float64(c.Start)}
 }
 
 func (l *limiter) now() int { return int(l.limit) }
@@ -43,6 +45,7 @@ func (l *limiter) observe(now time.Time, took time.Duration, waiting bool) {
 	if l.calls == 0 {
 		l.begun = now
 	}
+	l.mean += (took - l.mean) / meanOver
 	l.calls++
 	l.held = l.held || waiting
 	if len(l.took) < windowMost {

@@ -116,7 +116,7 @@ func (p *Provider) open(ctx context.Context, body request) (*answer, error) {
 	a := &answer{ctx: ctx, cancel: cancel, client: p.client, resp: resp}
 	a.events = newStreamed(a, p.config.MaxEvent)
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
-		a.events = &whole{answer: a}
+		a.events = &document{answer: a}
 	}
 	return a, nil
 }

@@ -62,12 +62,12 @@ func (a *answer) strange(what string) error {
 // streamed reads events from a body of server-sent events.
 type streamed struct {
 	answer *answer
-	reader *sse.Reader
+	frames *sse.Frames
 	ended  bool
 }
 
 func newStreamed(a *answer, limit int) *streamed {
-	return &streamed{answer: a, reader: sse.NewReader(a.resp.Body, limit)}
+	return &streamed{answer: a, frames: sse.NewFrames(a.resp.Body, limit)}
 }
 
 // next returns the next event. A stream that ends without message_stop, or with an
@@ -78,22 +78,26 @@ func (s *streamed) next() (event, error) {
 		return e, io.EOF
 	}
 	a := s.answer
-	raw, err := s.reader.Next()
+	var raw sse.Frame
+	var err error
+	for err == nil && len(bytes.TrimSpace(raw.Data)) == 0 { // comments
+		raw, err = s.frames.Next()
+	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
 		return e, a.client.Broken(a.ctx, path, err)
 	}
-	data := bytes.TrimSpace(raw.Data)
-	if raw.Name == "error" || bytes.Contains(data, []byte(`"error"`)) {
-		if err := a.client.StreamFault(path, raw.Name, data); err != nil {
+	if raw.Name == "error" || bytes.Contains(raw.Data, []byte(`"error"`)) {
+		if err := a.client.StreamFault(path, raw.Name, raw.Data); err != nil {
 			return e, err
 		}
 	}
-	if err := json.Unmarshal(data, &e); err != nil {
+	if err := json.Unmarshal(raw.Data, &e); err != nil {
 		return e, a.strange("an event of the stream is not what was expected")
 	}
+	e.more = raw.More
 	if e.Type == messageStop {
 		s.ended = true
 		a.whole.Store(true)
@@ -101,8 +105,8 @@ func (s *streamed) next() (event, error) {
 	return e, nil
 }
 
-// whole reads an answer that is one JSON document, and tells it as events.
-type whole struct {
+// document reads an answer that is one JSON document, and tells it as events.
+type document struct {
 	answer *answer
 	queue  []event
 	read   bool
@@ -111,7 +115,7 @@ type whole struct {
 // maxWhole bounds an answer that is not streamed, in bytes.
 const maxWhole = 16 << 20
 
-func (w *whole) next() (event, error) {
+func (w *document) next() (event, error) {
 	if !w.read {
 		w.read = true
 		r, err := w.answer.reply()
@@ -151,11 +155,14 @@ func (r reply) events() []event {
 		case "text":
 			start.Block.Text = ""
 			delta.Delta.Type, delta.Delta.Text = "text_delta", b.Text
+		case "thinking":
+			start.Block.Thinking = ""
+			delta.Delta.Type, delta.Delta.Thinking = "thinking_delta", b.Thinking
 		case "tool_use":
 			start.Block.Input = nil
 			delta.Delta.Type, delta.Delta.Partial = "input_json_delta", string(b.Input)
 		}
-		out = append(out, start, delta)
+		out = append(out, start, delta, event{Type: blockStop, Index: i})
 	}
 	end := event{Type: messageDelta, Usage: r.Usage}
 	end.Delta.StopReason = r.StopReason
@@ -206,7 +213,7 @@ func (s *stream) take(e event) (c llm.Chunk) {
 		s.counted.add(e.Usage)
 		s.reported = s.counted.output
 	case blockStart:
-		c.Content = e.Block.Text
+		c.Content = e.Block.Text // as a rule none
 	case blockDelta:
 		c.Content = e.Delta.Text
 	}

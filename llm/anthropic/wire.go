@@ -39,6 +39,7 @@ type message struct {
 type block struct {
 	Type         string          `json:"type"`
 	Text         string          `json:"text,omitempty"`
+	Thinking     string          `json:"thinking,omitempty"`
 	ID           string          `json:"id,omitempty"`          // tool_use
 	Name         string          `json:"name,omitempty"`        // tool_use
 	Input        json.RawMessage `json:"input,omitempty"`       // tool_use
@@ -70,9 +71,9 @@ type tool struct {
 }
 
 type toolChoice struct {
-	Type     string `json:"type"` // auto, any, tool, none
-	Name     string `json:"name,omitempty"`
-	Parallel *bool  `json:"disable_parallel_tool_use,omitempty"`
+	Type  string `json:"type"` // auto, any, tool, none
+	Name  string `json:"name,omitempty"`
+	Alone bool   `json:"disable_parallel_tool_use,omitempty"` // one tool at a time
 }
 
 type metadata struct {
@@ -111,6 +112,8 @@ type event struct {
 		StopReason string `json:"stop_reason"` // message_delta
 	} `json:"delta"`
 	Usage usage `json:"usage"` // message_delta; counts from the beginning
+
+	more bool // another event has arrived already
 }
 
 // The types of events that matter here.
@@ -118,6 +121,7 @@ const (
 	messageStart = "message_start"
 	blockStart   = "content_block_start"
 	blockDelta   = "content_block_delta"
+	blockStop    = "content_block_stop"
 	messageDelta = "message_delta"
 	messageStop  = "message_stop"
 )

@@ -45,10 +45,13 @@ func (s *relayed) Next() (relay.Event, error) {
 			continue
 		}
 		e, err := s.events.next()
+		if err != nil && s.finished { // whole, however the connection ended
+			e, err = event{Type: messageStop}, nil
+		}
 		switch {
-		case err != nil && !s.finished:
+		case err != nil:
 			s.ended = err
-		case err != nil || e.Type == messageStop: // whole, however the connection ended
+		case e.Type == messageStop:
 			s.mark = true
 			return relay.Event{Raw: []byte("data: [DONE]\n\n"), Data: []byte("[DONE]"), Look: relay.Look{Done: true}}, nil
 		case e.Type == "ping":

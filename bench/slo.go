@@ -49,6 +49,11 @@ func (s SLO) Goodput(r Result) float64 {
 	return float64(r.Latency.Within(s.Limit)) / r.Took.Seconds()
 }
 
+// Figure is the highest rate that keeps the promise, as Highest found it.
+func (s SLO) Figure(rate float64) Figure {
+	return Figure{Name: "rate with " + s.String(), Unit: "1/s", Better: Higher, Rounds: []float64{rate}}
+}
+
 // Probe is one step of a search for the highest rate.
 type Probe struct {
 	Rate   float64

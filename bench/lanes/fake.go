@@ -26,13 +26,13 @@ type fakes struct {
 	client *http.Client
 }
 
-func (p Plaza) open() (*fakes, error) {
+func (p Plaza) open(ctx context.Context) (*fakes, error) {
 	f := &fakes{plaza: p, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}}}
 	for i := range p.Shards {
 		for j := range p.Replicas {
 			r := &fake{name: label(i, j), plaza: p, seats: make(chan struct{}, p.Slots), rng: rand.New(rand.NewPCG(p.Seed, uint64(i*p.Replicas+j)))}
 			r.healed = closed()
-			if err := r.listen("127.0.0.1:0"); err != nil {
+			if err := r.listen(ctx, "127.0.0.1:0"); err != nil {
 				return nil, errors.Join(err, f.Close())
 			}
 			f.all = append(f.all, r)
@@ -72,8 +72,8 @@ type fake struct {
 	rng     *rand.Rand
 }
 
-func (r *fake) listen(address string) error {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
+func (r *fake) listen(ctx context.Context, address string) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("a fake replica: %w", err)
 	}
@@ -102,7 +102,7 @@ func (r *fake) stop() {
 }
 
 // set makes an event happen.
-func (r *fake) set(e Event) {
+func (r *fake) set(ctx context.Context, e Event) {
 	r.heal()
 	r.mu.Lock()
 	r.event = e
@@ -115,7 +115,7 @@ func (r *fake) set(e Event) {
 	case e.Do == Kill:
 		r.stop()
 	case down:
-		_ = r.listen(address) // the port was its own until now
+		_ = r.listen(ctx, address) // the port was its own until now
 	}
 }
 
@@ -149,7 +149,7 @@ func (r *fake) draw() (e Event, took time.Duration, healed chan struct{}) {
 // ServeHTTP works on a call when a seat is free.
 func (r *fake) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	e, took, healed := r.draw()
-	switch e.Do {
+	switch e.Do { //nolint:exhaustive // the others take part in what follows
 	case Error:
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return

@@ -150,13 +150,13 @@ func (p Plaza) Run(ctx context.Context, l bench.Load, by Policy) (result Result,
 	if err := p.Check(); err != nil {
 		return Result{}, err
 	}
-	fakes, err := p.open()
+	fakes, err := p.open(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, fakes.Close()) }()
 	n := &counter{calls: map[string][]int{}, start: time.Now().Add(l.Warmup)}
-	r, err := p.router(fakes, by, n)
+	r, err := p.router(fakes, by, n) //nolint:contextcheck // the router outlives the call that makes it
 	if err != nil {
 		return Result{}, err
 	}

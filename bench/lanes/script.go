@@ -84,7 +84,7 @@ func (f *fakes) play(ctx context.Context, s Script, warmup time.Duration) {
 		}
 		for _, r := range f.all {
 			if e.Replica == "*" || e.Replica == r.name {
-				r.set(e)
+				r.set(ctx, e)
 			}
 		}
 	}

@@ -26,7 +26,7 @@ invalid where it could not keep to the rate.`,
 		Args: known,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchSearch(a), newBenchLanes(a), newBenchCompare(a), newBenchData(a))
+	cmd.AddCommand(newBenchSearch(a), newBenchChat(a), newBenchLanes(a), newBenchCompare(a), newBenchData(a))
 	return cmd
 }
 
@@ -113,6 +113,17 @@ func verdict(ctx context.Context, r *bench.Report) error {
 		return errors.New("the figures do not count: see INVALID above")
 	}
 	return nil
+}
+
+// progress says how a search for the highest rate goes.
+func progress(to io.Writer, target string) func(bench.Probe) {
+	return func(p bench.Probe) {
+		kept := "broken"
+		if p.Met {
+			kept = "kept"
+		}
+		_, _ = fmt.Fprintf(to, "%s at %.1f a second: p99 %s, %s\n", target, p.Rate, p.Result.Latency.Quantile(0.99), kept)
+	}
 }
 
 func newBenchCompare(a *app) *cobra.Command {

@@ -149,6 +149,18 @@ func TestBenchLanes(t *testing.T) {
 	}
 }
 
+func TestBenchChat(t *testing.T) {
+	w := serving(t) // whose model quotes
+	report := filepath.Join(t.TempDir(), "r.json")
+	if done := w.run(t, "bench", "chat"); done.code != exitUsage || !strings.Contains(done.errOut, "--model") {
+		t.Errorf("no model: exit %d, %s", done.code, done.errOut)
+	}
+	done := w.run(t, "bench", "chat", "--model", "none", "--json", report)
+	if _, err := os.Stat(report); done.code != exitFailure || !strings.Contains(done.errOut, "the first call") || err == nil {
+		t.Errorf("no such model: exit %d, %s", done.code, done.errOut)
+	}
+}
+
 // Ctrl-C in the middle shows what there is.
 func TestBenchSearch_interrupted(t *testing.T) {
 	w, dir := drawn(t)

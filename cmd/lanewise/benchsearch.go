@@ -199,20 +199,11 @@ func labelled(name, text string) string {
 
 func (s *searches) highest(ctx context.Context, slo bench.SLO) error {
 	for _, t := range s.targets {
-		rate, best, err := s.Plan.Highest(ctx, t, slo, func(p bench.Probe) {
-			_, _ = fmt.Fprintf(s.to, "%s at %.1f a second: p99 %s, %s\n", t.Name, p.Rate, p.Result.Latency.Quantile(0.99), met(p.Met))
-		})
+		rate, best, err := s.Highest(ctx, t, slo, progress(s.to, t.Name))
 		if err != nil {
 			return err
 		}
-		s.report.Add(t.Name, append([]bench.Figure{{Name: "rate with " + slo.String(), Unit: "1/s", Better: bench.Higher, Rounds: []float64{rate}}}, best.Figures()...))
+		s.report.Add(t.Name, append([]bench.Figure{slo.Figure(rate)}, best.Figures()...))
 	}
 	return nil
-}
-
-func met(yes bool) string {
-	if yes {
-		return "kept"
-	}
-	return "broken"
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
@@ -175,6 +176,7 @@ type explanation struct {
 	Attempts []explainedAttempt `json:"attempts"`
 
 	Generation *explainedGeneration `json:"generation,omitzero"` // of an answer
+	Routing    *explainedRouting    `json:"routing,omitzero"`    // of one that was left to the semantic routes
 }
 
 // explainedGeneration is how the model of an answer was reached.
@@ -193,6 +195,22 @@ type explainedGeneration struct {
 type explainedPassed struct {
 	Model string `json:"model"`
 	Error string `json:"error"`
+}
+
+// explainedRouting is what the semantic routes made of a question.
+type explainedRouting struct {
+	Route      string           `json:"route"` // "": none was near enough
+	Model      string           `json:"model,omitzero"`
+	Collection string           `json:"collection,omitzero"`
+	Prompt     string           `json:"prompt,omitzero"`
+	Scores     []explainedScore `json:"scores"`
+	Failed     string           `json:"failed,omitzero"`
+}
+
+type explainedScore struct {
+	Route     string  `json:"route"`
+	Score     float64 `json:"score"`
+	Threshold float64 `json:"threshold"`
 }
 
 type explainedStage struct {
@@ -232,6 +250,7 @@ func explain(e *router.Explain) explanation {
 		}
 		out.Attempts = append(out.Attempts, seen)
 	}
+	out.Routing = publicRouting(e.Routing)
 	return out
 }
 
@@ -241,6 +260,19 @@ func encoded(e explanation) json.RawMessage {
 		panic(err) // a defect: it holds no floats that are not finite
 	}
 	return data
+}
+
+func publicRouting(r *llm.Routing) *explainedRouting {
+	if r == nil {
+		return nil
+	}
+	out := &explainedRouting{
+		Route: r.Route, Model: r.Target.Model, Collection: r.Target.Collection, Prompt: r.Target.Prompt, Scores: []explainedScore{}, Failed: r.Failed,
+	}
+	for _, s := range r.Scores {
+		out.Scores = append(out.Scores, explainedScore(s))
+	}
+	return out
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -27,7 +27,11 @@ func (r *Router) Answer(ctx context.Context, q Question) (*AnswerStream, error) 
 	s.question = q
 	ctx, s.rec = record(ctx, r.cfg.ExtraAttempts, q.Explain)
 	s.ctx, s.cancel = context.WithTimeout(ctx, cmp.Or(q.Timeout, r.cfg.AnswerTimeout))
-	if err := s.retrieve(); err != nil { //nolint:contextcheck // the stream keeps it
+	err := s.route() //nolint:contextcheck // the stream keeps it
+	if err == nil {
+		err = s.retrieve() //nolint:contextcheck // likewise
+	}
+	if err != nil {
 		s.cancel()
 		return nil, err
 	}
@@ -192,6 +196,9 @@ func (s *AnswerStream) Answer() Answer {
 	res := Response{Report: a.Report}
 	s.rec.report(&res, time.Since(s.start))
 	a.Report, a.Explain = res.Report, res.Explain
+	if a.Explain != nil {
+		a.Explain.Routing = a.Routing
+	}
 	return a
 }
 

@@ -2,6 +2,7 @@ package router
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,6 +47,10 @@ type Config struct {
 
 	// Generator writes the answers. Without it Answer is refused.
 	Generator llm.Provider
+
+	// Routes chooses the model, the collection and the prompt of questions whose model is llm.Auto, by what they
+	// ask. nil: that is a name like any other.
+	Routes func(ctx context.Context, text string) (llm.Routing, error)
 
 	// AnswerFloor is the score that the best source of an answer needs in a dense leg: below it no model
 	// is asked, and the answer is that nothing was found. It depends on the embedding model. 0: none.

@@ -95,11 +95,12 @@ type Response struct {
 type Explain struct {
 	Stages   []Stage           // in order
 	Attempts []balance.Attempt // of all lanes, in the order of their end; attempts still running are left out
+	Routing  *llm.Routing      // what the semantic routes made of a question; nil: they were not asked
 }
 
 // Stage is one part of the road.
 type Stage struct {
-	Name string // "embed", "search", "first_token", "generate"
+	Name string // "route", "embed", "search", "first_token", "generate"
 	Took time.Duration
 }
 
@@ -108,7 +109,7 @@ type Question struct {
 	Request                    // what to search for; K 0: 8
 	Question     string        // empty: Text. Where nothing else is to be searched for, the question is, as prompt.SearchText says
 	Turns        []llm.Message // the conversation so far, oldest first, without the question
-	Model        string        // empty: the upstream's own
+	Model        string        // empty: the upstream's own; llm.Auto: by what it asks
 	MaxTokens    int           // of the answer; 0: the upstream's own limit
 	Prompt       string        // name of the template; empty: "default"
 	ContextOrder prompt.Order  // of the passages in the prompt; empty: the configuration's
@@ -121,8 +122,9 @@ type Answer struct {
 	Citations []Citation // in the order of their numbers: of sources that were in the prompt
 	Unknown   []int      // numbers that the text cites and that were not in the prompt
 	Model     string
-	Choice    llm.Choice  // among several models
-	Route     relay.Route // to the upstream that answers
+	Choice    llm.Choice   // among several models
+	Route     relay.Route  // to the upstream that answers
+	Routing   *llm.Routing // what the semantic routes made of the question; nil: they were not asked
 	Finish    string
 	Usage     llm.Usage
 	Searched  string       // the text that was searched for; empty: a vector or legs

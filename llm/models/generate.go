@@ -29,7 +29,7 @@ const (
 // fault.Overloaded, with a wait, where the tenant's allowance is used up; otherwise
 // those of the models, with the class that tells the client most.
 func (s *Set) Generate(ctx context.Context, p llm.Prompt) (llm.Stream, error) {
-	m, as, err := s.find(p.Model)
+	m, as, routing, err := s.routed(ctx, p.Model, func() string { return question(p) })
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (s *Set) Generate(ctx context.Context, p llm.Prompt) (llm.Stream, error) {
 	ctx = balance.WithAllowance(ctx, s.config.Extra)
 	g := &generation{prompt: p, as: as}
 	w := &walk[*answer]{fits: g.fits, ask: g.ask}
-	t := &tab{set: s, reserved: paid, served: Served{Choice: llm.Choice{Asked: p.Model}, Tenant: p.Tenant}, start: time.Now()}
+	t := &tab{set: s, reserved: paid, served: Served{Choice: llm.Choice{Asked: p.Model, Routing: routing}, Tenant: p.Tenant}, start: time.Now()}
 	a, by, err := w.run(ctx, m)
 	t.served.Passed = w.passed
 	if err != nil {
@@ -139,7 +139,7 @@ func (g *generation) once(ctx context.Context, m *model, t turn, w llm.Window) (
 		p.MaxTokens = limitOf(p.MaxTokens, w.Output)
 	}
 	s := newStart(ctx, t.hurried)
-	stream, err := m.Provider.Generate(s.ctx, p)
+	stream, err := m.Provider.Generate(s.ctx, p) //nolint:contextcheck // it is ctx's
 	if err := s.made(err); err != nil {
 		if stream != nil {
 			_ = stream.Close() // it began too late

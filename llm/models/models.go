@@ -14,6 +14,7 @@ package models
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -78,6 +79,9 @@ type Config struct {
 	// Open sends a prompt for a model that is not listed to the default model's
 	// upstreams, under that name. Otherwise it is fault.NotFound.
 	Open bool
+	// Routes chooses for prompts whose model is llm.Auto, by what they ask: a
+	// routes.Table's Pick. nil: that is a name like any other.
+	Routes func(ctx context.Context, text string) (llm.Routing, error)
 	// Extra is how many extra attempts (hedges, failovers, other models) a request may
 	// cost that has no allowance of its own (balance.WithAllowance); 0: 8, negative: none.
 	Extra int
@@ -242,14 +246,17 @@ func Cycle(graph map[string][]string, from string) []string {
 	return nil
 }
 
-// Names lists every name that a prompt may have, aliases included, sorted.
+// Names lists every name that a prompt may have, aliases and llm.Auto included, sorted.
 func (s *Set) Names() []string {
 	names := make([]string, 0, len(s.byName))
 	for name := range s.byName {
 		names = append(names, name)
 	}
+	if s.config.Routes != nil {
+		names = append(names, llm.Auto)
+	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 // Window returns what a model takes that is known by a name or an alias, or, for

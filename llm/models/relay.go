@@ -40,7 +40,7 @@ func (m *model) relayer() relay.Relayer {
 // has the public names, its usage the cost; of a stream, the event that reports
 // the usage does. Models that only quote are passed over.
 func (s *Set) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, error) {
-	m, as, err := s.find(c.Model)
+	m, as, routing, err := s.routed(ctx, c.Model, func() string { return asked(c) })
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (s *Set) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, error) {
 	ctx = balance.WithAllowance(ctx, s.config.Extra)
 	r := &relaying{call: c, as: as}
 	w := &walk[*begun]{fits: r.fits, ask: r.ask, able: func(m *model) bool { return m.relayer() != nil }}
-	t := &tab{set: s, reserved: paid, served: Served{Choice: llm.Choice{Asked: c.Model}, Tenant: c.Tenant}, start: time.Now()}
+	t := &tab{set: s, reserved: paid, served: Served{Choice: llm.Choice{Asked: c.Model, Routing: routing}, Tenant: c.Tenant}, start: time.Now()}
 	b, by, err := w.run(ctx, m)
 	t.served.Passed = w.passed
 	if err != nil {
@@ -60,6 +60,9 @@ func (s *Set) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, error) {
 	}
 	t.served.Model, t.price = by.Name, by.Price
 	b.Route.Asked, b.Route.Chosen = c.Model, by.Name
+	if routing != nil {
+		b.Route.Subject, b.Route.Score = routing.Route, routing.Best()
+	}
 	if b.Stream == nil {
 		b.end(nil)
 		return b.whole(t, c.PromptTokens), nil
@@ -89,7 +92,7 @@ func (r *relaying) ask(ctx context.Context, m *model, t turn) (*begun, error) {
 	mine.Model, mine.Usage = r.as, true
 	mine.Extra, mine.NoWait = mine.Extra || t.extra, mine.NoWait || t.noWait
 	s := newStart(ctx, t.hurried)
-	reply, err := to.Relay(s.ctx, &mine)
+	reply, err := to.Relay(s.ctx, &mine) //nolint:contextcheck // it is ctx's
 	if err := s.made(err); err != nil {
 		if reply != nil && reply.Stream != nil {
 			_ = reply.Stream.Close() // it began too late

@@ -106,4 +106,6 @@ type Route struct {
 	First    time.Duration // from the call to the first content, or to the whole answer
 	Asked    string        // the public name that was asked for; empty: no chooser had a part in it
 	Chosen   string        // the public name of the model that answers
+	Subject  string        // the semantic route that chose it; empty: none did
+	Score    float64       // of the best semantic route, whether it was taken or not; 0: they were not asked
 }

@@ -134,5 +134,9 @@ func onWire(t *testing.T) adaptertest.Wire {
 	}
 	encrypted := base
 	encrypted.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	return adaptertest.Wire{Address: server(t), Open: reach(base), Encrypted: reach(encrypted)}
+	refused := func(t *testing.T, _ string) search.Store {
+		t.Helper()
+		return locked(t, milvus.Config{User: "root", Password: "wrong"})
+	}
+	return adaptertest.Wire{Address: server(t), Open: reach(base), Refused: refused, Encrypted: reach(encrypted)}
 }

@@ -37,7 +37,7 @@ type fake struct {
 	describe func() (search.Collection, int64) // the collection and its id
 	search   func(ctx context.Context, q *milvuspb.SearchRequest) (*milvuspb.SearchResults, error)
 	upsert   func(ctx context.Context) (*milvuspb.MutationResult, error)
-	query    func() *milvuspb.QueryResults
+	query    func(q *milvuspb.QueryRequest) *milvuspb.QueryResults
 }
 
 func (f *fake) DescribeCollection(context.Context, *milvuspb.DescribeCollectionRequest) (*milvuspb.DescribeCollectionResponse, error) {
@@ -60,8 +60,8 @@ func (f *fake) Upsert(ctx context.Context, _ *milvuspb.UpsertRequest) (*milvuspb
 	return f.upsert(ctx)
 }
 
-func (f *fake) Query(context.Context, *milvuspb.QueryRequest) (*milvuspb.QueryResults, error) {
-	return f.query(), nil
+func (f *fake) Query(_ context.Context, q *milvuspb.QueryRequest) (*milvuspb.QueryResults, error) {
+	return f.query(q), nil
 }
 
 // serve starts the fake and opens a store on it.
@@ -217,7 +217,9 @@ func TestWrite_locksItsIdsUntilItEnds(t *testing.T) {
 	begun, release := make(chan struct{}, 2), make(chan struct{})
 	var order atomic.Int32
 	f := &fake{
-		query: func() *milvuspb.QueryResults { return &milvuspb.QueryResults{Status: &commonpb.Status{}} },
+		query: func(*milvuspb.QueryRequest) *milvuspb.QueryResults {
+			return &milvuspb.QueryResults{Status: &commonpb.Status{}}
+		},
 		upsert: func(ctx context.Context) (*milvuspb.MutationResult, error) {
 			if order.Add(1) == 1 {
 				begun <- struct{}{}

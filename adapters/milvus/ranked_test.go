@@ -46,7 +46,9 @@ func TestSearch_leavesOutZeroVectorsWhereTheyMayBe(t *testing.T) {
 					n := len(c.scores)
 					return found(1, []int64{int64(n)}, []string{"\x01a", "\x01b"}[:n], c.scores, []int64{1, 1}[:n]...), nil
 				},
-				query: func() *milvuspb.QueryResults { return &milvuspb.QueryResults{Status: &commonpb.Status{}} },
+				query: func(*milvuspb.QueryRequest) *milvuspb.QueryResults {
+					return &milvuspb.QueryResults{Status: &commonpb.Status{}}
+				},
 			}
 			s := serve(t, f, Config{})
 			for range 2 {

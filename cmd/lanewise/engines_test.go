@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -55,32 +56,36 @@ func milvusDatabase(tb testing.TB) (c client.Client, database string) {
 	return c, database
 }
 
-// articlesInMilvus makes a collection as another program would and returns its URL.
-func articlesInMilvus(t *testing.T) string {
+// articlesInMilvus makes a collection of some of the passages as another program would, and
+// returns the server's URL.
+func articlesInMilvus(t *testing.T, name string, which ...int) string {
 	t.Helper()
 	c, database := milvusDatabase(t)
-	schema := entity.NewSchema().WithName("articles").
+	schema := entity.NewSchema().WithName(name).
 		WithField(entity.NewField().WithName("number").WithDataType(entity.FieldTypeInt64).WithIsPrimaryKey(true)).
 		WithField(entity.NewField().WithName("body").WithDataType(entity.FieldTypeVarChar).WithMaxLength(1000)).
 		WithField(entity.NewField().WithName("year").WithDataType(entity.FieldTypeInt32)).
 		WithField(entity.NewField().WithName("embedding").WithDataType(entity.FieldTypeFloatVector).WithDim(256))
-	texts := passages()
-	v := vectors(t, texts...)
-	numbers, years, rows := make([]int64, len(texts)), make([]int32, len(texts)), make([][]float32, len(texts))
-	for i := range texts {
-		numbers[i], years[i], rows[i] = int64(i), int32(2020+i), v.Row(i) //nolint:gosec // a handful
+	v := vectors(t, passages()...)
+	var numbers []int64
+	var texts []string
+	var years []int32
+	var rows [][]float32
+	for _, i := range which {
+		numbers, texts = append(numbers, int64(i)), append(texts, passages()[i])
+		years, rows = append(years, int32(2020+i)), append(rows, v.Row(i)) //nolint:gosec // a handful
 	}
 	ctx := t.Context()
 	index, err := entity.NewIndexFlat(entity.COSINE)
-	err = cmp.Or(err, c.CreateCollection(ctx, schema, 1), c.CreateIndex(ctx, "articles", "embedding", index, false))
+	err = cmp.Or(err, c.CreateCollection(ctx, schema, 1), c.CreateIndex(ctx, name, "embedding", index, false))
 	if err == nil {
-		_, err = c.Insert(ctx, "articles", "", entity.NewColumnInt64("number", numbers), entity.NewColumnVarChar("body", texts),
+		_, err = c.Insert(ctx, name, "", entity.NewColumnInt64("number", numbers), entity.NewColumnVarChar("body", texts),
 			entity.NewColumnInt32("year", years), entity.NewColumnFloatVector("embedding", 256, rows))
 	}
-	if err = cmp.Or(err, c.LoadCollection(ctx, "articles", false)); err != nil {
+	if err = cmp.Or(err, c.LoadCollection(ctx, name, false)); err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("milvus://%s/%s/articles", server(t, "milvus"), database)
+	return fmt.Sprintf("milvus://%s/%s", server(t, "milvus"), database)
 }
 
 // rooted keeps the official client of Weaviate, which uses it, from being collected: the
@@ -105,11 +110,11 @@ func weaviateClient(tb testing.TB) (c *weaviate.Client, rest, grpc string) {
 	return c, rest, grpc
 }
 
-// articlesInWeaviate makes a class as another program would and returns its URL.
-func articlesInWeaviate(t *testing.T) string {
+// articlesInWeaviate makes a class of some of the passages as another program would, and
+// returns the server's addresses.
+func articlesInWeaviate(t *testing.T, class string, which ...int) (rest, grpc string) {
 	t.Helper()
 	c, rest, grpc := weaviateClient(t)
-	class := "Articles" + strings.ToLower(rand.Text())
 	err := c.Schema().ClassCreator().WithClass(&models.Class{
 		Class: class, Vectorizer: "none", VectorIndexType: "flat", VectorIndexConfig: map[string]any{"distance": "cosine"},
 		Properties: []*models.Property{{Name: "body", DataType: []string{"text"}}, {Name: "year", DataType: []string{"int"}}},
@@ -122,23 +127,36 @@ func articlesInWeaviate(t *testing.T) string {
 			t.Error(err)
 		}
 	})
-	batch, texts := c.Batch().ObjectsBatcher(), passages()
-	v := vectors(t, texts...)
-	for i, text := range texts {
+	batch, v := c.Batch().ObjectsBatcher(), vectors(t, passages()...)
+	for _, i := range which {
 		batch.WithObjects(&models.Object{
 			Class: class, ID: strfmt.UUID(fmt.Sprintf("00000000-0000-0000-0000-%012x", i)), Vector: v.Row(i),
-			Properties: map[string]any{"body": text, "year": 2020 + i},
+			Properties: map[string]any{"body": passages()[i], "year": 2020 + i},
 		})
 	}
 	if _, err := batch.Do(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("weaviate://%s/%s?grpc=%s", rest, class, grpc)
+	return rest, grpc
 }
+
+// articlesName is one that no other test has, for every engine.
+func articlesName() string { return "Articles" + strings.ToLower(rand.Text()) }
 
 // What a server of an engine holds is searched as it is, and copied.
 func TestEngines(t *testing.T) {
-	for name, articles := range map[string]func(*testing.T) string{"milvus": articlesInMilvus, "weaviate": articlesInWeaviate} {
+	for name, articles := range map[string]func(*testing.T) string{
+		"milvus": func(t *testing.T) string {
+			t.Helper()
+			return articlesInMilvus(t, "articles", 0, 1, 2, 3) + "/articles"
+		},
+		"weaviate": func(t *testing.T) string {
+			t.Helper()
+			name := articlesName()
+			rest, grpc := articlesInWeaviate(t, name, 0, 1, 2, 3)
+			return fmt.Sprintf("weaviate://%s/%s?grpc=%s", rest, name, grpc)
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			at := articles(t)
 			const scanner = "To read a file line by line use a scanner."
@@ -227,4 +245,46 @@ func TestEngines_asTargets(t *testing.T) {
 			w.run(t, "check", "-c", other, "--connect").want(t, exitFailure, "FAILS: differs from s0/r0, which has 2 dims, euclidean", "do not fit")
 		})
 	}
+}
+
+// What three engines hold under one name is one collection of a configuration: each hit comes
+// from wherever it is, and nothing is written.
+func TestEngines_externalBesideEachOther(t *testing.T) {
+	name := articlesName()
+	milvus := articlesInMilvus(t, name, 0)
+	rest, grpc := articlesInWeaviate(t, name, 1, 2)
+	u := postgres(t)
+	password, _ := u.User.Password()
+	v := vectors(t, passages()...)
+	row, err := json.Marshal(v.Row(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sql(t, u, fmt.Sprintf("drop table if exists public.%q", name)) })
+	sql(t, u, "create extension if not exists vector", fmt.Sprintf("create table public.%q (id bigint primary key, body text, year int, embedding vector(256))", name),
+		fmt.Sprintf("insert into public.%q values (3, '%s', 2023, '%s')", name, passages()[3], row),
+		fmt.Sprintf("create index on public.%q using hnsw (embedding vector_cosine_ops)", name))
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	text := fmt.Sprintf(`shards:
+  - {name: m, replicas: [{url: %q}]}
+  - {name: w, replicas: [{url: "weaviate://%s", weaviate: {grpc: %q}}]}
+  - {name: p, replicas: [{url: "postgres://lanewise@%s%s?sslmode=disable", key: %q}]}
+collections:
+  - {name: articles, placement: external, from: %s, text: body, space: static-256}
+`, milvus, rest, grpc, u.Host, u.Path, password, name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := world{env: map[string]string{}}
+	w.run(t, "check", "-c", file, "--connect").want(t, exitOK, "m/r0", "w/r0", "p/r0", "1.35.2", "cosine", "ok (external)")
+	for _, text := range passages() {
+		got := w.run(t, "search", "-c", file, "--collection", "articles", text)
+		got.want(t, exitOK, "4 hits from 3 of 3 shards")
+		if first, _, _ := strings.Cut(got.out, " 2. "); !strings.Contains(first, text) {
+			t.Errorf("%q is not the first hit:\n%s", text, got.out)
+		}
+	}
+	w.run(t, "search", "-c", file, "--collection", "articles", "--filter", `{"year": {"$gte": 2021}}`, "words").want(t, exitOK, "3 hits from 3 of 3 shards")
+	w.run(t, "search", "-c", file, "--collection", "articles", "--filter", `{"year": 2022}`, "words").want(t, exitOK, "1 hit", passages()[2])
+	w.run(t, "ingest", "-c", file, "--collection", "articles", jsonl(t, 1)).want(t, exitFailure, "external")
 }

@@ -149,6 +149,18 @@ func TestBenchLanes(t *testing.T) {
 	}
 }
 
+func TestBenchAnswer(t *testing.T) {
+	report := filepath.Join(t.TempDir(), "r.json")
+	done := world{}.run(t, "bench", "answer", "--rounds", "1", "--duration", "600ms", "--warmup", "0", "--rate", "10", "--words", "3", "--pace", "1ms", "--json", report)
+	r, err := bench.Read(report)
+	if err != nil || len(r.Rows) < 2 || r.Rows[0].Name != "lanewise" || len(r.Plots) < 5 {
+		t.Errorf("report %+v, %v: %s", r, err, done.errOut)
+	}
+	if done = (world{}).run(t, "bench", "answer", "--script", "absent.yaml"); done.code != exitFailure || !strings.Contains(done.errOut, "absent.yaml") {
+		t.Errorf("no script: exit %d, %s", done.code, done.errOut)
+	}
+}
+
 func TestBenchChat(t *testing.T) {
 	w := serving(t) // whose model quotes
 	report := filepath.Join(t.TempDir(), "r.json")

@@ -1,22 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/lanewise/lanewise/bench"
 	"github.com/lanewise/lanewise/bench/lanes"
-	"github.com/lanewise/lanewise/fault"
 )
 
 // benchLanes are the flags of bench lanes.
@@ -140,18 +134,14 @@ func (o *benchLanes) events() (script lanes.Script, err error) {
 			{At: 3 * quarter, Replica: fmt.Sprintf("s%d/r%d", o.Shards-1, o.Replicas-1), Do: lanes.Heal},
 		}, nil
 	}
-	file, err := os.ReadFile(o.script)
-	if err != nil {
-		return nil, fmt.Errorf("read the script: %w", err)
-	}
 	var events []struct {
 		At      time.Duration `yaml:"at"`
 		Replica string        `yaml:"replica"`
 		Do      lanes.Action  `yaml:"do"`
 		Factor  float64       `yaml:"factor"`
 	}
-	if err := yaml.NewDecoder(bytes.NewReader(file), yaml.Strict()).Decode(&events); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fault.New(fault.Invalid, "%s: %s", o.script, yaml.FormatError(err, false, false))
+	if err := readScript(o.script, &events); err != nil {
+		return nil, err
 	}
 	for _, e := range events {
 		script = append(script, lanes.Event(e))

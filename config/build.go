@@ -20,6 +20,7 @@ import (
 	"github.com/lanewise/lanewise/httpapi"
 	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/llm/models"
+	"github.com/lanewise/lanewise/llm/prompt"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -140,8 +141,13 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	if err != nil {
 		return err
 	}
+	prompts, err := openPrompts(c.LLM.Prompts)
+	if err != nil {
+		return err
+	}
 	s.Router, err = router.New(router.Config{ //nolint:contextcheck // it bounds its own first questions to the replicas
-		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: reranker, Generator: s.models, AnswerFloor: max(c.LLM.Floor, 0), Lane: c.Hedge.lane(),
+		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: reranker, Generator: s.models, AnswerFloor: max(c.LLM.Floor, 0),
+		Prompts: prompts, ContextOrder: prompt.Order(c.LLM.ContextOrder), Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
 		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Log: o.Log,
 	})

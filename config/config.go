@@ -194,6 +194,11 @@ type LLM struct {
 	// Floor is the score in the dense leg that the best source of an answer needs: below it
 	// nothing was found. Default 0.35 with the embedding model that is built in, else none; -1: none.
 	Floor float64 `yaml:"floor,omitempty"`
+	// ContextOrder is the order of the passages in prompts: rank, or stable, by id, so that prompts
+	// with the same passages begin alike. Default rank.
+	ContextOrder string `yaml:"context_order,omitempty"`
+	// Prompts are the templates that requests may choose. Default: a built-in one.
+	Prompts []Prompt `yaml:"prompts,omitempty"`
 }
 
 // LLMUpstream is one source of answers.
@@ -208,6 +213,8 @@ type LLMUpstream struct {
 	URL   string `yaml:"url,omitempty"`
 	Key   Secret `yaml:"key,omitempty"`
 	Model string `yaml:"model,omitempty"` // azure: default the deployment
+	// Context is the model's window in tokens, of prompt and answer together. Default: not known.
+	Context int `yaml:"context,omitempty"`
 	// KeyHeader carries the key as it is. Default: a bearer token; azure: api-key.
 	KeyHeader  string `yaml:"key_header,omitempty"`
 	Deployment string `yaml:"deployment,omitempty"`  // of azure

@@ -55,7 +55,7 @@ func (v *validator) generator(path string, u LLMUpstream) {
 	}
 	switch u.Kind {
 	case kindExtract:
-		v.bare(path, map[string]bool{"url": u.URL != "", "key": u.Key != "", "model": u.Model != "", "metrics": u.Metrics != ""})
+		v.bare(path, map[string]bool{"url": u.URL != "", "key": u.Key != "", "model": u.Model != "", "metrics": u.Metrics != "", "context": u.Context != 0})
 	case kindOpenAI:
 		v.openAI(path, u.URL, u.Model)
 		v.gauge(path, u.Metrics, u.Aborts, u.Quota)
@@ -69,6 +69,7 @@ func (v *validator) generator(path string, u LLMUpstream) {
 		v.check(u.Model != "", path+".model", "missing: which model of that server?")
 		v.check(u.MaxTokens >= 0, path+".max_tokens", "must not be negative")
 	}
+	v.check(u.Context >= 0, path+".context", "must not be negative")
 	v.generatorKeys(path, u)
 }
 

@@ -138,6 +138,9 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (*models.Set, error) {
 		}
 		s.opened(lane.Close)
 		s.generators[m.Name] = lane
+		if m.Context == 0 {
+			m.Context = window(m.members(), c.Upstreams)
+		}
 		set.Models = append(set.Models, m.open(lane))
 	}
 	s.measure(learners(s.generators), shown)
@@ -171,6 +174,15 @@ func (m Model) open(lane llm.Provider) models.Model {
 			on[i] = models.Cause(cause)
 		}
 		out.Fallbacks = append(out.Fallbacks, models.Fallback{Model: f.Model, On: on})
+	}
+	return out
+}
+
+// members are the names of the model's upstreams.
+func (m Model) members() []string {
+	out := make([]string, len(m.Upstreams))
+	for i, u := range m.Upstreams {
+		out[i] = u.Name
 	}
 	return out
 }

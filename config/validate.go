@@ -35,6 +35,7 @@ func (c *Config) problems() []*Problem {
 	v.external(c)
 	v.upstreams(c)
 	v.models(c.LLM)
+	v.prompts(c.LLM)
 	v.quotas(c)
 	v.figures(c)
 	v.log(c.Log)

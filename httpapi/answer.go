@@ -36,7 +36,7 @@ func (s *server) answer(w *recorder, r *http.Request) error {
 		return err
 	}
 	if a.Route.Upstream != "" {
-		usage := relay.Usage(a.Usage)
+		usage := a.Usage
 		setRoute(w.Header(), &relay.Reply{Route: a.Route, Usage: &usage})
 	}
 	return s.reply(w, publicAnswer(a, body.Question))

@@ -13,15 +13,20 @@ import (
 
 func newAsk(a *app) *cobra.Command {
 	var o searchOptions
-	var model string
+	var asked wire.AnswerRequest
 	cmd := &cobra.Command{
 		Use:   "ask [flags] QUESTION",
 		Short: "Answer a question, with citations",
 		Long: `Ask finds the passages that bear on a question and prints an answer that cites
 them. Where the server has no language model, the answer is quoted from the
-passages and says so.`,
+passages and says so.
+
+Below the answer come its sources, passages that did not fit into the model's
+window, citations of nothing, the model, its tokens and, where it has a price,
+what it cost.`,
 		Example: `  lanewise ask "How do I install it?"
   lanewise ask --collection go -k 12 "How do I read a file line by line?"
+  lanewise ask --model fast --explain "Who wrote it?"
   lanewise ask --json "Who wrote it?" | jq -r .answer`,
 		Args: needs("the question"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -29,14 +34,21 @@ passages and says so.`,
 			if err != nil {
 				return err
 			}
-			req := wire.AnswerRequest{SearchRequest: find, Question: find.Text, Model: model}
+			req := asked
+			find.Explain = req.Explain
+			req.SearchRequest, req.Question = find, find.Text
 			req.Text = ""
 			return o.with(cmd.Context(), a, func(c *client.Client) error { return ask(cmd.Context(), a, c, answerRequest{req, o.json}) })
 		},
 	}
 	o.flags(cmd, a)
 	cmd.Flags().IntVarP(&o.k, "count", "k", 8, "passages that the answer may rest on")
-	cmd.Flags().StringVar(&model, "model", "", "model to ask (default: the server's)")
+	f := cmd.Flags()
+	f.StringVar(&asked.Model, "model", "", "model to ask (default: the server's)")
+	f.StringVar(&asked.Prompt, "prompt", "", "template of the server (default: its own)")
+	f.StringVar(&asked.ContextOrder, "context-order", "", "of the passages in the prompt: rank or stable (default: the server's)")
+	f.IntVar(&asked.MaxTokens, "max-tokens", 0, "longest answer (default: the model's own limit)")
+	f.BoolVar(&asked.Explain, "explain", false, "say how the model was reached")
 	return cmd
 }
 

@@ -74,24 +74,6 @@ func extra(r wire.Report) string {
 	return out
 }
 
-// Sources prints what an answer cites, and who wrote it.
-func (p Printer) Sources(a wire.AnswerResponse) {
-	if len(a.Citations) > 0 {
-		p.Line("")
-	}
-	for _, c := range a.Citations {
-		p.Line("[%d] %s  %s", c.N, p.Bold(Printable(c.ID)), p.Dim(fmt.Sprintf("%.4f", c.Score)))
-		if quote := Snippet(c.Quote, cmp.Or(p.Width, 100)-6); quote != "" {
-			p.Line("    “%s”", quote)
-		}
-	}
-	by := "model " + Printable(a.Model)
-	if a.Model == "" {
-		by = "no model was asked"
-	}
-	p.Line("%s", p.Dim(by+", "+Millis(a.Report.TookMS)))
-}
-
 // title returns the title or symbol in a point's metadata.
 func title(meta json.RawMessage) string {
 	var m struct {

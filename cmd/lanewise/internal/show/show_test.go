@@ -32,21 +32,6 @@ missing: shard s2 (timeout) late
 	}
 }
 
-func TestSources_saysWhoWrote(t *testing.T) {
-	for model, want := range map[string]string{
-		"gpt": "model gpt, 12.0 ms",
-		"":    "no model was asked, 12.0 ms",
-	} {
-		var out strings.Builder
-		p := Printer{Out: &out, Color: true}
-		p.Sources(wire.AnswerResponse{Model: model, Citations: []wire.Citation{{N: 1, ID: "a", Score: 0.5, Quote: "It is."}}, Report: wire.Report{TookMS: 12}})
-		want = "\n[1] \x1b[1ma\x1b[0m  \x1b[2m0.5000\x1b[0m\n    “It is.”\n\x1b[2m" + want + "\x1b[0m\n"
-		if diff := cmp.Diff(want, out.String()); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", model, diff)
-		}
-	}
-}
-
 func TestFigures(t *testing.T) {
 	for _, c := range [][2]string{
 		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1,000"}, {Count(-1234567), "-1,234,567"}, {Count(-100), "-100"},

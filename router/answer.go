@@ -100,6 +100,7 @@ type AnswerStream struct {
 	start    time.Time
 	text     []byte
 	ended    bool // Next has returned io.EOF
+	repeated int  // answers that broke off
 
 	mu     sync.Mutex // guards stream where it is set, and closed
 	closed bool
@@ -140,6 +141,7 @@ func (s *AnswerStream) begin() error {
 		s.failed = err
 		return err
 	}
+	p.Extra = s.repeated > 0
 	stream, err := s.router.cfg.Generator.Generate(s.ctx, p)
 	if err != nil {
 		s.failed = err
@@ -216,16 +218,36 @@ func (s *AnswerStream) account(a *Answer) {
 	a.TurnsLeftOut, a.Repacked, a.PromptTokens = s.draft.sent.Turns, s.draft.repacked(), s.draft.sent.Tokens
 }
 
-// All reads the answer to its end.
+// All reads the answer to its end. As long as nobody has seen any of its words, an upstream that breaks off in
+// their middle costs an extra attempt and not the answer: the model is asked again, from the beginning.
 func (s *AnswerStream) All() (Answer, error) {
+	unseen := len(s.text) == 0
 	for {
 		switch _, err := s.Next(); {
 		case errors.Is(err, io.EOF):
 			return s.Answer(), nil
-		case err != nil:
+		case err != nil && !(unseen && s.again(err)):
 			return s.Answer(), err
 		}
 	}
+}
+
+// mostRepeats bounds how often a model is asked again: what breaks off each time may be due to the question.
+const mostRepeats = 2
+
+// again gives up the answer that broke off with err, if another one may be asked for.
+func (s *AnswerStream) again(err error) bool {
+	if s.failed != nil || s.ctx.Err() != nil || !fault.Elsewhere(err) || s.repeated == mostRepeats {
+		return false
+	}
+	s.mu.Lock()
+	broken := s.stream
+	s.stream = nil
+	s.mu.Unlock()
+	_ = broken.Close() // it has told its error
+	s.repeated++
+	s.text, s.quotes = nil, nil
+	return true
 }
 
 // Close ends the answer and settles what it cost.

@@ -203,6 +203,70 @@ func TestAnswer_errors(t *testing.T) {
 	}
 }
 
+// breaking is a model whose first answers break off in their middle.
+type breaking struct {
+	scripted
+	left int // answers that break off
+	err  error
+	asks []llm.Prompt
+}
+
+func (b *breaking) Generate(_ context.Context, p llm.Prompt) (llm.Stream, error) {
+	b.asks = append(b.asks, p)
+	s := &scripted{chunks: b.chunks}
+	if b.left > 0 {
+		b.left--
+		s = &scripted{chunks: b.chunks[:1], err: b.err}
+	}
+	return &scriptedStream{scripted: s, left: s.chunks}, nil
+}
+
+// An answer that breaks off is asked for again as long as nobody has seen a part of it.
+func TestAnswer_isWholeAlthoughAnUpstreamBreaksOff(t *testing.T) {
+	died := fault.New(fault.Unavailable, "the connection broke")
+	chunks := []llm.Chunk{{Content: "Ay "}, {Content: "bee [1]."}}
+	for name, c := range map[string]struct {
+		left  int
+		err   error
+		seen  bool // the first words, before the rest is asked for
+		asks  int
+		fails bool
+	}{
+		"once":           {1, died, false, 2, false},
+		"twice":          {2, died, false, 3, false},
+		"always":         {9, died, false, 3, true},
+		"seen":           {1, died, true, 1, true},
+		"a bad question": {1, fault.New(fault.Invalid, "no"), false, 1, true},
+	} {
+		model := &breaking{scripted: scripted{chunks: chunks}, left: c.left, err: c.err}
+		r := answering(t, model, map[string]string{"one": "aaaa"})
+		s, err := r.Answer(t.Context(), ask("aaaa"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.seen {
+			if _, err := s.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, err := s.All()
+		if len(model.asks) != c.asks || (err != nil) != c.fails || err != nil && !errors.Is(err, c.err) {
+			t.Errorf("%s: asked %d times, %v", name, len(model.asks), err)
+		}
+		if err == nil && (a.Text != "Ay bee [1]." || len(a.Citations) != 1) {
+			t.Errorf("%s: answer %+v", name, a)
+		}
+		for i, p := range model.asks {
+			if p.Extra != (i > 0) {
+				t.Errorf("%s: ask %d counts as extra: %t", name, i, p.Extra)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAnswer_sourcesThatAreTooFar(t *testing.T) {
 	model := &scripted{chunks: []llm.Chunk{{Content: "made up"}}}
 	r := newRouter(t, router.Config{Embedders: []embed.Provider{letters{}}, Generator: model, AnswerFloor: 0.5}, grid(t, 2, 1)...)

@@ -215,10 +215,13 @@ func (p *plan) tolerate(rep search.Report, err error) error {
 }
 
 // halfOf bounds a stage to half of the time that the request has left, so that the later ones have the other half.
-func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
+func halfOf(ctx context.Context) (context.Context, context.CancelFunc) { return shareOf(ctx, 0.5) }
+
+// shareOf bounds a stage to a share of the time that the request has left.
+func shareOf(ctx context.Context, share float64) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, time.Until(deadline)/2)
+	return context.WithTimeout(ctx, time.Duration(share*float64(time.Until(deadline))))
 }

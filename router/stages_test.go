@@ -120,7 +120,7 @@ func TestAnswer_stagesShareTheDeadline(t *testing.T) {
 		"a straggler, a slow reranker":     {slowStages{0, 0, forever, forever, 2 * s, s}, true, 7 * s, 4 * s},
 		"a reranker that hangs":            {slowStages{0, s, 0, forever, 2 * s, s}, true, 7 * s, 4 * s},
 		"all are slow":                     {slowStages{s, s / 2, forever, forever, 2 * s, s}, true, 7 * s, 4 * s},
-		"an embedder that hangs":           {slowStages{embed: forever}, false, 2 * s, 0},
+		"an embedder that hangs":           {slowStages{embed: forever}, false, 3 * s, 0},
 		"shards that hang":                 {slowStages{search: forever}, false, 4 * s, 0},
 		"a model that does not begin":      {slowStages{begin: forever}, false, 8 * s, 8 * s},
 		"a model that does not end":        {slowStages{write: forever}, false, 8 * s, 8 * s},

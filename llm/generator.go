@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/balance/limit"
 	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/llm/relay"
@@ -87,12 +88,18 @@ func New(c Config) (*Generator, error) {
 			return nil, err
 		}
 	}
-	pool, err := balance.NewPool(balance.Config{Name: c.Name, Lane: c.Lane, Trace: c.Trace}, members...)
+	relays := !slices.ContainsFunc(c.Upstreams, quotes)
+	pool, err := balance.NewPool(balance.Config{
+		Name: c.Name, Lane: c.Lane, Trace: c.Trace,
+		// A limit of calls learns from how long they take, and an engine's streams stay open long after
+		// their first content, by which they are compared. Engines queue by themselves.
+		Limit: limit.Config{Off: relays},
+	}, members...)
 	if err != nil {
 		return nil, err
 	}
 	return &Generator{
-		pool: pool, hedge: c.Hedge, relays: !slices.ContainsFunc(c.Upstreams, quotes),
+		pool: pool, hedge: c.Hedge, relays: relays,
 		first: cmp.Or(c.First, defaultFirst), idle: cmp.Or(c.Idle, defaultIdle),
 	}, nil
 }

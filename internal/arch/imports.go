@@ -27,7 +27,7 @@ var doors = []door{
 	{"merge", "search"},
 	{"embed", "search balance balance/quota fault"},
 	{"embed/*", "embed search fault"},
-	{"llm", "llm/relay balance balance/quota fault"},
+	{"llm", "llm/relay balance balance/limit balance/quota fault"},
 	{"llm/relay", "fault"},
 	{"llm/models", "llm llm/relay balance balance/quota fault"},
 	{"llm/*", "llm llm/relay fault"},

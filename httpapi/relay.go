@@ -139,6 +139,9 @@ func (s *server) relay(w *recorder, r *http.Request, at relay.Endpoint) error {
 		return nil
 	}
 	defer reply.Stream.Close() //nolint:errcheck // settles the lease; the answer is out already
+	if !call.Resume {
+		call.Release()
+	}
 	s.pass(w, r, reply.Stream)
 	return nil
 }

@@ -116,6 +116,9 @@ func (t *trip) cost(u *relay.Usage, said int64) int64 {
 // attempt asks one upstream, up to the commit point.
 func (t *trip) attempt(ctx context.Context, to target) (*arrived, error) {
 	n := t.begin()
+	if err := ctx.Err(); err != nil { // before the body is looked at: it may be released
+		return nil, err //nolint:wrapcheck // the context's own
+	}
 	mine := *t.call // attempts may run at the same time
 	mine.Model = cmp.Or(mine.Model, to.model)
 	route := relay.Route{Model: mine.Model, Why: t.why(n, t.call.Session != "" || t.call.Prefix != 0)}

@@ -115,9 +115,15 @@ func (c *Client) Post(ctx context.Context, path string, body any) (*http.Respons
 	return c.send(ctx, http.MethodPost, path, data)
 }
 
-// PostRaw is [Client.Post] for a body that is JSON already. It is not changed.
+// PostRaw is [Client.Post] for a body that is JSON already. It is not changed, and
+// let go of when an answer is there, which may stay open for long.
 func (c *Client) PostRaw(ctx context.Context, path string, body []byte) (*http.Response, error) {
-	return c.send(ctx, http.MethodPost, path, body)
+	p := &payload{}
+	resp, err := c.try(ctx, path, func() (*http.Request, error) { return p.request(ctx, c.url(path), body), nil })
+	if err == nil {
+		p.release()
+	}
+	return resp, err
 }
 
 // Get is [Client.Post] for a resource that is only read.
@@ -125,14 +131,21 @@ func (c *Client) Get(ctx context.Context, path string) (*http.Response, error) {
 	return c.send(ctx, http.MethodGet, path, nil)
 }
 
-// send makes a call with the keys in turn, until one is taken.
+// send makes a call of a method.
 func (c *Client) send(ctx context.Context, method, path string, data []byte) (*http.Response, error) {
+	return c.try(ctx, path, func() (*http.Request, error) {
+		return http.NewRequestWithContext(ctx, method, c.url(path).String(), bytes.NewReader(data))
+	})
+}
+
+// try makes a call with the keys in turn, until one is taken.
+func (c *Client) try(ctx context.Context, path string, prepare func() (*http.Request, error)) (*http.Response, error) {
 	for {
 		at, key, err := c.keys.pick()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.where(path), err)
 		}
-		req, err := http.NewRequestWithContext(ctx, method, c.url(path).String(), bytes.NewReader(data))
+		req, err := prepare()
 		if err != nil {
 			return nil, fault.Wrap(fault.Invalid, "prepare the call of "+path, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -40,7 +41,8 @@ var names = [...]string{
 // Members that it does not know are left to the upstream; one that it reads must
 // not be there twice, not even in other letters.
 func Parse(e Endpoint, body []byte) (*Call, error) {
-	p := parser{scanner: scanner{data: body}, call: &Call{Endpoint: e, Body: body, Answers: 1}}
+	p := parser{scanner: scanner{data: body}, call: &Call{Endpoint: e, Answers: 1, body: new(atomic.Pointer[[]byte])}}
+	p.call.body.Store(&body)
 	if p.peek() != '{' {
 		return nil, fault.BadField("", "the body must be a JSON object")
 	}

@@ -10,6 +10,7 @@ package relay
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,11 +24,9 @@ const (
 )
 
 // Call is a request as its client sent it, and what was read of it. Its fields
-// may be changed before it is passed on, but not the bytes of Body: attempts may
-// read them at the same time.
+// may be changed before it is passed on. Copies share the body.
 type Call struct {
 	Endpoint Endpoint
-	Body     []byte
 	// Model is the name to ask the upstream for: the client's from [Parse], and
 	// whatever a chooser makes of it. Empty: the upstream's own.
 	Model  string
@@ -50,8 +49,22 @@ type Call struct {
 	// where that is able to. The answer says so.
 	Resume bool
 
+	body  *atomic.Pointer[[]byte]
 	spans spans
 }
+
+// Body returns the client's bytes, which attempts may read at the same time: they
+// must not be written to. It is nil once they were released.
+func (c *Call) Body() []byte {
+	if held := c.body.Load(); held != nil {
+		return *held
+	}
+	return nil
+}
+
+// Release lets go of the body, of all copies of the call: no attempt will be made
+// any more. A stream may stay open for long, and has no use for it.
+func (c *Call) Release() { c.body.Store(nil) }
 
 // Relayer passes calls on. ctx governs the whole answer, events included. Errors
 // have the classes of package fault and, where the upstream gave one, its code for

@@ -50,7 +50,7 @@ func TestBytes_changesOnlyWhatItMust(t *testing.T) {
 		if !json.Valid(call.Bytes("m\n\"\\", true)) {
 			t.Errorf("%s: %s is no JSON", c.name, call.Bytes("m\n\"\\", true))
 		}
-		if string(call.Body) != c.body {
+		if string(call.Body()) != c.body {
 			t.Errorf("%s: the client's bytes were written to", c.name)
 		}
 	}

@@ -32,23 +32,27 @@ type edit struct {
 // report the usage. All other bytes are the client's. Body itself is returned
 // where nothing has to be changed; it must not be written to.
 func (c *Call) Bytes(otherwise string, usage bool) []byte {
+	body := c.Body()
+	if body == nil {
+		return nil
+	}
 	var room [2]edit
 	edits := room[:0]
-	if e, ok := c.editModel(otherwise); ok {
+	if e, ok := c.editModel(body, otherwise); ok {
 		edits = append(edits, e)
 	}
-	if e, ok := c.editOptions(); ok && usage && c.Stream {
+	if e, ok := c.editOptions(body); ok && usage && c.Stream {
 		if len(edits) > 0 && e.from < edits[0].from {
 			edits = append(edits[:0], e, edits[0])
 		} else {
 			edits = append(edits, e)
 		}
 	}
-	return c.apply(edits)
+	return apply(body, edits)
 }
 
 // editModel returns the edit that puts the model.
-func (c *Call) editModel(otherwise string) (edit, bool) {
+func (c *Call) editModel(body []byte, otherwise string) (edit, bool) {
 	model := c.Model
 	if model == "" {
 		model = otherwise
@@ -61,15 +65,15 @@ func (c *Call) editModel(otherwise string) (edit, bool) {
 		return edit{span{c.spans.open, c.spans.open}, `"model":` + quote(model) + `,`}, true
 	}
 	text := quote(model)
-	return edit{s, text}, string(c.Body[s.from:s.to]) != text
+	return edit{s, text}, string(body[s.from:s.to]) != text
 }
 
 // editOptions returns the edit that asks for the usage.
-func (c *Call) editOptions() (edit, bool) {
+func (c *Call) editOptions(body []byte) (edit, bool) {
 	s := c.spans
 	switch {
 	case s.usage != span{}:
-		return edit{s.usage, "true"}, string(c.Body[s.usage.from:s.usage.to]) != "true"
+		return edit{s.usage, "true"}, string(body[s.usage.from:s.usage.to]) != "true"
 	case s.inner > 0 && s.empty:
 		return edit{span{s.inner, s.inner}, `"include_usage":true`}, true
 	case s.inner > 0:
@@ -81,21 +85,21 @@ func (c *Call) editOptions() (edit, bool) {
 }
 
 // apply makes edits, which are in the order of the body.
-func (c *Call) apply(edits []edit) []byte {
+func apply(body []byte, edits []edit) []byte {
 	if len(edits) == 0 {
-		return c.Body
+		return body
 	}
-	size := len(c.Body)
+	size := len(body)
 	for _, e := range edits {
 		size += len(e.text)
 	}
 	out, at := make([]byte, 0, size), 0
 	for _, e := range edits {
-		out = append(out, c.Body[at:e.from]...)
+		out = append(out, body[at:e.from]...)
 		out = append(out, e.text...)
 		at = e.to
 	}
-	return append(out, c.Body[at:]...)
+	return append(out, body[at:]...)
 }
 
 // quote writes a name as a JSON string.

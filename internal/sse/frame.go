@@ -30,7 +30,7 @@ type Frames struct {
 }
 
 // frameBytes is what a stream holds as long as its events are no longer.
-const frameBytes = 2 << 10
+const frameBytes = 1 << 10
 
 // NewFrames reads from r events of at most limit bytes; 0 means [MaxEvent].
 func NewFrames(r io.Reader, limit int) *Frames {

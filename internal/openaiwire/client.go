@@ -116,10 +116,10 @@ func (c *Client) Post(ctx context.Context, path string, body any) (*http.Respons
 	return c.send(ctx, http.MethodPost, path, data)
 }
 
-// PostRaw is [Client.Post] for a body that is JSON already. It is not changed, and
-// let go of when an answer is there, which may stay open for long.
-func (c *Client) PostRaw(ctx context.Context, path string, body []byte) (*http.Response, error) {
-	p := &payload{}
+// PostRaw is [Client.Post] for a body that is JSON already. It is not changed. Where
+// the answer may stay open for long, it is let go of as soon as there is one.
+func (c *Client) PostRaw(ctx context.Context, path string, body []byte, long bool) (*http.Response, error) {
+	p := &payload{long: long}
 	resp, err := c.try(ctx, path, func() (*http.Request, error) { return p.request(ctx, c.url(path), body), nil })
 	if err == nil {
 		p.release()

@@ -14,6 +14,7 @@ import (
 // answer is open. A reader of another type would do, but only bytes.Reader and its
 // like are sent together with the headers.
 type payload struct {
+	long    bool // the answer may stay open for long
 	data    []byte
 	reader  *bytes.Reader // that the request reads, or read last
 	written atomic.Bool   // the request was sent to its end
@@ -23,7 +24,11 @@ type payload struct {
 func (p *payload) request(ctx context.Context, to *url.URL, data []byte) *http.Request {
 	p.data, p.reader = data, bytes.NewReader(data)
 	p.written.Store(false)
-	trace := &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) { p.written.Store(i.Err == nil) }}
+	if p.long {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			WroteRequest: func(i httptrace.WroteRequestInfo) { p.written.Store(i.Err == nil) },
+		})
+	}
 	req := &http.Request{
 		Method: http.MethodPost, URL: to, Host: to.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: make(http.Header, 4), Body: io.NopCloser(p.reader), ContentLength: int64(len(data)),
@@ -32,7 +37,7 @@ func (p *payload) request(ctx context.Context, to *url.URL, data []byte) *http.R
 			return io.NopCloser(p.reader), nil
 		},
 	}
-	return req.WithContext(httptrace.WithClientTrace(ctx, trace))
+	return req.WithContext(ctx)
 }
 
 // release lets the data go, if nobody reads it any more. There is an answer.

@@ -139,7 +139,10 @@ func start(tb testing.TB, kind, engine string) contestant {
 		tb.Fatal(err)
 	}
 	c := contestant{name: kind, url: "http://" + strings.TrimSpace(address), pid: strconv.Itoa(cmd.Process.Pid)}
-	c.cpu = func(tb testing.TB) time.Duration { return time.Duration(c.ask(tb, "/used")) }
+	c.cpu = func(tb testing.TB) time.Duration {
+		tb.Helper()
+		return time.Duration(c.ask(tb, "/used"))
+	}
 	return c
 }
 

@@ -189,7 +189,7 @@ func (c contestant) hold(b *testing.B, streams int, gate chan struct{}) (taken i
 		seats <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-seats }()
-			resp, err := (&http.Client{Transport: transport}).Post(c.url+"/v1/chat/completions", "application/json", strings.NewReader(call(true))) //nolint:noctx // the benchmark's time
+			resp, err := (&http.Client{Transport: transport}).Post(c.url+"/v1/chat/completions", "application/json", strings.NewReader(call(true))) //nolint:noctx,bodyclose // the benchmark's time; below
 			if err != nil {
 				return
 			}

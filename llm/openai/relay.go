@@ -25,7 +25,7 @@ var _ relay.Relayer = (*Provider)(nil)
 func (p *Provider) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	at := string(c.Endpoint)
-	resp, err := p.client.PostRaw(ctx, at, c.Bytes(p.config.Model, !p.config.NoUsage)) //nolint:bodyclose // the stream's Close does, or whole
+	resp, err := p.client.PostRaw(ctx, at, c.Bytes(p.config.Model, !p.config.NoUsage), c.Stream) //nolint:bodyclose // the stream's Close does, or whole
 	if err != nil {
 		cancel()
 		return nil, err

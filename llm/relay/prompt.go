@@ -2,6 +2,8 @@ package relay
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
@@ -109,8 +111,8 @@ func (p *parser) prompt() {
 // is that of package tokens, without decoding.
 func estimate(raw []byte) int {
 	text := max(len(raw)-2, 0)
-	if wide := len(raw) - narrow(raw); wide > 0 {
-		return (text-wide+3)/4 + utf8.RuneCount(raw) - narrow(raw)
+	if ascii := narrow(raw); ascii < len(raw) {
+		return (text-len(raw)+ascii+3)/4 + utf8.RuneCount(raw) - ascii
 	}
 	// An escape is not six tokens: "\u4e2d" is one rune of another script.
 	if n := bytes.Count(raw, []byte(`\u`)); n > 0 {
@@ -119,10 +121,14 @@ func estimate(raw []byte) int {
 	return (text + 3) / 4
 }
 
-// narrow counts ASCII bytes.
-func narrow(raw []byte) (n int) {
-	for _, b := range raw {
-		n += int(^b >> 7)
+// narrow counts ASCII bytes, eight at a time.
+func narrow(raw []byte) int {
+	wide, at := 0, 0
+	for ; at+8 <= len(raw); at += 8 {
+		wide += bits.OnesCount64(binary.LittleEndian.Uint64(raw[at:]) & 0x8080808080808080)
 	}
-	return n
+	for ; at < len(raw); at++ {
+		wide += int(raw[at] >> 7)
+	}
+	return len(raw) - wide
 }

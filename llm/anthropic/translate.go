@@ -19,7 +19,7 @@ func (p *Provider) translate(c *relay.Call) (request, error) {
 		return r, fault.BadField("/model", "has no completions of plain text: use /chat/completions")
 	}
 	var in chat
-	if err := json.Unmarshal(c.Body, &in); err != nil {
+	if err := json.Unmarshal(c.Body(), &in); err != nil {
 		return r, fault.BadField(pointer(err), "is not of the type that this model expects")
 	}
 	if err := in.check(); err != nil {

@@ -52,7 +52,7 @@ func asked(c *relay.Call) string {
 		} `json:"messages"`
 		Prompt json.RawMessage `json:"prompt"`
 	}
-	if json.Unmarshal(c.Body, &body) != nil {
+	if json.Unmarshal(c.Body(), &body) != nil {
 		return "" // the upstream will say what is wrong with it
 	}
 	for i := len(body.Messages) - 1; i >= 0; i-- {

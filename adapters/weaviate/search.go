@@ -18,9 +18,9 @@ import (
 )
 
 // spare is how many rows more than asked a search reads: enough to tell the order for
-// certain where scores differ, and whether there are more. A row costs Weaviate as much as
-// the rest of a small search.
-const spare = 2
+// certain where scores differ, and whether there are more. Rows are most of what a small
+// search costs Weaviate.
+const spare = 1
 
 // mostRounds is how often a search reads on to be certain: firstMore rows, and then eight
 // times as many each time.

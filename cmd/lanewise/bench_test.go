@@ -161,6 +161,27 @@ func TestBenchAnswer(t *testing.T) {
 	}
 }
 
+// Each part has a table, and a report that can be compared.
+func TestBenchParts(t *testing.T) {
+	w := serving(t)
+	for name, flags := range map[string][]string{
+		"merge": {"--shards", "4", "-k", "10"}, "map": {"--shards", "4"}, "embed": nil, "store": {"-n", "500", "--dims", "8"}, "ingest": {"-n", "200", "--dims", "8"},
+	} {
+		report := filepath.Join(t.TempDir(), "r.json")
+		done := w.run(t, append([]string{"bench", name, "--rounds", "2", "--json", report}, flags...)...)
+		r, err := bench.Read(report)
+		if done.code != exitOK || err != nil || len(r.Rows) != 1 || len(r.Rows[0].Figures[0].Rounds) != 2 {
+			t.Errorf("%s: exit %d, %+v, %v: %s", name, done.code, r, err, done.errOut)
+		}
+	}
+	if done := w.run(t, "search", "--collection", "bench-1", "x"); done.code != exitFailure {
+		t.Error("there is a collection of the benchmark")
+	}
+	if done := w.run(t, "bench", "goals"); done.code != exitOK || !strings.Contains(done.out, "G10") || !strings.Contains(done.out, "recorded on") {
+		t.Errorf("goals: exit %d, %s", done.code, done.out)
+	}
+}
+
 func TestBenchChat(t *testing.T) {
 	w := serving(t) // whose model quotes
 	report := filepath.Join(t.TempDir(), "r.json")

@@ -55,6 +55,15 @@ func (c *Client) CreateCollection(ctx context.Context, name string, body wire.Co
 	return call[wire.Collection](ctx, c, request{method: http.MethodPut, path: []string{"v1", "collections", name}, body: body})
 }
 
+// DropCollection removes a collection with its points.
+func (c *Client) DropCollection(ctx context.Context, name string) error {
+	resp, err := c.send(ctx, request{method: http.MethodDelete, path: []string{"v1", "collections", name}})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 // Collection describes a collection. One that is not there is fault.NotFound.
 func (c *Client) Collection(ctx context.Context, name string) (wire.Collection, error) {
 	return call[wire.Collection](ctx, c, request{method: http.MethodGet, path: []string{"v1", "collections", name}, body: nil})

@@ -88,7 +88,7 @@ func explainAnswer(a router.Answer) json.RawMessage {
 	}
 	g := &explainedGeneration{
 		Model: cmp.Or(a.Route.Chosen, a.Choice.Model), Upstream: a.Route.Upstream, UpstreamModel: a.Route.Model, Why: a.Route.Why,
-		Attempts: a.Route.Attempts, QueuedMS: milliseconds(a.Route.Queued), FirstMS: milliseconds(a.Route.First), EstimatedTokens: a.PromptTokens,
+		Attempts: a.Route.Attempts, QueuedMS: milliseconds(a.Route.Queued), FirstMS: milliseconds(a.Route.First), EstimatedTokens: a.PromptTokens, PredictedCached: a.Route.Cached,
 	}
 	for _, p := range a.Choice.Passed {
 		g.Passed = append(g.Passed, explainedPassed{Model: p.Model, Error: p.Err.Error()})

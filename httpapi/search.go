@@ -190,6 +190,7 @@ type explainedGeneration struct {
 	QueuedMS        float64           `json:"queued_ms"`
 	FirstMS         float64           `json:"first_ms"` // until the first words
 	EstimatedTokens int               `json:"estimated_prompt_tokens"`
+	PredictedCached int               `json:"predicted_cached_tokens"` // of them, that the upstream has likely read before
 }
 
 type explainedPassed struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"slices"
 	"time"
@@ -62,6 +63,7 @@ type Generator struct {
 	hedge   bool
 	relays  bool // all upstreams can
 	lengths lengths
+	warmth  warmth
 	first   time.Duration
 	idle    time.Duration
 }
@@ -101,6 +103,7 @@ func New(c Config) (*Generator, error) {
 	return &Generator{
 		pool: pool, hedge: c.Hedge, relays: relays,
 		first: cmp.Or(c.First, defaultFirst), idle: cmp.Or(c.Idle, defaultIdle),
+		warmth: warmth{seed: maphash.MakeSeed(), read: map[string]*blocks{}},
 	}, nil
 }
 
@@ -170,7 +173,10 @@ func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("generate: %w", err)
 	}
+	read := g.warmth.chain(p)
+	won.Value.route.Cached = g.warmth.expect(won.Member(), read)
 	won.Value.route = c.end(won.Value.route, won.Member())
+	g.warmth.learn(won.Member(), read)
 	return follow(ctx, won, cost), nil
 }
 

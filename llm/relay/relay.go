@@ -115,6 +115,7 @@ type Route struct {
 	Model    string        // that it was asked for; empty: its own
 	Why      string        // it was picked: "load", "affinity", "hedge" or "failover"
 	Attempts int           // made so far
+	Cached   int           // tokens of the prompt that the upstream has likely read before, by estimate; 0 also where that is not known
 	Queued   time.Duration // before the first attempt began
 	First    time.Duration // from the call to the first content, or to the whole answer
 	Asked    string        // the public name that was asked for; empty: no chooser had a part in it

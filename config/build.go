@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/lanewise/lanewise/adapters/local"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/admit"
+	"github.com/lanewise/lanewise/balance/limit"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/embed/bm25"
 	"github.com/lanewise/lanewise/httpapi"
@@ -149,7 +151,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: reranker, Generator: s.models, AnswerFloor: max(c.LLM.Floor, 0),
 		Prompts: prompts, ContextOrder: prompt.Order(c.LLM.ContextOrder), Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
-		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Log: o.Log,
+		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Limit: c.Limits.replica(), Log: o.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("build the router: %w", err)
@@ -164,6 +166,12 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 // lexicon takes the texts of a collection by their words.
 func lexicon(c search.Collection) (router.Lexicon, error) {
 	return bm25.New(bm25.Config{Language: c.Language, AvgLen: c.AvgLen})
+}
+
+// replica bounds what a replica gets at a time.
+func (l Limits) replica() limit.Config {
+	most := cmp.Or(l.Replica, 4096)
+	return limit.Config{Off: most < 0, Least: min(4, max(most, 1)), Start: min(64, max(most, 1)), Most: max(most, 1)}
 }
 
 func (h Hedge) lane() balance.LaneConfig {

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/lanewise/lanewise/balance/limit"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
@@ -213,5 +214,20 @@ func TestServe_endsRequestsBeforeItReturns(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+}
+
+// Bounds of a replica's limit are valid, whatever the operator asks for.
+func TestLimits_ofAReplica(t *testing.T) {
+	for asked, want := range map[int]limit.Config{
+		0:  {Least: 4, Start: 64, Most: 4096, Tolerance: 2},
+		-1: {Off: true, Least: 1, Start: 1, Most: 1, Tolerance: 2},
+		1:  {Least: 1, Start: 1, Most: 1, Tolerance: 2},
+		20: {Least: 4, Start: 20, Most: 20, Tolerance: 2},
+	} {
+		got := Limits{Replica: asked}.replica().WithDefaults()
+		if err := got.Validate(); got != want || err != nil {
+			t.Errorf("replica: %d: %+v, %v; want %+v", asked, got, err, want)
+		}
 	}
 }

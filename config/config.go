@@ -250,6 +250,9 @@ type Limits struct {
 	Body          Size `yaml:"body,omitempty"`           // of a request's body. Default 32MiB
 	Searches      int  `yaml:"searches,omitempty"`       // at work at one time. Default 1024
 	ExtraAttempts int  `yaml:"extra_attempts,omitempty"` // hedges and failovers of one request. Default 8; -1: none
+	// Replica is what this router may ask of one replica at a time at most. How much
+	// of that is good for it is found out. Default 4096; -1: no limit.
+	Replica int `yaml:"replica,omitempty"`
 }
 
 // Hedge tunes the extra attempts for slowness on the shard lanes.

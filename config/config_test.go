@@ -97,7 +97,7 @@ shards:
     replicas:
       - path: /srv/data
 timeouts: {search: 1m30s, answer: "${NONE:-2m}"}
-limits: {body: 1.5 MB, searches: "${N}", extra_attempts: -1}
+limits: {body: 1.5 MB, searches: "${N}", extra_attempts: -1, replica: 3}
 hedge: {off: true}
 `
 	c, err := parse("dir/f.yaml", []byte(src), env)
@@ -112,7 +112,7 @@ hedge: {off: true}
 			{Name: "007", Replicas: []Replica{{Path: "/srv/data"}}},
 		},
 		Timeouts: Timeouts{Search: 90 * time.Second, Answer: 2 * time.Minute},
-		Limits:   Limits{Body: 1_500_000, Searches: 7, ExtraAttempts: -1},
+		Limits:   Limits{Body: 1_500_000, Searches: 7, ExtraAttempts: -1, Replica: 3},
 		Hedge:    Hedge{Off: true},
 	}
 	if diff := cmp.Diff(want, c, cmp.AllowUnexported(Config{})); diff != "" {
@@ -234,6 +234,7 @@ func TestParse_checksValues(t *testing.T) {
 		{"quantile", shard + "hedge: {quantile: 1}\n", "hedge.quantile: must lie between 0 and 1"},
 		{"share", shard + "hedge: {share: 2}\n", "hedge.share: must lie between 0 and 1"},
 		{"searches", shard + "limits: {searches: -1}\n", "limits.searches: must not be negative"},
+		{"replica's limit", shard + "limits: {replica: -2}\n", "limits.replica: must be -1 (no limit) or more"},
 		{"attempts", shard + "limits: {extra_attempts: -2}\n", "limits.extra_attempts: must be -1 (none) or more"},
 		{"log", shard + "log: {level: loud}\n", "log.level: is none of debug, info, warn and error"},
 	} {

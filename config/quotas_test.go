@@ -65,6 +65,7 @@ func TestLimits_thatAreZeroOrContradictAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		"limits: {searches: 0}":                                                  "limits.searches: is zero",
 		"limits: {searches: -1}":                                                 "limits.searches: must not be negative",
+		"limits: {replica: 0}":                                                   "limits.replica: is zero: write -1 for no limit",
 		"limits: {extra_attempts: 0}":                                            "limits.extra_attempts: is zero: write -1 for none",
 		"limits: {body: 0B}":                                                     "limits.body: is zero",
 		"timeouts: {search: 0s}":                                                 "timeouts.search: is zero",

@@ -207,6 +207,8 @@ func (v *validator) figures(c *Config) {
 	v.notZero("limits.searches", c.Limits.Searches == 0, allPass)
 	v.notZero("limits.body", c.Limits.Body == 0, allPass)
 	v.notZero("limits.extra_attempts", c.Limits.ExtraAttempts == 0, "write -1 for none")
+	v.check(c.Limits.Replica >= -1, "limits.replica", "must be -1 (no limit) or more")
+	v.notZero("limits.replica", c.Limits.Replica == 0, "write -1 for no limit")
 	v.times(c.Timeouts)
 	v.hedge(c.Hedge)
 	v.check(c.Limits.ExtraAttempts >= -1, "limits.extra_attempts", "must be -1 (none) or more")

@@ -2,11 +2,16 @@ package embed_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/fault"
 )
 
 // metered embeds everything alike, and counts its calls.
@@ -56,4 +61,90 @@ func TestEmbedder_passesOverWhoHasNoQuotaLeft(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// counted is an upstream that allows so many tokens in each minute, by its own
+// count, and refuses what is more as servers do.
+type counted struct {
+	mu      sync.Mutex
+	most    float64 // tokens a minute; a minute's worth may come at once
+	level   float64
+	at      time.Time
+	used    int
+	refused int
+	ratio   float64 // its tokens for one of ours
+}
+
+func (*counted) Space() embed.Space { return embed.Space{Model: "counted", Dims: 1} }
+
+func (c *counted) Embed(_ context.Context, b embed.Batch) (embed.Vectors, error) {
+	<-time.After(50 * time.Millisecond)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, text := range b.Texts {
+		n += int(c.ratio * float64(len(text)) / 4)
+	}
+	now := time.Now()
+	c.level = min(c.level+c.most*now.Sub(c.at).Minutes(), c.most)
+	c.at = now
+	if float64(n) > c.level {
+		c.refused++
+		return embed.Vectors{}, fault.Busy(time.Second, "rate limit reached")
+	}
+	c.level -= float64(n)
+	c.used += n
+	v := embed.Vectors{Dims: 1, Data: make([]float32, len(b.Texts)), Tokens: n}
+	for i := range v.Data {
+		v.Data[i] = 1
+	}
+	return v, nil
+}
+
+// TestTarget_quota: under a limit of 60,000 tokens a minute a batch job uses at
+// least 95 % of what it may, and no caller sees a refusal; whether the tokens are
+// estimated right, too low or too high, or nobody has said what the limit is.
+func TestTarget_quota(t *testing.T) {
+	for _, ratio := range []float64{1, 1.25, 0.8, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			b, err := quota.New(quota.Limit{Tokens: 60_000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			atOnce := 10_000.0 // a sixth of a minute's worth
+			if ratio == 0 {    // the quota is not known here
+				b, ratio, atOnce = nil, 1, 60_000
+			}
+			up := &counted{most: 60_000, level: 60_000, at: time.Now(), ratio: ratio}
+			e, err := embed.New(embed.Config{CacheBytes: -1, Upstreams: []embed.Upstream{{Name: "paid", Provider: up, Quota: b}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			var callers sync.WaitGroup
+			for caller := range 4 {
+				callers.Go(func() {
+					for range 15 { // jobs of 100 texts of 100 tokens by our estimate
+						texts := make([]string, 100)
+						for i := range texts {
+							texts[i] = strings.Repeat(fmt.Sprintf("w%02d ", (i+caller)%100), 100)
+						}
+						if _, err := e.Embed(t.Context(), embed.Batch{Texts: texts, Bulk: true}); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			callers.Wait()
+			took := time.Since(start).Minutes()
+			share := float64(up.used) / (60_000*took + atOnce)
+			t.Logf("tokens times %.2f: %d in %.2f minutes, %.1f %% of the quota; %d refusals by the upstream", ratio, up.used, took, 100*share, up.refused)
+			if share < 0.95 {
+				t.Errorf("%.1f %% of the quota, want 95 %%", 100*share)
+			}
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -201,4 +203,55 @@ func TestTarget_threeUpstreams(t *testing.T) {
 			t.Errorf("slots %d: %.2fx, want %.1fx", slots, ratio, want)
 		}
 	}
+}
+
+// heap is what lives on the heap after a collection, in bytes.
+func heap() float64 {
+	runtime.GC()
+	runtime.GC() // what finalizers let go of
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}
+
+// lookUps asks a lane with a full cache n times for a text that is in it or, one time
+// in a hundred, for a new one, and returns by how much the heap has grown.
+func lookUps(tb testing.TB, n int) (grown float64) {
+	tb.Helper()
+	const texts = 4096
+	e := lane(tb, embed.Config{CacheBytes: 4 << 20}, &quick{})
+	ask := func(i int) {
+		if _, err := e.Embed(tb.Context(), query(strconv.Itoa(i))); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for i := range 3 * texts { // more than it holds
+		ask(i)
+	}
+	before := heap()
+	for i := range n {
+		if i%100 == 0 {
+			ask(3*texts + i)
+		} else {
+			ask(i % 2000)
+		}
+	}
+	grown = heap() - before
+	runtime.KeepAlive(e)
+	return grown
+}
+
+// TestTarget_flatHeap: look-ups leave the heap as it is. BenchmarkFlatHeap does ten
+// million of them.
+func TestTarget_flatHeap(t *testing.T) {
+	if grown := lookUps(t, 100_000); grown > 1<<20 {
+		t.Errorf("the heap has grown by %.0f bytes in 100,000 look-ups", grown)
+	}
+}
+
+// BenchmarkFlatHeap makes as many look-ups as -benchtime says, such as 10000000x, and
+// reports by how much the heap has grown.
+func BenchmarkFlatHeap(b *testing.B) {
+	grown := lookUps(b, b.N)
+	b.ReportMetric(grown, "grown-bytes")
 }

@@ -23,8 +23,12 @@ const (
 // upstreams are known it is what single texts leave of them. Else it is found
 // out as TCP Vegas finds its window (L. Brakmo et al., SIGCOMM 1994): one more
 // while calls take no longer than they did, one less when they do, half when an
-// upstream says that it is busy; and one less when single texts take longer. One
-// call may always be under way.
+// upstream says that it is busy; and one less when single texts take longer. That
+// keeps the upstreams busy, and a short queue before them. While there are single
+// texts it is too much for them: then the slots are taken to be the highest rate of
+// calls times the least time that one took, as BBR knows its pipe (N. Cardwell et al.,
+// ACM Queue 2016), and bulk gets what single texts leave of those. One call may
+// always be under way.
 type pace struct {
 	fixed  int // as configured; 0: not
 	slots  int // of all upstreams together; 0: not known
@@ -35,6 +39,8 @@ type pace struct {
 	full   Limits // size of a call that fills its limits
 	bulk   trend
 	single trend
+	rate   float64 // highest rate of full bulk calls, by the second
+	known  bool    // it was too many once, so the highest rate is that of all slots
 	peak   float64 // single calls under way in the last second or so
 	at     time.Time
 	last   time.Time // that a single call was seen
@@ -62,9 +68,6 @@ func newPace(c Config) pace {
 
 // yield enters how many single calls are under way.
 func (p *pace) yield(now time.Time, singles int) {
-	if p.slots == 0 {
-		return
-	}
 	p.peak = max(p.peak*math.Exp(-now.Sub(p.at).Seconds()), float64(singles))
 	p.at = now
 	if singles > 0 {
@@ -78,13 +81,24 @@ func (p *pace) width() int {
 	case p.fixed > 0:
 		return p.fixed
 	case p.slots > 0:
-		reserve := int(math.Ceil(p.peak - 0.5))
-		if p.at.Sub(p.last) < memory {
-			reserve = max(reserve, 1) // for the next query, where there are any
-		}
-		return max(p.slots-reserve, 1)
+		return max(p.slots-p.reserve(), 1)
+	case p.known && p.mixed():
+		slots := int(math.Round(p.rate * p.bulk.base))
+		return min(int(p.found), max(slots-p.reserve(), 1))
 	}
 	return int(p.found)
+}
+
+// mixed is whether there are single texts.
+func (p *pace) mixed() bool { return !p.last.IsZero() && p.at.Sub(p.last) < memory }
+
+// reserve is how many slots are left to single texts.
+func (p *pace) reserve() int {
+	reserve := int(math.Ceil(p.peak - 0.5))
+	if p.mixed() {
+		reserve = max(reserve, 1) // for the next query
+	}
+	return reserve
 }
 
 // observe enters how long a call took. Bulk calls are compared if they are about
@@ -101,28 +115,47 @@ func (p *pace) observe(bulk bool, size Limits, took time.Duration, err error) {
 			}
 		}
 	case bulk && p.full.reached(size.plus(size)):
-		p.adjust(p.bulk.enter(took, int(p.found)))
+		width := p.width()
+		if ratio := p.bulk.enter(took, width); ratio > 0 {
+			p.adjust(width, ratio)
+		}
 	}
 }
 
-// adjust changes the width after a round of calls that took ratio times the base;
-// 0: the round goes on.
-func (p *pace) adjust(ratio float64) {
+// adjust changes the width after a round of calls that took ratio times the base.
+func (p *pace) adjust(width int, ratio float64) {
+	if p.bulk.base > 0 {
+		p.rate = max(p.rate, float64(width)/(ratio*p.bulk.base))
+	}
+	p.known = p.known || ratio > fast
 	switch {
-	case p.bulk.rounds == review: // at half the width, where nothing waits for anything
-		p.bulk, p.single = trend{}, trend{}
-		p.less(p.found / 2)
-		p.brisk = true
+	case p.bulk.rounds == review:
+		p.again(width)
 	case ratio >= slowed:
+		p.found = min(p.found, float64(width))
 		p.less(1)
 	case ratio > fast:
 		p.brisk = false
-	case p.held:
-	case ratio > 0 && p.brisk:
+	case p.held, width < int(p.found):
+	case p.brisk:
 		p.found = min(2*p.found, p.most)
-	case ratio > 0:
+	default:
 		p.found = min(p.found+1, p.most)
 	}
+}
+
+// again forgets what was measured: at half the width, where nothing waits for
+// anything; or, beside single texts, from the width that does not delay them, in
+// single steps.
+func (p *pace) again(width int) {
+	beside := p.known && p.mixed()
+	p.bulk, p.single, p.rate, p.known = trend{}, trend{}, 0, false
+	if beside {
+		p.found, p.brisk = float64(width), false
+		return
+	}
+	p.less(p.found / 2)
+	p.brisk = true
 }
 
 func (p *pace) less(by float64) {

@@ -67,3 +67,34 @@ func TestPace_leavesASlot(t *testing.T) {
 		t.Errorf("configured 7, got %d", got.width())
 	}
 }
+
+// TestPace_besideSingles holds that bulk, once it has found the slots, leaves one to
+// the single texts, looks again whether there are more, and takes all when they end.
+func TestPace_besideSingles(t *testing.T) {
+	const slots = 4
+	p := newPace(Config{Upstreams: make([]Upstream, 1), Flush: Limits{Inputs: 64}})
+	now := time.Now()
+	calls := func(n, slots int) (most int) {
+		for range n {
+			now = now.Add(time.Millisecond)
+			p.yield(now, 1)
+			most = max(most, p.width())
+			took := 20 * time.Millisecond * time.Duration(max(p.width(), slots)) / time.Duration(slots)
+			p.observe(true, Limits{Inputs: 64}, took, nil)
+		}
+		return most
+	}
+	calls(200, slots)
+	if got := p.width(); got != slots-1 {
+		t.Errorf("%d calls beside single texts, want %d of %d", got, slots-1, slots)
+	}
+	calls(20_000, 2*slots)
+	if got := p.width(); got < slots+1 || got > 2*slots {
+		t.Errorf("%d calls after the slots have become %d", got, 2*slots)
+	}
+	now = now.Add(2 * memory)
+	p.yield(now, 0)
+	if got := p.width(); got != int(p.found) {
+		t.Errorf("%d calls without single texts, found %v", got, p.found)
+	}
+}

@@ -26,7 +26,7 @@ invalid where it could not keep to the rate.`,
 		Args: known,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchSearch(a), newBenchChat(a), newBenchAnswer(a), newBenchLanes(a), newBenchIngest(a), newBenchEmbed(a),
+	cmd.AddCommand(newBenchSearch(a), newBenchChat(a), newBenchAnswer(a), newBenchLanes(a), newBenchRelay(a), newBenchIngest(a), newBenchEmbed(a),
 		newBenchMerge(a), newBenchMap(a), newBenchStore(a), newBenchGoals(a), newBenchCompare(a), newBenchData(a))
 	return cmd
 }

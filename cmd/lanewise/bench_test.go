@@ -182,6 +182,12 @@ func TestBenchParts(t *testing.T) {
 	}
 }
 
+func TestBenchRelay_onlyWhatThereIs(t *testing.T) {
+	if done := (world{}).run(t, "bench", "relay", "--only", "apache"); done.code != exitUsage && done.code != exitFailure || done.errOut == "" {
+		t.Errorf("exit %d, %s", done.code, done.errOut)
+	}
+}
+
 func TestBenchChat(t *testing.T) {
 	w := serving(t) // whose model quotes
 	report := filepath.Join(t.TempDir(), "r.json")

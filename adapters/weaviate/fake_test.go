@@ -215,7 +215,7 @@ func TestReply_isCutShort(t *testing.T) {
 
 // A write whose caller has left holds its ids until the server is done.
 func TestWrite_locksItsIDsAlthoughTheCallerIsGone(t *testing.T) {
-	reached, answer := make(chan struct{}), make(chan struct{})
+	reached, answer := make(chan struct{}, 4), make(chan struct{})
 	f := &fake{search: empty, batch: func(context.Context) (*pb.BatchObjectsReply, error) {
 		reached <- struct{}{}
 		<-answer
@@ -240,7 +240,6 @@ func TestWrite_locksItsIDsAlthoughTheCallerIsGone(t *testing.T) {
 		t.Errorf("a second write of the id: got %v after %d batches, want it to wait", err, f.batches.Load())
 	}
 	close(answer)
-	go func() { <-reached }()
 	if _, err := s.Write(t.Context(), batch); err != nil {
 		t.Errorf("after the first one is done: %v", err)
 	}

@@ -61,6 +61,9 @@ func (r *keyReader) read(text []byte) (search.Key, bool) {
 // theirs end otherwise with all likelihood that there is.
 const fenceID = "00000000-0000-8000-8000-000000000001"
 
+// flushID is the object that follows every write: see flushed.
+const flushID = "00000000-0000-8000-8000-000000000002"
+
 // objectID is where a point lies: a UUID of version 8 (RFC 9562) made of tenant and id.
 func objectID(k search.Key) string {
 	sum := sha256.Sum256([]byte(strconv.Itoa(len(k.Tenant)) + ":" + k.Tenant + k.ID))

@@ -22,6 +22,14 @@ func fence(c *class, epoch uint64) (*pb.BatchObject, int) {
 	}), len(fenceID)
 }
 
+// flushed is an object that follows every write. Weaviate writes the log of the vectors out
+// only with the next batch: killed before that, it has the objects and their digests, and
+// searches without the last vectors for ever after (1.35, seen with SIGKILL). As the mark of a
+// deletion it is no point, and it has no vector itself.
+func flushed(c *class) (*pb.BatchObject, int) {
+	return object(c, flushID, map[string]*structpb.Value{markProperty: structpb.NewNumberValue(float64(time.Now().Unix()))}), len(flushID)
+}
+
 func object(c *class, id string, values map[string]*structpb.Value) *pb.BatchObject {
 	return &pb.BatchObject{
 		Uuid: id, Collection: c.engine,

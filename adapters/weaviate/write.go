@@ -246,6 +246,10 @@ func (s *Store) send(ctx context.Context, c *class, all map[string]change, epoch
 			}
 		}
 	}
+	if err := p.flush(ctx); err != nil {
+		return err
+	}
+	p.add(flushed(c))
 	return p.flush(ctx)
 }
 

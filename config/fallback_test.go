@@ -232,8 +232,15 @@ func serverOf(t *testing.T, text string) string {
 	return server.URL
 }
 
+// answered is the answer to a request.
+type answered struct {
+	status int
+	header http.Header
+	body   string
+}
+
 // post sends a body as a tenant.
-func post(t *testing.T, url, tenant, body string) (*http.Response, string) {
+func post(t *testing.T, url, tenant, body string) answered {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
@@ -251,7 +258,7 @@ func post(t *testing.T, url, tenant, body string) (*http.Response, string) {
 		t.Fatal(err)
 	}
 	http.DefaultClient.CloseIdleConnections()
-	return resp, string(data)
+	return answered{resp.StatusCode, resp.Header, string(data)}
 }
 
 // A call that is passed on goes through models, fallbacks, prices and allowances, and its answer says so.
@@ -262,18 +269,18 @@ func TestModels_throughTheServer(t *testing.T) {
 	body := func(model string) string {
 		return fmt.Sprintf(`{"model": %q, "stream": true, "stream_options": {"include_usage": true}, "messages": [{"role": "user", "content": %q}]}`, model, long)
 	}
-	resp, got := post(t, url, "acme", body("default"))
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Lanewise-Model") != "large" || !strings.Contains(got, "I am large.") || !strings.Contains(got, `"cost":0.0067`) {
-		t.Errorf("%s, model %q: %s", resp.Status, resp.Header.Get("X-Lanewise-Model"), got)
+	got := post(t, url, "acme", body("default"))
+	if got.status != http.StatusOK || got.header.Get("X-Lanewise-Model") != "large" || !strings.Contains(got.body, "I am large.") || !strings.Contains(got.body, `"cost":0.0067`) {
+		t.Errorf("%+v", got)
 	}
-	resp, got = post(t, url, "acme", body("default")) // it has 60 tokens a minute
-	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" || !strings.Contains(got, "allowance") {
-		t.Errorf("%s, retry after %q: %s", resp.Status, resp.Header.Get("Retry-After"), got)
+	got = post(t, url, "acme", body("default")) // it has 60 tokens a minute
+	if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "allowance") {
+		t.Errorf("%+v", got)
 	}
-	if resp, got = post(t, url, "other", body("large")); resp.StatusCode != http.StatusOK {
-		t.Errorf("another tenant: %s: %s", resp.Status, got)
+	if got = post(t, url, "other", body("large")); got.status != http.StatusOK {
+		t.Errorf("another tenant: %+v", got)
 	}
-	if resp, got = post(t, url, "other", body("small-ish")); resp.StatusCode != http.StatusNotFound || !strings.Contains(got, "model_not_found") {
-		t.Errorf("an unknown model: %s: %s", resp.Status, got)
+	if got = post(t, url, "other", body("small-ish")); got.status != http.StatusNotFound || !strings.Contains(got.body, "model_not_found") {
+		t.Errorf("an unknown model: %+v", got)
 	}
 }

@@ -152,6 +152,7 @@ func TestTenants_likeBucketsOfTheirOwn(t *testing.T) {
 }
 
 func compareWithBuckets(t *testing.T, uses []use) error {
+	t.Helper()
 	limit := quota.Limit{Tokens: 1000, Requests: 30, Burst: 1}
 	tenants := newTenants(t, quota.TenantsConfig{Limit: limit, Most: 8})
 	own := map[string]*quota.Bucket{}

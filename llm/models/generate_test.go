@@ -185,6 +185,7 @@ func TestGenerate_cost(t *testing.T) {
 
 // budget is a family whose tenants have 10,000 tokens a minute.
 func budget(t *testing.T) (*family, *quota.Tenants) {
+	t.Helper()
 	f := newFamily("a")
 	tenants, err := quota.NewTenants(quota.TenantsConfig{Limit: quota.Limit{Tokens: 10_000, Burst: 1}})
 	if err != nil {

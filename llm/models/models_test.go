@@ -254,7 +254,7 @@ func TestGenerate_errorOfAll(t *testing.T) {
 		f := newFamily("a", "b")
 		f.pools["a"].err, f.pools["b"].err = c.first, c.second
 		_, _, _, err := ask(t.Context(), f.set(t), llm.Prompt{})
-		if !errors.Is(err, c.want) || fault.Of(err) != c.want {
+		if !errors.Is(err, c.want) || !errors.Is(fault.Of(err), c.want) {
 			t.Errorf("%s: %v (%s), want %v", name, err, fault.Of(err), c.want)
 		}
 		if err != nil && (!strings.Contains(err.Error(), c.first.Error()) || !strings.Contains(err.Error(), c.second.Error())) {

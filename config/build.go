@@ -23,6 +23,7 @@ import (
 	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/llm/models"
 	"github.com/lanewise/lanewise/llm/prompt"
+	"github.com/lanewise/lanewise/llm/routes"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -38,6 +39,7 @@ type System struct {
 	Router  *router.Router // nil for a bare replica
 	Handler http.Handler   // the whole HTTP surface
 	Listen  string         // the address to serve on
+	Routes  *routes.Table  // nil: none are configured
 
 	embedders  []embed.Provider
 	store      search.Store // of a bare replica, or of a router that is a shard
@@ -138,6 +140,9 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openRoutes(c.LLM, embedders[0]); err != nil {
+		return err
+	}
 	s.extra = c.Limits.ExtraAttempts
 	s.models, err = s.openGenerator(c.LLM, embedders[0]) //nolint:contextcheck // the leases outlive the start
 	if err != nil {
@@ -148,7 +153,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 		return err
 	}
 	s.Router, err = router.New(router.Config{ //nolint:contextcheck // it bounds its own first questions to the replicas
-		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: reranker, Generator: s.models, AnswerFloor: max(c.LLM.Floor, 0),
+		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: reranker, Generator: s.models, Routes: s.routing(), AnswerFloor: max(c.LLM.Floor, 0),
 		Prompts: prompts, ContextOrder: prompt.Order(c.LLM.ContextOrder), Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
 		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Limit: c.Limits.replica(), Log: o.Log,

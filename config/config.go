@@ -189,6 +189,16 @@ type LLM struct {
 	Models []Model `yaml:"models,omitempty"`
 	// Default is the model of requests that name none. Default: the first.
 	Default string `yaml:"default,omitempty"`
+	// Routes choose for requests whose model is auto, by what they ask. Default: none.
+	Routes []struct {
+		Name      string   `yaml:"name"`
+		Examples  []string `yaml:"examples"`            // what people say who mean this route
+		Threshold float64  `yaml:"threshold,omitempty"` // cosine with one of them from which on it is taken. Default 0.5
+		// Where it leads, one of them at least. Default of each: what the request has.
+		Model      string `yaml:"model,omitempty"`      // name or alias
+		Collection string `yaml:"collection,omitempty"` // of answers
+		Prompt     string `yaml:"prompt,omitempty"`     // of answers: name of the template
+	} `yaml:"routes,omitempty"`
 	// Tenants bounds what each tenant may use. Default: no limit.
 	Tenants Tenants `yaml:"tenants,omitempty"`
 	// Floor is the score in the dense leg that the best source of an answer needs: below it

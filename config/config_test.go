@@ -60,7 +60,8 @@ func TestLoad_pathsStartAtTheFile(t *testing.T) {
 
 // What is printed as resolved is a configuration again, and the same one.
 func TestResolved_roundTrips(t *testing.T) {
-	for _, file := range []string{"local", "sharded", "replica"} {
+	t.Setenv("OPENAI_API_KEY", "sk-secret")
+	for _, file := range []string{"local", "sharded", "replica", "models"} {
 		c, err := Load("../examples/" + file + ".yaml")
 		if err != nil {
 			t.Fatal(err)

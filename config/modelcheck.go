@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/llm/models"
 )
 
@@ -28,6 +29,7 @@ func (v *validator) models(c LLM) {
 	}
 	v.modelNamed("llm.default", c.Default, known, len(c.Models) > 0)
 	v.unused(c, upstreams)
+	v.routes(c, known)
 	v.fallbacks(c.Models, known)
 	v.tenants("llm.tenants", c.Tenants)
 }
@@ -50,7 +52,7 @@ func (v *validator) unused(c LLM, upstreams map[string]int) {
 }
 
 // autoModel is the name under which a model is chosen by what a question is about.
-const autoModel = "auto"
+const autoModel = llm.Auto
 
 func (v *validator) publicName(names map[string]string, path, name string) {
 	v.check(name != autoModel, path, "auto is what chooses among models by llm.routes: take another name")

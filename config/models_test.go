@@ -53,6 +53,17 @@ func TestModels_areChecked(t *testing.T) {
 		{"no room", "models: [{name: x, context: 500, max_output: 500, " + both + "}]", []string{"9:36: llm.models[0].max_output: leaves no room"}},
 		{"prices", "models: [{name: x, cost: {prompt: -1, completion: 0}, " + both + "}]", []string{"9:29: llm.models[0].cost.prompt: must not be negative"}},
 		{"weights", "models: [{name: x, upstreams: [{name: a, weight: -1}, {name: b, tier: -1}]}]", []string{"9:44: llm.models[0].upstreams[0].weight: must not", "9:67: llm.models[0].upstreams[1].tier: must not"}},
+		{"routes", "routes: [{name: x, examples: [hi], model: n}, {name: y, examples: [ho], threshold: 0.3, model: a, collection: c}, {name: z, examples: [he], collection: c}]", nil},
+		{"a route without all", "routes: [{threshold: 2}]", []string{
+			"9:13: llm.routes[0].name: missing", "9:13: llm.routes[0].examples: missing", "9:13: llm.routes[0].threshold: must be above 0", "9:13: llm.routes[0]: missing: model, collection or prompt"}},
+		{"a route to nowhere", "models: [{name: x, " + both + "}]\n  routes: [{name: r, examples: [a], model: xx}]", []string{`10:37: llm.routes[0].model: there is no model "xx"; did you mean x?`}},
+		{"a route to an alias", "models: [{name: x, aliases: [y], " + both + "}]\n  routes: [{name: r, examples: [a], model: y}]", nil},
+		{"a route to an unknown upstream", "routes: [{name: r, examples: [a], model: zz}]", []string{`9:37: llm.routes[0].model: there is no model "zz"; known here: a, b, m, n`}},
+		{"a route to auto", "routes: [{name: r, examples: [a], model: auto}]", []string{"9:37: llm.routes[0].model: is auto"}},
+		{"a route twice", "routes: [{name: r, examples: [a], model: a}, {name: r, examples: [a], model: b}]", []string{`9:49: llm.routes[1].name: "r" is used by llm.routes[0].name already`}},
+		{"a route to an unknown prompt", "prompts: [{name: p}]\n  routes: [{name: r, examples: [a], prompt: p}, {name: s, examples: [a], prompt: q}]", []string{`10:74: llm.routes[1].prompt: there is no prompt "q" in llm.prompts`}},
+		{"an empty example", "routes: [{name: r, examples: [a, ''], model: a}]", []string{"9:36: llm.routes[0].examples[1]: is empty"}},
+		{"no threshold", "routes: [{name: r, examples: [a], threshold: 0, model: a}]", []string{"9:37: llm.routes[0].threshold: is zero"}},
 		{"tenants", "tenants: {tokens_per_minute: 5, most: 9, own: [{tenant: x, requests_per_minute: 1}]}", nil},
 		{"nothing for tenants", "tenants: {most: 5}", []string{"9:3: llm.tenants: missing: requests_per_minute, tokens_per_minute, or both"}},
 		{"zero for tenants", "tenants: {tokens_per_minute: 0, requests_per_minute: -1}", []string{"9:13: llm.tenants.tokens_per_minute: is zero", "9:35: llm.tenants.requests_per_minute: must not be negative"}},
@@ -98,6 +109,12 @@ func TestModels_ofUpstreamsAlone(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
+	}
+}
+
+func TestRoutes_toTheBuiltInModel(t *testing.T) {
+	if got := lines(t, shard+"llm: {routes: [{name: r, examples: [a], model: extract}]}\n", noEnv); got != nil {
+		t.Errorf("%q", got)
 	}
 }
 

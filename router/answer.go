@@ -226,7 +226,7 @@ func (s *AnswerStream) All() (Answer, error) {
 		switch _, err := s.Next(); {
 		case errors.Is(err, io.EOF):
 			return s.Answer(), nil
-		case err != nil && !(unseen && s.again(err)):
+		case err != nil && (!unseen || !s.again(err)):
 			return s.Answer(), err
 		}
 	}

@@ -19,11 +19,11 @@ import (
 // Peers are the relays that lanewise stands beside.
 func Peers() []Relay {
 	return []Relay{
-		{"nginx", "one worker, keep-alive to the engine, no access log", nginx},
-		{"HAProxy", "one thread, http-reuse always", haproxy},
-		{"vllm-router", "policy power_of_two", router("vllm-router")},
-		{"sglang-router", "policy power_of_two", router("sglang-router", "launch")},
-		{"LiteLLM", "one worker, its own defaults", litellm},
+		{"nginx", "one worker, keep-alive to the engine, no access log", "nginx -v", nginx},
+		{"HAProxy", "one thread, http-reuse always", "haproxy -v", haproxy},
+		{"vllm-router", "policy power_of_two", "vllm-router --version", router("vllm-router")},
+		{"sglang-router", "policy power_of_two", "sglang-router --version", router("sglang-router", "launch")},
+		{"LiteLLM", "one worker, its own defaults", "litellm --version", litellm},
 	}
 }
 

@@ -32,9 +32,27 @@ type Relay struct {
 	Name string
 	// Note says with which settings it runs.
 	Note string
+	// Tell is the command that prints its version; empty: it has this program's.
+	Tell string
 	// Start returns the command that listens on an address and passes on to an engine. Files that it needs belong into dir.
 	// fault.NotFound: it is not installed.
 	Start func(dir, address, engine string) (*exec.Cmd, error)
+}
+
+// About is the version and the settings of a relay.
+func (r Relay) About(ctx context.Context) string {
+	f := strings.Fields(r.Tell)
+	if len(f) == 0 {
+		return r.Note
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, f[0], f[1:]...).CombinedOutput() //nolint:gosec // one of Peers
+	line, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")
+	if err != nil || line == "" {
+		return r.Note + ", of an unknown version"
+	}
+	return r.Note + "; " + line
 }
 
 // answer is what the stub says: 500 bytes.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,9 @@ func TestPeers(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", p.Name, err)
 			continue
+		}
+		if about := p.About(t.Context()); !strings.HasPrefix(about, p.Note+"; ") {
+			t.Errorf("%s: %q", p.Name, about)
 		}
 		if r, err := up.Measure(t.Context(), bench.Load{Rate: 50, Duration: 200 * time.Millisecond}); err != nil || r.Failed() > 0 {
 			t.Errorf("%s: %v, %v", p.Name, r.Errors, err)

@@ -63,6 +63,30 @@ func TestBenchSearch(t *testing.T) {
 	}
 }
 
+// An engine's collection beside a server that has a copy of it.
+func TestBenchSearch_engine(t *testing.T) {
+	at := articlesTable(t, "cli_bench")
+	w := serving(t)
+	w.run(t, "import", "--from", at, "--to", "docs", "--state", filepath.Join(t.TempDir(), "state")).want(t, exitOK)
+	report := filepath.Join(t.TempDir(), "r.json")
+	done := w.run(t, "bench", "search", "--target", w.env["LANEWISE_URL"], "--target", at, "--rate", "50", "--warmup", "0", "--duration", "300ms", "--rounds", "1",
+		"--k", "2", "--recall", "5", "--json", report)
+	r, err := bench.Read(report)
+	if err != nil || len(r.Rows) != 2 {
+		t.Fatalf("report %+v, %v: %s", r, err, done.errOut)
+	}
+	for _, row := range r.Rows {
+		for _, f := range row.Figures {
+			if f.Name == "errors" && f.Median() != 0 || f.Name == "recall" && f.Median() != 1 {
+				t.Errorf("%s: %s is %g", row.Name, f.Name, f.Median())
+			}
+		}
+		if strings.Contains(row.Name, ":lanewise:") || strings.Contains(row.Name, "@127.0.0.1") && strings.Contains(row.Name, "lanewise:") {
+			t.Errorf("%s shows the password", row.Name)
+		}
+	}
+}
+
 // Two reports of which the second is twice as slow.
 func TestBenchCompare_regression(t *testing.T) {
 	file := func(name string, rounds ...float64) string {

@@ -141,7 +141,7 @@ func (u *relaying) start(ctx context.Context, p relay.Relay) error {
 		return err
 	default:
 		u.names, u.up = append(u.names, p.Name), append(u.up, running)
-		u.report.Note(p.Name + ": " + p.Note)
+		u.report.Note(p.Name + ": " + p.About(ctx))
 	}
 	return nil
 }

@@ -128,7 +128,7 @@ func known(cmd *cobra.Command, args []string) error {
 	}
 	text := fmt.Sprintf("unknown command %q", args[0])
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		text += "; did you mean " + strings.Join(near, " or ") + "?"
+		text += "; did you mean " + strings.Join(near[:min(2, len(near))], " or ") + "?"
 	}
 	return errors.New(text)
 }

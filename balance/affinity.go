@@ -19,7 +19,7 @@ func (v *View) affine() int {
 	var load, weight float64
 	for i := range v.entries {
 		if v.Open(i) {
-			load += float64(v.entries[i].load.Load())
+			load += v.loadOf(&v.entries[i])
 			weight += v.entries[i].weight
 		}
 	}
@@ -43,7 +43,7 @@ func (v *View) affine() int {
 // hasRoom reports whether a member may take the call: fair is its share of the
 // pool's load, the call included.
 func (v *View) hasRoom(e *entry, fair float64) bool {
-	load := float64(e.load.Load())
+	load := v.loadOf(e)
 	return load < float64(e.slots)*v.mean || load+float64(v.cost) <= math.Ceil(v.bound*fair)
 }
 

@@ -38,6 +38,7 @@ type member struct {
 	health   health
 	limit    *limit.Limiter // nil: none
 	abort    atomic.Int32   // what was measured of cancelled calls
+	foreign  foreign
 }
 
 // entry is a member as one set holds it.

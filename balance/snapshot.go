@@ -29,6 +29,7 @@ type MemberState struct {
 	Inflight int64                    // attempts
 	Limit    int64                    // that it may have; 0: none
 	Load     int64                    // their cost
+	Foreign  float64                  // calls of others that it has told of, as far as they still count
 	Aborts   bool                     // a cancelled call stops costing it anything
 	Measured bool                     // that was measured, not declared
 	Latency  map[string]time.Duration // median of the last answers, by class
@@ -71,7 +72,7 @@ func (c *core) describe(e *entry, classes map[string]*class) MemberState {
 	state, until := e.health.stateAt(c.now(), c.config.Health.SlowStart)
 	m := MemberState{
 		Name: e.name, State: state, Tier: e.tier, Slots: e.slots, Weight: e.weight,
-		Inflight: e.inflight.Load(), Load: e.load.Load(),
+		Inflight: e.inflight.Load(), Load: e.load.Load(), Foreign: e.foreign.calls(c.now()),
 		Latency: make(map[string]time.Duration),
 		Good:    e.health.outcomes[good].Load(), Unknown: e.health.outcomes[unknown].Load(),
 		Slow: e.health.outcomes[slow].Load(), Bad: e.health.outcomes[bad].Load(),

@@ -78,7 +78,7 @@ func (v *View) At(i int) Candidate {
 	c := Candidate{
 		Weight:  e.weight * e.health.share(v.now, v.slowStart),
 		Penalty: e.health.penaltyAt(v.now),
-		Queue:   float64(e.load.Load()) / v.mean,
+		Queue:   v.loadOf(e) / v.mean,
 		Peak:    time.Duration(math.Float64frombits(e.latency.peak.Load())),
 	}
 	if w := e.latency.of(v.class); w != nil {

@@ -242,7 +242,8 @@ type LLMUpstream struct {
 	Tier   int     `yaml:"tier,omitempty"`   // used only while earlier tiers have no healthy upstream. Default 0
 	Aborts bool    `yaml:"aborts,omitempty"` // an answer that is cancelled stops costing anything
 	// Metrics is the URL of a page of the server's gauges, in Prometheus' text format, by
-	// which that is measured at the start instead. Default: none.
+	// which that is measured at the start instead, and the calls of others are seen.
+	// Default: none.
 	Metrics string `yaml:"metrics,omitempty"`
 	Quota   Quota  `yaml:"quota,omitempty"` // that the upstream allows by the minute. Default: no limit
 }

@@ -144,6 +144,9 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (*models.Set, error) {
 		set.Models = append(set.Models, m.open(lane))
 	}
 	s.measure(learners(s.generators), shown)
+	if err := s.follow(c, learners(s.generators)); err != nil { //nolint:contextcheck // it outlives the start
+		return nil, err
+	}
 	if set.Tenants, err = c.Tenants.open(s.quotas.config.Routers); err != nil {
 		return nil, fmt.Errorf("llm.tenants: %w", err)
 	}

@@ -59,13 +59,14 @@ const (
 // tokens: the prompt's estimate and the answer's limit, settled with the usage
 // that the upstream reports. Safe for concurrent use.
 type Generator struct {
-	pool    *balance.Pool[target]
-	hedge   bool
-	relays  bool // all upstreams can
-	lengths lengths
-	warmth  warmth
-	first   time.Duration
-	idle    time.Duration
+	pool     *balance.Pool[target]
+	hedge    bool
+	relays   bool // all upstreams can
+	lengths  lengths
+	affinity affinity
+	warmth   warmth
+	first    time.Duration
+	idle     time.Duration
 }
 
 var _ Provider = (*Generator)(nil)
@@ -148,10 +149,11 @@ func (g *Generator) Close() error { return g.pool.Close() }
 // The stream must be closed; it closes itself when ctx ends.
 func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
 	cost := p.Tokens()
+	key, side := g.affinity.ask(p.Session, p.prefix())
 	call := balance.Call{
 		Class:    class(cost),
 		Cost:     int64(cost + min(cmp.Or(max(p.MaxTokens, 0), expectedTokens), mostTokens)),
-		Affinity: p.Session,
+		Affinity: key,
 		NoHedge:  !g.hedge,
 		Extra:    p.Extra,
 		NoWait:   p.NoWait,
@@ -161,7 +163,7 @@ func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
 		n := c.begin()
 		mine := p // attempts may run at the same time
 		mine.Model = cmp.Or(p.Model, t.model)
-		why := c.why(n, p.Session != "")
+		why := c.why(n, key != "")
 		o, err := open(ctx, t.provider, mine)
 		if err != nil {
 			c.failures.Add(1)
@@ -177,7 +179,9 @@ func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
 	won.Value.route.Cached = g.warmth.expect(won.Member(), read)
 	won.Value.route = c.end(won.Value.route, won.Member())
 	g.warmth.learn(won.Member(), read)
-	return follow(ctx, won, cost), nil
+	a := follow(ctx, won, cost)
+	a.learn = func(used Usage) { g.affinity.learn(side, used, won.Value.route.First) }
+	return a, nil
 }
 
 // class groups prompts whose first content takes about equally long.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
@@ -40,8 +39,11 @@ func (g *Generator) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, err
 type trip struct {
 	course
 
-	g    *Generator
-	call *relay.Call
+	g      *Generator
+	call   *relay.Call
+	side   arm           // of the comparison that the call is on
+	affine bool          // it has a key
+	first  time.Duration // to the first content, of streams
 }
 
 func (t *trip) make(ctx context.Context) (*relay.Reply, error) {
@@ -56,19 +58,19 @@ func (t *trip) make(ctx context.Context) (*relay.Reply, error) {
 		_ = won.Close()                   //nolint:contextcheck,errcheck // nothing is open
 		return &relay.Reply{Body: a.body, Usage: a.usage, Route: a.route}, nil
 	}
+	t.first = a.route.First
 	return &relay.Reply{Stream: &passage{trip: t, won: won, arrived: a}, Route: a.route}, nil
 }
 
 // terms are those of the call for the balancer.
 func (t *trip) terms() balance.Call {
 	c := t.call
-	terms := balance.Call{Class: class(c.PromptTokens), Cost: t.estimate(), Affinity: c.Session, NoHedge: !t.g.hedge, Extra: c.Extra, NoWait: c.NoWait}
+	terms := balance.Call{Class: class(c.PromptTokens), Cost: t.estimate(), NoHedge: !t.g.hedge, Extra: c.Extra, NoWait: c.NoWait}
 	if !c.Stream {
 		terms.Class = wholeClass(c.PromptTokens)
 	}
-	if terms.Affinity == "" && c.Prefix != 0 {
-		terms.Affinity = strconv.FormatUint(c.Prefix, 36)
-	}
+	terms.Affinity, t.side = t.g.affinity.ask(c.Session, c.Prefix)
+	t.affine = terms.Affinity != ""
 	return terms
 }
 
@@ -109,6 +111,7 @@ func (t *trip) cost(u *relay.Usage, said int64) int64 {
 		}
 		return int64(max(t.call.PromptTokens, 1)) + said
 	}
+	t.g.affinity.learn(t.side, *u, t.first)
 	t.g.lengths.learn(t.call.Model, u.CompletionTokens/max(t.call.Answers, 1))
 	return int64(u.PromptTokens + u.CompletionTokens)
 }
@@ -121,7 +124,7 @@ func (t *trip) attempt(ctx context.Context, to target) (*arrived, error) {
 	}
 	mine := *t.call // attempts may run at the same time
 	mine.Model = cmp.Or(mine.Model, to.model)
-	route := relay.Route{Model: mine.Model, Why: t.why(n, t.call.Session != "" || t.call.Prefix != 0)}
+	route := relay.Route{Model: mine.Model, Why: t.why(n, t.affine)}
 	w := watched(ctx, t.g.patience(mine.Stream))
 	var a *arrived
 	defer func() {

@@ -28,6 +28,7 @@ type answer struct {
 	unhook func() bool
 	hooked chan struct{} // closed when unhook is set
 	prompt int           // estimated tokens
+	learn  func(Usage)   // what the upstream reports; called once, if it does
 
 	once  sync.Once
 	close error
@@ -73,6 +74,10 @@ func (a *answer) Next() (Chunk, error) {
 	}
 	a.written.Add(int64(tokens.Estimate(c.Content)))
 	if c.Usage != nil {
+		if learn := a.learn; learn != nil && !c.Usage.Estimated {
+			a.learn = nil
+			learn(*c.Usage)
+		}
 		a.used.Store(int64(c.Usage.PromptTokens + c.Usage.CompletionTokens))
 	}
 	return c, nil

@@ -85,7 +85,7 @@ func (g *generation) fits(m *model) error {
 	if g.prompt.Refit != nil {
 		return nil
 	}
-	return fits(m.Window, g.prompt.Tokens(), g.prompt.MaxTokens)
+	return fits(m.window(), g.prompt.Tokens(), g.prompt.MaxTokens)
 }
 
 // fits reports, as a *fault.WindowError, that a prompt leaves no room for its answer in a window.
@@ -102,14 +102,15 @@ func fits(w llm.Window, prompt, limit int) error {
 }
 
 // ask asks one model. A prompt that can be laid out again, and that the model finds too long all the same, is laid
-// out once more, with a quarter less.
+// out once more, with a quarter less, and the window that it names is kept in mind.
 func (g *generation) ask(ctx context.Context, m *model, t turn) (*answer, error) {
-	a, err := g.once(ctx, m, t, m.Window)
+	less := m.window()
+	a, err := g.once(ctx, m, t, less)
 	long := new(fault.WindowError)
 	if !errors.As(err, &long) || g.prompt.Refit == nil || ctx.Err() != nil {
 		return a, err
 	}
-	less := m.Window
+	m.heard(long.Limit)
 	if less.Context = limitOf(long.Limit, less.Context) * 3 / 4; less.Context == 0 {
 		return a, err
 	}

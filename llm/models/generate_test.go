@@ -115,6 +115,25 @@ func TestGenerate_refitsWhatIsTooLong(t *testing.T) {
 	}
 }
 
+// A window that an upstream has named is kept in mind, unless it is nonsense.
+func TestGenerate_remembersTheWindow(t *testing.T) {
+	f := newFamily("a")
+	f.config.Models[0].Window.Context = 8000
+	s := f.set(t)
+	var windows []int
+	p := llm.Prompt{Refit: func(w llm.Window) (llm.Prompt, error) {
+		windows = append(windows, w.Context)
+		return llm.Prompt{Messages: long(50)}, nil
+	}}
+	for _, said := range []int{10_000, 4000, 0, 6000, 2, 1} {
+		f.pools["a"].err = &fault.WindowError{Limit: said, Message: "too long"}
+		_, _, _, _ = ask(t.Context(), s, p)
+	}
+	if want := []int{8000, 6000, 8000, 3000, 4000, 3000, 4000, 3000, 4000, 1, 4000}; !slices.Equal(windows, want) {
+		t.Errorf("laid out for %v, want %v", windows, want)
+	}
+}
+
 func TestGenerate_refitFails(t *testing.T) {
 	f := newFamily("a", "b")
 	wrong := fault.BadField("/question", "is too long for any model")

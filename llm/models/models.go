@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/lanewise/lanewise/balance/quota"
@@ -116,6 +117,7 @@ var _ llm.Provider = (*Set)(nil)
 type model struct {
 	Model
 	fallbacks []fallback
+	said      atomic.Int64 // window in tokens that an upstream has named; 0: none
 }
 
 type fallback struct {

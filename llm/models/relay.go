@@ -78,7 +78,7 @@ type relaying struct {
 }
 
 func (r *relaying) fits(m *model) error {
-	return fits(m.Window, r.call.PromptTokens, r.call.MaxTokens)
+	return fits(m.window(), r.call.PromptTokens, r.call.MaxTokens)
 }
 
 // ask asks one model. Its usage is always wanted here; whether the client wants it

@@ -154,7 +154,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	}
 	s.Router, err = router.New(router.Config{ //nolint:contextcheck // it bounds its own first questions to the replicas
 		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: reranker, Generator: s.models, Routes: s.routing(), AnswerFloor: max(c.LLM.Floor, 0),
-		Prompts: prompts, ContextOrder: prompt.Order(c.LLM.ContextOrder), Lane: c.Hedge.lane(),
+		Prompts: prompts, ContextOrder: prompt.Order(c.LLM.ContextOrder), Rephrase: c.LLM.SearchText == byModel, Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
 		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Limit: c.Limits.replica(), Log: o.Log,
 	})

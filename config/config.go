@@ -207,6 +207,9 @@ type LLM struct {
 	// ContextOrder is the order of the passages in prompts: rank, or stable, by id, so that prompts
 	// with the same passages begin alike. Default rank.
 	ContextOrder string `yaml:"context_order,omitempty"`
+	// SearchText says how a question that leans on the conversation is made into one that can be
+	// searched for: by words, with the turns before it, or by the model. Default words.
+	SearchText string `yaml:"search_text,omitempty"`
 	// Prompts are the templates that requests may choose. Default: a built-in one.
 	Prompts []Prompt `yaml:"prompts,omitempty"`
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lanewise/lanewise/fault"
@@ -31,7 +32,17 @@ func (v *validator) prompts(c LLM) {
 	}
 	v.check(c.ContextOrder == "" || c.ContextOrder == string(prompt.Rank) || c.ContextOrder == string(prompt.Stable),
 		"llm.context_order", fmt.Sprintf("must be rank or stable, is %q", c.ContextOrder))
+	v.check(c.SearchText == "" || c.SearchText == byWords || c.SearchText == byModel,
+		"llm.search_text", fmt.Sprintf("must be words or model, is %q", c.SearchText))
+	quotes := len(c.Upstreams) == 0 || slices.ContainsFunc(c.Upstreams, func(u LLMUpstream) bool { return u.Kind == kindExtract })
+	v.check(c.SearchText != byModel || !quotes, "llm.search_text", "is model, but an upstream of kind extract cannot rephrase: it quotes")
 }
+
+// Who makes a question that leans on a conversation into one that can be searched for.
+const (
+	byWords = "words"
+	byModel = "model"
+)
 
 // template reports what is wrong with the parts of a template, each at its key.
 func (v *validator) template(path string, err error) {

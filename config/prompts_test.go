@@ -29,6 +29,8 @@ func TestPrompts_areChecked(t *testing.T) {
 		{"without the sources", "prompts: [{name: x, sources: none}]", []string{"9:23: llm.prompts[0].sources: prints a source 0 times"}},
 		{"without the question", "prompts: [{name: x, question: Now?}]", []string{"9:23: llm.prompts[0].question: does not print the question"}},
 		{"order", "context_order: random", []string{`9:3: llm.context_order: must be rank or stable, is "random"`}},
+		{"search text", "search_text: model", nil},
+		{"unknown search text", "search_text: magic", []string{`9:3: llm.search_text: must be words or model, is "magic"`}},
 		{"unknown part", "prompts: [{name: x, sistem: y}]", []string{"9:23: llm.prompts[0].sistem: unknown key; did you mean system?"}},
 	} {
 		got := lines(t, twoUpstreams+"  "+c.keys+"\n", noEnv)
@@ -45,6 +47,10 @@ func TestPrompts_areChecked(t *testing.T) {
 func TestLLMUpstream_context(t *testing.T) {
 	got := lines(t, shard+`llm: {upstreams: [{kind: openai, url: "http://a", model: m, context: -1}, {kind: extract, context: 5}]}`+"\n", noEnv)
 	if len(got) != 2 || !strings.Contains(got[0], "upstreams[0].context: must not be negative") || !strings.Contains(got[1], "upstreams[1].context") {
+		t.Errorf("problems %q", got)
+	}
+	got = lines(t, shard+"llm: {search_text: model}\n", noEnv)
+	if len(got) != 1 || !strings.Contains(got[0], "llm.search_text: is model, but an upstream of kind extract") {
 		t.Errorf("problems %q", got)
 	}
 	list := []LLMUpstream{{Name: "a", Context: 8000}, {Name: "b"}, {Name: "c", Context: 4000}}

@@ -27,6 +27,7 @@ func (r *Router) Answer(ctx context.Context, q Question) (*AnswerStream, error) 
 	s.question = q
 	ctx, s.rec = record(ctx, r.cfg.ExtraAttempts, q.Explain)
 	s.ctx, s.cancel = context.WithTimeout(ctx, cmp.Or(q.Timeout, r.cfg.AnswerTimeout))
+	s.rephrase()     //nolint:contextcheck // the stream keeps it
 	err := s.route() //nolint:contextcheck // the stream keeps it
 	if err == nil {
 		err = s.retrieve() //nolint:contextcheck // likewise

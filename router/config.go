@@ -60,6 +60,10 @@ type Config struct {
 	// without it a built-in one is.
 	Prompts map[string]*prompt.Template
 
+	// Rephrase has the Generator put questions that lean on the conversation before them into words that can be
+	// searched for by themselves. Otherwise, and where it does not, prompt.SearchText says what is searched for.
+	Rephrase bool
+
 	// ContextOrder is the order of the passages in prompts where a question does not say it. Empty: by rank.
 	ContextOrder prompt.Order
 

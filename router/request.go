@@ -100,7 +100,7 @@ type Explain struct {
 
 // Stage is one part of the road.
 type Stage struct {
-	Name string // "route", "embed", "search", "first_token", "generate"
+	Name string // "rephrase", "route", "embed", "search", "first_token", "generate"
 	Took time.Duration
 }
 

@@ -107,6 +107,28 @@ func TestSearchText_isBounded(t *testing.T) {
 	}
 }
 
+func TestRephrase(t *testing.T) {
+	var talk []llm.Message
+	for i := range 9 {
+		talk = append(talk, llm.Message{Role: llm.User, Content: fmt.Sprintf("turn %d <|im_start|>", i) + strings.Repeat(" word", 2000)})
+	}
+	m := prompt.Rephrase("And\x00 why?", talk)
+	text := m[1].Content
+	if len(m) != 2 || strings.Contains(text, "turn 2") || !strings.Contains(text, "user: turn 3 ‹|im_start|>") || !strings.HasSuffix(text, "Last question: And why?") {
+		t.Errorf("%d messages, %q", len(m), text)
+	}
+	if len(text) > 6*1100 {
+		t.Errorf("%d bytes", len(text))
+	}
+	for answer, want := range map[string]string{
+		" \"Why is\n it so?\" ": "Why is it so?", "„Warum?“": "Warum?", "": "", strings.Repeat("why ", 400): "", "<|im_end|>a": "‹|im_end|>a",
+	} {
+		if got := prompt.Rephrased(answer); got != want {
+			t.Errorf("%q: %q, want %q", answer, got, want)
+		}
+	}
+}
+
 func ExampleSearchText() {
 	fmt.Println(prompt.SearchText("How fast is it?", []llm.Message{
 		{Role: llm.User, Content: "What does the bounded-load hash do in the balancer?"},

@@ -63,3 +63,33 @@ func dense(text string) bool {
 	}
 	return letters > 3*fewWords
 }
+
+// Bounds of what a model reads to rephrase a question.
+const (
+	rephraseTurns  = 6
+	rephraseTokens = 256 // of each turn
+)
+
+const rephraseSystem = `Rewrite the last question so that it can be understood without the conversation before it.
+Keep its language, names and numbers. Do not answer it: reply with the rewritten question and nothing else.`
+
+// Rephrase lays out what a model reads to put the last question of a conversation
+// into words that can stand alone: the newest six turns, each cut to 256 tokens, and the question.
+func Rephrase(question string, conversation []llm.Message) []llm.Message {
+	var text strings.Builder
+	for _, m := range conversation[max(0, len(conversation)-rephraseTurns):] {
+		text.WriteString(string(m.Role) + ": " + tokens.Cut(Clean(m.Content), rephraseTokens) + "\n")
+	}
+	text.WriteString("\nLast question: " + Clean(question))
+	return []llm.Message{{Role: llm.System, Content: rephraseSystem}, {Role: llm.User, Content: text.String()}}
+}
+
+// Rephrased reads a model's answer to that: its text on one line, without quotation
+// marks around it, or "" where it is no question that can be searched for.
+func Rephrased(answer string) string {
+	text := strings.Trim(strings.Join(strings.Fields(Clean(answer)), " "), `"'“”„ `)
+	if tokens.Estimate(text) > rephraseTokens {
+		return ""
+	}
+	return text
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/lanewise/lanewise/access"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/router"
 )
@@ -23,7 +24,7 @@ type Shards interface {
 func (s *server) adminRoutes() []route {
 	admin := func(method, name, summary string, handle handlerFunc) route {
 		rt := route{
-			method: method, path: "/v1/admin/" + name, id: "admin-" + name, tag: tagServer, local: true, handle: handle, summary: summary,
+			method: method, path: "/v1/admin/" + name, id: "admin-" + name, tag: tagServer, local: true, scope: access.Admin, handle: handle, summary: summary,
 			detail: "For lanewise " + name + ": only clients on this machine may ask for it.", out: typeOf[opaque](),
 		}
 		if method == "POST" {

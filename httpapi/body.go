@@ -73,14 +73,18 @@ func checkHeaders(h http.Header) error {
 	return nil
 }
 
-// decode reads a body of the public API.
+// decode reads a body of the public API, and holds it to the tenant of the caller.
 func decode[T any](s *server, w http.ResponseWriter, r *http.Request) (T, error) {
 	data, err := s.body(w, r)
 	if err != nil {
 		var none T
 		return none, err
 	}
-	return wire.Decode[T](data)
+	body, err := wire.Decode[T](data)
+	if err == nil {
+		err = bindBody(r, &body)
+	}
+	return body, err
 }
 
 // answer is a response of one piece.

@@ -46,7 +46,7 @@ func newContract(version string, routes []route, keyed bool) (*contract, error) 
 		c.doc.Security = []map[string][]string{{"key": {}}}
 	}
 	for _, rt := range routes {
-		c.doc.AddOperation(c.operation(rt))
+		c.doc.AddOperation(c.operation(rt, keyed))
 	}
 	for _, tag := range [...]string{tagSearch, tagAnswer, tagPoints, tagCollections, tagEmbeddings, tagModels, tagReplica, tagServer} {
 		c.doc.Tags = append(c.doc.Tags, &huma.Tag{Name: tag})
@@ -65,8 +65,8 @@ func newContract(version string, routes []route, keyed bool) (*contract, error) 
 	return c, err
 }
 
-// operation describes a route.
-func (c *contract) operation(rt route) *huma.Operation {
+// operation describes a route, with the scopes that it needs where callers have keys.
+func (c *contract) operation(rt route, keyed bool) *huma.Operation {
 	op := &huma.Operation{
 		Method: rt.method, Path: rt.path, OperationID: rt.id, Tags: []string{rt.tag}, Summary: rt.summary, Description: rt.detail,
 		Responses: map[string]*huma.Response{
@@ -82,8 +82,14 @@ func (c *contract) operation(rt route) *huma.Operation {
 			Content:     map[string]*huma.MediaType{"application/json": {Schema: c.schema(typeOf[openAIError]())}},
 		}
 	}
-	if rt.open {
+	switch {
+	case rt.open:
 		op.Security = []map[string][]string{}
+	case keyed: // the names of one of which the caller needs
+		op.Security = nil
+		for _, scope := range rt.scope.Names() {
+			op.Security = append(op.Security, map[string][]string{"key": {scope}})
+		}
 	}
 	for _, name := range pathParameters(rt.path) {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
@@ -136,6 +142,9 @@ func decodeValid[T any](s *server, w http.ResponseWriter, r *http.Request) (T, e
 		return none, err
 	}
 	body, err := wire.Decode[T](data)
+	if err == nil {
+		err = bindBody(r, &body)
+	}
 	if err != nil {
 		return body, err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/lanewise/lanewise/access"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
 )
@@ -109,7 +110,7 @@ func (jsonVector) Schema(r huma.Registry) *huma.Schema { return vectorSchema{}.S
 // embeddingRoutes is the lane of texts by itself.
 func (s *server) embeddingRoutes() []route {
 	return []route{{
-		method: "POST", path: "/v1/embeddings", id: "embeddings", tag: tagEmbeddings, handle: s.embeddings, openAI: true,
+		method: "POST", path: "/v1/embeddings", id: "embeddings", scope: access.Embed, reach: reachesNone, tag: tagEmbeddings, handle: s.embeddings, openAI: true,
 		in: typeOf[embeddingsRequest](), out: typeOf[embeddingsResponse](),
 		example: `{"model": "static", "input": ["read a file line by line", "sort a slice"]}`,
 		summary: "Texts as vectors, for clients of OpenAI's API",

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/lanewise/lanewise/access"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
@@ -57,10 +58,12 @@ type Config struct {
 	// Shards opens the shards that join with /v1/admin/apply. nil: there is no such endpoint.
 	Shards Shards
 
-	// Keys are the API keys that clients may use, in "Authorization: Bearer KEY"
-	// or "X-Api-Key: KEY". None: everybody may use everything. The health checks
-	// and the documentation are always open.
+	// Keys are API keys that may do everything, in "Authorization: Bearer KEY"
+	// or "X-Api-Key: KEY". The health checks and the documentation are always open.
 	Keys []string
+
+	// Access knows the callers by their keys, instead of Keys. nil, and no Keys: everybody may do everything.
+	Access Access
 
 	// Ready reports why the server should get no traffic; nil means it always
 	// may. It must not fail for one shard that is down: answers say what is missing.
@@ -69,6 +72,12 @@ type Config struct {
 	MaxBody int64        // bytes of a request body; 0: DefaultMaxBody
 	Version string       // shown in the contract; "": "dev"
 	Log     *slog.Logger // one line a request, at level Info, and defects; nil: none
+}
+
+// Access tells callers by the tokens that they show.
+type Access interface {
+	// Identify returns who shows a token; fault.Unauthorized: nobody who is known. Safe for concurrent use.
+	Identify(ctx context.Context, token string) (access.Caller, error)
 }
 
 // server answers requests. It never changes after New.
@@ -80,7 +89,7 @@ type server struct {
 	models    Models
 	backups   map[string]Backuper
 	shards    Shards
-	keys      keyring
+	access    Access // nil: everybody may do everything
 	ready     func(ctx context.Context) error
 	maxBody   int64
 	bodyTime  time.Duration // in which a body has to arrive
@@ -105,7 +114,7 @@ func newServer(c Config) (*server, error) {
 		return nil, err
 	}
 	s := &server{
-		router: c.Router, store: c.Store, embedders: c.Embedders, models: c.Models, backups: c.Backups, shards: c.Shards, keys: newKeyring(c.Keys), ready: c.Ready,
+		router: c.Router, store: c.Store, embedders: c.Embedders, models: c.Models, backups: c.Backups, shards: c.Shards, access: c.Access, ready: c.Ready,
 		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), bodyTime: bodyTime, stallTime: stallTime, log: c.Log, mux: http.NewServeMux(),
 	}
 	if s.log == nil {
@@ -114,9 +123,14 @@ func newServer(c Config) (*server, error) {
 	if c.Router != nil {
 		s.retrieve = c.Router.Retrieve
 	}
-	routes := s.routes()
 	var err error
-	if s.contract, err = newContract(cmp.Or(c.Version, "dev"), routes, len(c.Keys) > 0); err != nil {
+	if len(c.Keys) > 0 {
+		if s.access, err = access.New(access.Config{Keys: plainKeys(c.Keys)}); err != nil {
+			return nil, err
+		}
+	}
+	routes := s.routes()
+	if s.contract, err = newContract(cmp.Or(c.Version, "dev"), routes, s.access != nil); err != nil {
 		return nil, fmt.Errorf("build the contract: %w", err)
 	}
 	for _, rt := range routes {
@@ -139,5 +153,17 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("keys[%d]: must not be empty", i))
 		}
 	}
+	if c.Access != nil && len(c.Keys) > 0 {
+		errs = append(errs, errors.New("keys: cannot stand beside access"))
+	}
 	return errors.Join(errs...)
+}
+
+// plainKeys are keys that may do everything.
+func plainKeys(secrets []string) []access.Key {
+	out := make([]access.Key, len(secrets))
+	for i, secret := range secrets {
+		out[i] = access.Key{Name: fmt.Sprintf("keys/%d", i), Digest: access.DigestOf(secret), Scopes: access.All}
+	}
+	return out
 }

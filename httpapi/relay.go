@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/lanewise/lanewise/access"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/llm/relay"
 )
@@ -45,13 +46,13 @@ const relayDetail = "The body is passed on byte for byte, but for the model's na
 func (s *server) relayRoutes() []route {
 	return []route{
 		{
-			method: "POST", path: "/v1/chat/completions", id: "chat", tag: tagModels, openAI: true, in: typeOf[opaque](), out: typeOf[opaque](),
+			method: "POST", path: "/v1/chat/completions", id: "chat", scope: access.Answer, reach: reachesHeader, tag: tagModels, openAI: true, in: typeOf[opaque](), out: typeOf[opaque](),
 			example: `{"model": "default", "messages": [{"role": "user", "content": "Which lane is free?"}]}`,
 			summary: "Ask a model", detail: relayDetail,
 			handle: func(w *recorder, r *http.Request) error { return s.relay(w, r, relay.Chat) },
 		},
 		{
-			method: "POST", path: "/v1/completions", id: "completions", tag: tagModels, openAI: true, in: typeOf[opaque](), out: typeOf[opaque](),
+			method: "POST", path: "/v1/completions", id: "completions", scope: access.Answer, reach: reachesHeader, tag: tagModels, openAI: true, in: typeOf[opaque](), out: typeOf[opaque](),
 			example: `{"model": "default", "prompt": "The free lane is"}`,
 			summary: "Have a model continue a text", detail: relayDetail,
 			handle: func(w *recorder, r *http.Request) error { return s.relay(w, r, relay.Text) },
@@ -63,11 +64,11 @@ func (s *server) relayRoutes() []route {
 func (s *server) modelRoutes() []route {
 	return []route{
 		{
-			method: "GET", path: "/v1/models", id: "models", tag: tagModels, openAI: true, out: typeOf[modelList](), handle: s.listModels,
+			method: "GET", path: "/v1/models", id: "models", scope: access.Answer | access.Embed, reach: reachesNone, tag: tagModels, openAI: true, out: typeOf[modelList](), handle: s.listModels,
 			summary: "List the models", detail: "Those that generate, with their aliases, and those that embed.",
 		},
 		{
-			method: "GET", path: "/v1/models/{model}", id: "model", tag: tagModels, openAI: true, out: typeOf[model](), handle: s.getModel,
+			method: "GET", path: "/v1/models/{model}", id: "model", scope: access.Answer | access.Embed, reach: reachesNone, tag: tagModels, openAI: true, out: typeOf[model](), handle: s.getModel,
 			summary: "Describe a model",
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/lanewise/lanewise/access"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
@@ -31,7 +32,7 @@ func (s *server) replicaRoutes() []route {
 
 func replicaRoute(name, summary string, handle handlerFunc) route {
 	return route{
-		method: "POST", path: wire.ReplicaPath + name, id: "replica-" + name, tag: tagReplica, summary: summary, handle: handle,
+		method: "POST", path: wire.ReplicaPath + name, id: "replica-" + name, tag: tagReplica, scope: access.Replica, summary: summary, handle: handle,
 		detail: "For routers, not for applications: reaches the raw content of all tenants. The bodies are the types of the Go package search one to one, " +
 			"as package search/wire writes them.",
 		in: typeOf[opaque](), out: typeOf[opaque](),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/lanewise/lanewise/access"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/rerank"
 )
@@ -71,7 +72,7 @@ type rerankUsage struct {
 // rerankRoutes is the rerank lane by itself.
 func (s *server) rerankRoutes() []route {
 	return []route{{
-		method: "POST", path: "/v1/rerank", id: "rerank", tag: tagSearch, handle: s.rerank,
+		method: "POST", path: "/v1/rerank", id: "rerank", scope: access.Search, reach: reachesBody, tag: tagSearch, handle: s.rerank,
 		in: typeOf[rerankRequest](), out: typeOf[rerankResponse](),
 		example: `{"query": "read a file line by line", "documents": ["Scanner reads lines.", "Sort sorts a slice."]}`,
 		summary: "Put texts into the order in which they answer a question",

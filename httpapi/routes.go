@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/lanewise/lanewise/access"
 	"github.com/lanewise/lanewise/search/wire"
 )
 
@@ -16,12 +17,14 @@ type route struct {
 	summary      string
 	detail       string
 	query        []parameter
-	in, out      reflect.Type // bodies; nil: none
-	example      string       // a body that works once the collection exists
-	media        string       // of the answer, if it is not JSON
-	open         bool         // needs no key
-	openAI       bool         // errors have the form that clients of OpenAI's API read
-	local        bool         // only for clients on this machine
+	in, out      reflect.Type  // bodies; nil: none
+	example      string        // a body that works once the collection exists
+	media        string        // of the answer, if it is not JSON
+	open         bool          // needs no key
+	scope        access.Scopes // that a caller needs, one of them
+	reach        reach
+	openAI       bool // errors have the form that clients of OpenAI's API read
+	local        bool // only for clients on this machine
 	handle       handlerFunc
 }
 
@@ -81,20 +84,20 @@ func (s *server) routes() []route {
 func (s *server) searchRoutes() []route {
 	return []route{
 		{
-			method: "POST", path: "/v1/search", id: "search", tag: tagSearch, handle: s.search,
+			method: "POST", path: "/v1/search", id: "search", scope: access.Search, reach: reachesBody, tag: tagSearch, handle: s.search,
 			example: `{"collection": "docs", "text": "read a file line by line", "k": 3, "filter": {"year": {"$gte": 2020}}}`,
 			summary: "Find the nearest points", in: typeOf[wire.SearchRequest](), out: typeOf[wire.SearchResponse](),
 			detail: "Finds the points that are nearest to a text or a vector, over all shards of the collection. " +
 				"The report says whether all of them answered; where one is missing the answer is an error, unless on_partial is \"return\".",
 		},
 		{
-			method: "POST", path: "/v1/search/batch", id: "search-batch", tag: tagSearch, handle: s.searchBatch,
+			method: "POST", path: "/v1/search/batch", id: "search-batch", scope: access.Search, reach: reachesBody, tag: tagSearch, handle: s.searchBatch,
 			example: `{"queries": [{"collection": "docs", "text": "open a file"}, {"collection": "docs", "text": "sort a slice", "k": 3}]}`,
 			summary: "Several searches in one request", in: typeOf[wire.BatchRequest](), out: typeOf[wire.BatchResponse](),
 			detail: "Runs the searches side by side and answers in their order. A search that fails has an error in its place; the status stays 200.",
 		},
 		{
-			method: "POST", path: "/v1/answer", id: "answer", tag: tagAnswer, handle: s.answer,
+			method: "POST", path: "/v1/answer", id: "answer", scope: access.Answer, reach: reachesBody, tag: tagAnswer, handle: s.answer,
 			example: `{"collection": "docs", "question": "How do I read a file line by line?", "k": 4}`,
 			summary: "Answer a question, with citations", in: typeOf[wire.AnswerRequest](), out: typeOf[wire.AnswerResponse](),
 			detail: "Searches for the passages that bear on the question and has an answer written from them. With \"stream\": true the answer comes as " +
@@ -108,29 +111,29 @@ func (s *server) pointRoutes() []route {
 	const points = "/v1/collections/{collection}/points"
 	return []route{
 		{
-			method: "PUT", path: points, id: "put-points", tag: tagPoints, handle: s.putPoints,
+			method: "PUT", path: points, id: "put-points", scope: access.Write, reach: reachesBody, tag: tagPoints, handle: s.putPoints,
 			example: `{"points": [{"id": "a", "text": "Scanner reads a file line by line.", "metadata": {"year": 2024}}]}`,
 			summary: "Store points", in: typeOf[wire.UpsertRequest](), out: typeOf[wire.WriteResponse](),
 			detail: "Stores points, replacing those of the same id; a point without a vector is embedded from its text. 200 means that every replica has " +
 				"them durably. A 503 names, for each point, the replicas that have it; repeating the request is safe.",
 		},
 		{
-			method: "DELETE", path: points, id: "delete-points", tag: tagPoints, handle: s.deletePoints,
+			method: "DELETE", path: points, id: "delete-points", scope: access.Write, reach: reachesBody, tag: tagPoints, handle: s.deletePoints,
 			example: `{"ids": ["a"]}`,
 			summary: "Delete points by id or by filter", in: typeOf[wire.DeleteRequest](), out: typeOf[wire.WriteResponse](),
 		},
 		{
-			method: "GET", path: points + "/{id}", id: "get-point", tag: tagPoints, handle: s.getPoint,
+			method: "GET", path: points + "/{id}", id: "get-point", scope: access.Search, reach: reachesQuery, tag: tagPoints, handle: s.getPoint,
 			summary: "Read one point", out: typeOf[wire.Point](), query: []parameter{{"tenant", "Tenant of the point."}},
 		},
 		{
-			method: "POST", path: points + "/scroll", id: "scroll-points", tag: tagPoints, handle: s.scrollPoints,
+			method: "POST", path: points + "/scroll", id: "scroll-points", scope: access.Search, reach: reachesBody, tag: tagPoints, handle: s.scrollPoints,
 			example: `{"limit": 50, "include": ["text"]}`,
 			summary: "Walk through a collection", in: typeOf[wire.ScrollRequest](), out: typeOf[wire.ScrollResponse](),
 			detail: "Pages through the points of a tenant in the order of their ids; next_cursor is the cursor of the next page.",
 		},
 		{
-			method: "POST", path: points + "/count", id: "count-points", tag: tagPoints, handle: s.countPoints,
+			method: "POST", path: points + "/count", id: "count-points", scope: access.Search, reach: reachesBody, tag: tagPoints, handle: s.countPoints,
 			example: `{"filter": {"year": {"$gte": 2020}}}`,
 			summary: "Count points exactly", in: typeOf[wire.CountRequest](), out: typeOf[wire.CountResponse](),
 		},
@@ -141,25 +144,25 @@ func (s *server) collectionRoutes() []route {
 	const collection = "/v1/collections/{collection}"
 	return []route{
 		{
-			method: "PUT", path: collection, id: "put-collection", tag: tagCollections, handle: s.putCollection,
+			method: "PUT", path: collection, id: "put-collection", scope: access.Write, tag: tagCollections, handle: s.putCollection,
 			example: `{"dims": 256, "metric": "cosine", "space": "static-256"}`,
 			summary: "Create a collection", in: typeOf[wire.Collection](), out: typeOf[wire.Collection](),
 			detail: "Creates a collection on every shard. The same request again is fine; other settings under the same name are a conflict.",
 		},
 		{
-			method: "GET", path: "/v1/collections", id: "list-collections", tag: tagCollections, handle: s.listCollections,
+			method: "GET", path: "/v1/collections", id: "list-collections", scope: access.Search | access.Write, tag: tagCollections, handle: s.listCollections,
 			summary: "List the collections and aliases", out: typeOf[wire.Collections](),
 		},
 		{
-			method: "GET", path: collection, id: "get-collection", tag: tagCollections, handle: s.getCollection,
+			method: "GET", path: collection, id: "get-collection", scope: access.Search | access.Write, tag: tagCollections, handle: s.getCollection,
 			summary: "Describe a collection", out: typeOf[wire.Collection](), detail: "The answer counts its points, over all tenants.",
 		},
 		{
-			method: "DELETE", path: collection, id: "delete-collection", tag: tagCollections, handle: s.deleteCollection,
+			method: "DELETE", path: collection, id: "delete-collection", scope: access.Write, tag: tagCollections, handle: s.deleteCollection,
 			summary: "Delete a collection with all its points",
 		},
 		{
-			method: "PUT", path: "/v1/aliases/{alias}", id: "put-alias", tag: tagCollections, handle: s.putAlias,
+			method: "PUT", path: "/v1/aliases/{alias}", id: "put-alias", scope: access.Write, tag: tagCollections, handle: s.putAlias,
 			example: `{"collection": "docs"}`,
 			summary: "Let a name stand for a collection", in: typeOf[wire.Alias](), out: typeOf[wire.Alias](),
 			detail: "From now on the alias can be used in place of the collection's name. Pointing it elsewhere takes effect at once.",

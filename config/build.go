@@ -189,13 +189,9 @@ func (h Hedge) lane() balance.LaneConfig {
 func (s *System) openShards(shards []Shard) ([]router.Shard, error) {
 	out := make([]router.Shard, len(shards))
 	for i, shard := range shards {
-		out[i] = router.Shard{Name: shard.Name, Weight: shard.Weight}
-		for j, replica := range shard.Replicas {
-			store, err := s.openReplica(shard.Name+"/"+replica.Name, replica)
-			if err != nil {
-				return nil, fmt.Errorf("shards[%d].replicas[%d]: %w", i, j, err)
-			}
-			out[i].Replicas = append(out[i].Replicas, router.Replica{Name: replica.Name, Weight: replica.Weight, Aborts: replica.Aborts, Store: store})
+		var err error
+		if out[i], err = shard.opened(s.openReplica); err != nil {
+			return nil, fmt.Errorf("shards[%d].%w", i, err)
 		}
 	}
 	return out, nil

@@ -68,6 +68,10 @@ type Shard struct {
 	// Weight is the shard's share of the data, relative to the others. Default 1.
 	Weight   float64   `yaml:"weight,omitempty"`
 	Replicas []Replica `yaml:"replicas"`
+	// Lexical are companions that rank by words, for replicas on engines that cannot: folders or lanewise
+	// servers, each with the words, texts and metadata of the whole shard. They count in the acknowledgements of
+	// writes. Default: none, and the replicas rank.
+	Lexical []Replica `yaml:"lexical,omitempty"`
 }
 
 // Replica is a full copy of a shard: another lanewise server, a folder, or a server

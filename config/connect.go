@@ -42,7 +42,7 @@ func (c *Config) Connect(ctx context.Context) []Answer {
 	r := c.Resolved()
 	var asks []func() []Answer
 	for _, s := range r.Shards {
-		for _, replica := range s.Replicas {
+		for _, replica := range s.all() {
 			asks = append(asks, func() []Answer { return askReplica(ctx, s.Name+"/"+replica.Name, replica, r.Collections) })
 		}
 	}
@@ -186,7 +186,7 @@ func joinNotes(a, b string) string {
 // missing names the replicas that answer and lack a collection that others have.
 func missing(c *Config, all []Answer, first map[string]Answer) (out []Answer) {
 	for _, s := range c.Shards {
-		for _, r := range s.Replicas {
+		for _, r := range s.all() {
 			name := s.Name + "/" + r.Name
 			has, answers := map[string]bool{}, true
 			for _, a := range all {

@@ -49,13 +49,11 @@ func (j *joining) Open(file string, known map[string]bool) ([]router.Shard, erro
 		if known[s.Name] {
 			continue
 		}
-		shard := router.Shard{Name: s.Name, Weight: s.Weight}
-		for k, r := range s.Replicas {
-			store, err := j.store(fmt.Sprintf("%s/%s at %s", s.Name, r.Name, r.where()), r)
-			if err != nil {
-				return nil, fmt.Errorf("%s: shards[%d].replicas[%d]: %w", file, i, k, err)
-			}
-			shard.Replicas = append(shard.Replicas, router.Replica{Name: r.Name, Weight: r.Weight, Aborts: r.Aborts, Store: store})
+		shard, err := s.opened(func(name string, r Replica) (search.Store, error) {
+			return j.store(fmt.Sprintf("%s at %s", name, r.where()), r)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: shards[%d].%w", file, i, err)
 		}
 		out = append(out, shard)
 	}

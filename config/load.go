@@ -64,6 +64,9 @@ func (c *Config) paths() []*string {
 		for j := range c.Shards[i].Replicas {
 			out = append(out, &c.Shards[i].Replicas[j].Path, &c.Shards[i].Replicas[j].CA)
 		}
+		for j := range c.Shards[i].Lexical {
+			out = append(out, &c.Shards[i].Lexical[j].Path, &c.Shards[i].Lexical[j].CA)
+		}
 	}
 	return out
 }
@@ -130,6 +133,11 @@ func (c *Config) resolveShards() {
 		for j := range s.Replicas {
 			r := &s.Replicas[j]
 			r.Name, r.Weight = cmp.Or(r.Name, fmt.Sprintf("r%d", j)), cmp.Or(r.Weight, 1)
+		}
+		s.Lexical = append([]Replica(nil), s.Lexical...)
+		for j := range s.Lexical {
+			l := &s.Lexical[j]
+			l.Name, l.Weight = cmp.Or(l.Name, fmt.Sprintf("l%d", j)), cmp.Or(l.Weight, 1)
 		}
 		shards[i] = s
 	}

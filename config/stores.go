@@ -17,7 +17,7 @@ func (c *Config) LocalStores() []LocalStore {
 	}
 	var out []LocalStore
 	for _, shard := range r.Shards {
-		for _, replica := range shard.Replicas {
+		for _, replica := range shard.all() {
 			if replica.Path != "" {
 				out = append(out, LocalStore{Name: shard.Name + "/" + replica.Name, Path: replica.Path})
 			}

@@ -93,6 +93,11 @@ func (v *validator) shards(shards []Shard) {
 			v.unique(replicas, r.Name, at+".name")
 			v.replica(at, r)
 		}
+		for j, l := range s.Lexical {
+			at := fmt.Sprintf("%s.lexical[%d]", path, j)
+			v.unique(replicas, l.Name, at+".name")
+			v.companion(at, l)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"path"
+	"slices"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
@@ -11,15 +12,16 @@ import (
 // able is what a replica has declared that it can do.
 type able struct {
 	replica string // as shard/replica
+	words   bool   // it is a lexical companion
 	search.Capabilities
 }
 
 // declared reads the declarations of a shard's replicas, once.
 func declared(c Shard) []able {
 	var all []able
-	for _, r := range c.Replicas {
+	for _, r := range slices.Concat(c.Replicas, c.Lexical) {
 		if s, ok := r.Store.(interface{ Capabilities() search.Capabilities }); ok {
-			all = append(all, able{c.Name + "/" + r.Name, s.Capabilities()})
+			all = append(all, able{c.Name + "/" + r.Name, r.words, s.Capabilities()})
 		}
 	}
 	return all

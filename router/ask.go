@@ -19,16 +19,18 @@ type asking struct {
 	at    int          // position in the gathering's shards
 	legs  []int        // of the query
 	asked []search.Leg // those, with the rows of this shard
+	words bool         // of the shard's companions
+	alone bool         // nothing is asked of the shard beside
 }
 
 // ask gets an answer of every shard of a round from whichever replica is fastest,
 // and hands it to the gathering. Shards without a seat are not asked.
 func (g *gathering) ask(ctx context.Context, round []asking, w *patience) {
-	round = slices.DeleteFunc(round, func(a asking) bool {
-		err := g.seated(a.at)
+	round = slices.DeleteFunc(g.split(round), func(a asking) bool {
+		err := g.placed(a)
 		if err != nil {
 			g.fail(a, err)
-			w.heard(a.at, err)
+			w.heard(a, err)
 		}
 		return err != nil
 	})
@@ -37,6 +39,9 @@ func (g *gathering) ask(ctx context.Context, round []asking, w *patience) {
 	for i, a := range round {
 		parts[i].Pool = g.shard(a).pool
 		parts[i].Call = balance.Call{Class: name, Prefer: g.replicas[a.at], Seated: true}
+		if a.words {
+			parts[i].Pool, parts[i].Call = g.shard(a).companions, balance.Call{Class: name + "w"}
+		}
 	}
 	balance.Each(ctx, parts,
 		func(ctx context.Context, i int, replica Replica) (answer, error) {
@@ -47,14 +52,32 @@ func (g *gathering) ask(ctx context.Context, round []asking, w *patience) {
 			return answer{replica: replica.Name, lists: result.Lists}, g.shard(round[i]).theirs(err)
 		},
 		func(i int, said answer, err error) {
-			if err != nil {
+			switch {
+			case err != nil && !round[i].words:
 				err = g.shard(round[i]).explained(err)
+				fallthrough
+			case err != nil:
 				g.fail(round[i], err)
-			} else {
+			default:
 				g.put(round[i], said)
 			}
-			w.heard(round[i].at, err)
+			w.heard(round[i], err)
 		})
+}
+
+// placed returns why a shard, or its companions, cannot be asked. Companions have no seats: a shard that is
+// asked for nothing else gives its own back.
+func (g *gathering) placed(a asking) error {
+	switch {
+	case !a.words:
+		return g.seated(a.at)
+	case a.alone && g.seated(a.at) == nil:
+		g.shard(a).pool.Unseat()
+	}
+	if g.shard(a).mute.Load() {
+		return errMute
+	}
+	return nil
 }
 
 // shard returns the shard that is asked.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
@@ -99,6 +100,11 @@ type Shard struct {
 	Name     string
 	Weight   float64 // share of the data, relative to the others; 0: 1
 	Replicas []Replica
+
+	// Lexical are companions that rank the shard's points by words, for replicas that cannot. Each
+	// holds the words, texts and metadata of all points, must be a search.TermCounter, and counts in the acknowledgements of
+	// writes. While none is in step the lexical leg of the shard is missing. Empty: the replicas rank.
+	Lexical []Replica
 }
 
 // Replica is a full copy of a shard.
@@ -107,6 +113,8 @@ type Replica struct {
 	Weight float64 // share of the queries, relative to the shard's others; 0: 1
 	Aborts bool    // a search that is cancelled stops costing the replica anything
 	Store  search.Store
+
+	words bool // it is a lexical companion
 }
 
 // MaxK is the longest list that one request may ask for.
@@ -134,8 +142,11 @@ func (c Config) validate() error {
 		if len(s.Replicas) == 0 {
 			errs = append(errs, fault.New(fault.Invalid, "shards[%d].replicas: at least one replica is needed", i))
 		}
-		for j, r := range s.Replicas {
+		for j, r := range slices.Concat(s.Replicas, s.Lexical) {
 			path := fmt.Sprintf("shards[%d].replicas[%d]", i, j)
+			if j >= len(s.Replicas) {
+				path = fmt.Sprintf("shards[%d].lexical[%d]", i, j-len(s.Replicas))
+			}
 			full := s.Name + "/" + r.Name
 			switch {
 			case r.Name == "":
@@ -147,6 +158,7 @@ func (c Config) validate() error {
 			}
 			names[full] = true
 		}
+		errs = append(errs, checkCompanions(s, func(j int) string { return fmt.Sprintf("shards[%d].lexical[%d]", i, j) }))
 	}
 	return errors.Join(errs...)
 }

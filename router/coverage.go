@@ -107,7 +107,7 @@ func (r *Router) cover(g *gathering) {
 	var all, answered float64
 	for at, n := range g.docs {
 		all += n
-		if g.errs[at] == nil {
+		if _, err := g.failure(at); err == nil {
 			answered += n
 		}
 	}

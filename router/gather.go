@@ -25,6 +25,7 @@ type gathering struct {
 	legs       []*merge.Gather // by leg of the query
 	rows       [][]int         // by leg: what each shard is asked for first
 	errs       []error         // by position: the shard's last failure
+	mutes      []error         // by position: that of its companions
 	replicas   []string        // by position: which one answered, and is asked first for more
 	class      string          // of the quota of rows
 	full       []error         // by position: why there is no seat at the shard
@@ -32,6 +33,7 @@ type gathering struct {
 	demand     demand
 	report     search.Report
 	failed     []*ShardError
+	partly     bool // some shard lacks nothing but its lexical leg
 }
 
 // begin routes a query and decides how many rows each shard is asked for.
@@ -43,7 +45,8 @@ func (r *Router) begin(t *topology, q search.Query, d demand) (*gathering, error
 	g := &gathering{topo: t, collection: c, query: q, demand: d, fields: q.Fields, shards: t.m.Route(c, q.Tenant)}
 	g.legs = make([]*merge.Gather, len(q.Legs))
 	g.rows = make([][]int, len(q.Legs))
-	g.errs, g.replicas, g.sat = make([]error, len(g.shards)), make([]string, len(g.shards)), make([]bool, len(g.shards))
+	n := len(g.shards)
+	g.errs, g.mutes, g.replicas, g.sat = make([]error, n), make([]error, n), make([]string, n), make([]bool, n)
 	g.docs = r.documents(t, c, g.shards)
 	for i, leg := range q.Legs {
 		g.class = quotaClass(c, leg.K)
@@ -143,7 +146,9 @@ func (g *gathering) leg(leg, rows int) search.Leg {
 
 // put hands in a shard's lists. Different shards' may come at the same time.
 func (g *gathering) put(a asking, said answer) {
-	g.replicas[a.at] = said.replica
+	if !a.words {
+		g.replicas[a.at] = said.replica
+	}
 	shard := g.shards[a.at]
 	name := g.topo.shards[shard].name
 	for i, leg := range a.legs {
@@ -160,6 +165,10 @@ func (g *gathering) put(a asking, said answer) {
 
 // fail records that a shard did not answer.
 func (g *gathering) fail(a asking, err error) {
+	if a.words {
+		g.muted(a, err)
+		return
+	}
 	g.errs[a.at] = err
 	for _, leg := range a.legs {
 		g.legs[leg].Fail(a.at)
@@ -193,7 +202,7 @@ func (r *Router) gather(ctx context.Context, g *gathering) (search.Result, error
 		g.report.RowsSaved += tally.RowsSaved
 		g.report.Refills += tally.Refills
 		for _, at := range tally.Uncertain {
-			if g.errs[at] == nil {
+			if _, err := g.failure(at); err == nil {
 				g.errs[at] = fault.New(fault.Unavailable, "the shard cannot show that its list holds all that it should")
 			}
 		}
@@ -202,17 +211,22 @@ func (r *Router) gather(ctx context.Context, g *gathering) (search.Result, error
 	g.miss()
 	r.cover(g)
 	result.Report = g.report
+	if err := r.fillIn(ctx, g, result.Lists); err != nil {
+		return result, err
+	}
 	return result, g.verdict()
 }
 
 // miss records the shards without an answer.
 func (g *gathering) miss() {
-	for at, err := range g.errs {
+	for at := range g.shards {
+		why, err := g.failure(at)
 		if err == nil {
 			g.report.ShardsAnswered++
 			continue
 		}
-		e := &ShardError{Shard: g.topo.shards[g.shards[at]].name, Reason: reason(err), Err: err}
+		g.partly = g.partly || g.halved(at)
+		e := &ShardError{Shard: g.topo.shards[g.shards[at]].name, Reason: why, Err: err}
 		g.failed = append(g.failed, e)
 		g.report.Missing = append(g.report.Missing, search.Missing{Shard: e.Shard, Reason: e.Reason, Detail: err.Error()})
 	}
@@ -224,7 +238,7 @@ func (g *gathering) verdict() error {
 	switch {
 	case len(g.failed) == 0:
 		return nil
-	case g.report.ShardsAnswered > 0:
+	case g.report.ShardsAnswered > 0 || g.partly:
 		return &PartialError{Report: g.report, Shards: g.failed}
 	}
 	errs := make([]error, len(g.failed))

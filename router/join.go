@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/sealed"
 )
@@ -34,6 +33,7 @@ const (
 type ReplicaState struct {
 	Shard   string `json:"shard"`
 	Replica string `json:"replica"`
+	Lexical bool   `json:"lexical,omitempty"` // it is a lexical companion: reads are rankings by words
 	// Reads says that the replica may answer searches. It gets writes in any case.
 	Reads bool `json:"reads"`
 	// Why tells what is wrong with the replica's content; empty: it is in step with its shard.
@@ -64,18 +64,19 @@ func (r *Router) Replicas() []ReplicaState {
 	defer r.registry.mu.Unlock()
 	for _, s := range r.topo.Load().shards {
 		for _, replica := range s.replicas {
-			out = append(out, *r.registry.of(s.name, replica.Name))
+			out = append(out, *r.registry.of(s, replica))
 		}
 	}
 	return out
 }
 
 // of returns the state of a replica. The caller holds the lock.
-func (y *registry) of(shard, replica string) *ReplicaState {
-	name := shard + "/" + replica
+func (y *registry) of(s *shard, replica Replica) *ReplicaState {
+	name := s.name + "/" + replica.Name
 	if y.states[name] == nil {
-		y.states[name] = &ReplicaState{Shard: shard, Replica: replica, Reads: true, Since: time.Now()}
+		y.states[name] = &ReplicaState{Shard: s.name, Replica: replica.Name, Reads: true, Since: time.Now()}
 	}
+	y.states[name].Lexical = replica.words
 	return y.states[name]
 }
 
@@ -83,7 +84,7 @@ func (y *registry) of(shard, replica string) *ReplicaState {
 func (y *registry) reset(s Shard) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	for _, replica := range s.Replicas {
+	for _, replica := range slices.Concat(s.Replicas, s.Lexical) {
 		delete(y.states, s.Name+"/"+replica.Name)
 	}
 }
@@ -239,7 +240,7 @@ func (r *Router) accuses(s *shard, found []finding) bool {
 	r.registry.mu.Lock()
 	defer r.registry.mu.Unlock()
 	for i, f := range found {
-		if f.fault != "" && r.registry.of(s.name, s.replicas[i].Name).Reads {
+		if f.fault != "" && r.registry.of(s, s.replicas[i]).Reads {
 			return true
 		}
 	}
@@ -267,7 +268,7 @@ func (r *Router) conclude(s *shard, told []holdings, found []finding) error {
 	states := make([]*ReplicaState, len(told))
 	before := make([]ReplicaState, len(told))
 	for i := range told {
-		states[i] = y.of(s.name, s.replicas[i].Name)
+		states[i] = y.of(s, s.replicas[i])
 		before[i] = *states[i]
 	}
 	vouched := vouched(before, told, found)
@@ -290,7 +291,7 @@ func (r *Router) conclude(s *shard, told []holdings, found []finding) error {
 // others come back: those that are back alone would be compared with themselves.
 func vouched(before []ReplicaState, told []holdings, found []finding) bool {
 	for i := range told {
-		if (before[i].Reads || before[i].unknown()) && told[i].err == nil && found[i].fault == "" {
+		if (before[i].Reads || before[i].unknown()) && !told[i].words && told[i].err == nil && found[i].fault == "" {
 			return true
 		}
 	}
@@ -313,7 +314,8 @@ func (s *ReplicaState) heard(h holdings, f finding, vouched bool) {
 	}
 	fresh := s.unknown()
 	s.met, s.Points = true, h.points()
-	if f.fault == "" && !s.Reads && !vouched && !fresh {
+	if f.fault == "" && !vouched && (s.Lexical && fresh || !s.Reads && !fresh) {
+		s.Reads = false // a companion is held to the replicas first
 		return
 	}
 	if (s.Why == "") != (f.fault == "") {
@@ -326,7 +328,10 @@ func (s *ReplicaState) heard(h holdings, f finding, vouched bool) {
 func away(states []*ReplicaState) *string {
 	var why []string
 	for _, s := range states {
-		if s.Reads {
+		switch {
+		case s.Lexical:
+			continue
+		case s.Reads:
 			return nil
 		}
 		why = append(why, s.Replica+": "+cmp.Or(s.Unreachable, s.Why))
@@ -351,9 +356,10 @@ func changed(before []ReplicaState, now []*ReplicaState) bool {
 }
 
 // keepOneReader lets the best replica of a shard answer if none else may, and none is still
-// to be heard that may be a good one: a shard is never shut off altogether. One that says what
+// to be heard that may be a good one: a shard is never shut off altogether, but its lexical leg may be. One that says what
 // it holds is better than one that does not, and a fuller one is better.
 func keepOneReader(states []*ReplicaState) {
+	states = slices.DeleteFunc(slices.Clone(states), func(s *ReplicaState) bool { return s.Lexical }) // their leg may be missing
 	if slices.ContainsFunc(states, func(s *ReplicaState) bool { return s.Reads || s.unknown() }) {
 		return
 	}
@@ -361,26 +367,4 @@ func keepOneReader(states []*ReplicaState) {
 		return cmp.Or(strings.Compare(b.Unreachable, "")-strings.Compare(a.Unreachable, ""), a.Points-b.Points)
 	})
 	best.Reads = true
-}
-
-// admitReaders makes the pool of a shard that of the replicas which may answer.
-func (r *Router) admitReaders(s *shard) error {
-	r.registry.mu.Lock()
-	defer r.registry.mu.Unlock()
-	states := make([]*ReplicaState, len(s.replicas))
-	for i, replica := range s.replicas {
-		states[i] = r.registry.of(s.name, replica.Name)
-	}
-	keepOneReader(states)
-	return r.admitReadersLocked(s)
-}
-
-func (r *Router) admitReadersLocked(s *shard) error {
-	var members []balance.Member[Replica]
-	for _, replica := range s.replicas {
-		if r.registry.of(s.name, replica.Name).Reads {
-			members = append(members, member(replica))
-		}
-	}
-	return s.pool.Update(members) //nolint:wrapcheck // the members were valid when the pool was made
 }

@@ -11,6 +11,7 @@ import (
 // holdings is what one replica of a shard says it holds, by collection.
 type holdings struct {
 	err         error // it does not say
+	words       bool  // of a lexical companion
 	collections map[string]search.Stats
 }
 
@@ -64,11 +65,11 @@ func judge(collections []search.Collection, told []holdings, acked func(collecti
 
 // reference chooses the replica that the others of its shard are held to. One that lacks acknowledged
 // writes, or was never written to while another was, is chosen only if there is no
-// better one. Then most replicas that agree decide; then the newest version, then most points.
+// better one, and companions are none. Then most replicas that agree decide; then the newest version, then most points.
 func reference(c search.Collection, told []holdings, acked search.Version) (search.Stats, bool) {
 	var all []search.Stats
 	for _, h := range told {
-		if s, ok := h.collections[c.Name]; ok && h.err == nil && misfit(s.Collection, c) == "" {
+		if s, ok := h.collections[c.Name]; ok && h.err == nil && !h.words && misfit(s.Collection, c) == "" {
 			all = append(all, s)
 		}
 	}

@@ -70,6 +70,10 @@ func (r *Router) weighLeg(ctx context.Context, p *plan, l *leg) error {
 	}
 	q := search.TermQuery{Collection: l.collection.Name, Tenant: p.Tenant, Terms: terms.Index}
 	stats, silent, err := r.termStats(ctx, p.topo, l.collection, q)
+	if len(silent) == len(p.topo.m.Route(l.collection, p.Tenant)) && slices.ContainsFunc(p.legs, leg.dense) {
+		p.silent = append(p.silent, silent...)
+		return nil // the leg stays empty, and the others answer
+	}
 	if err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ func (r *Router) termStats(ctx context.Context, t *topology, c search.Collection
 	case len(silent) == 0:
 		remembered.enter(q, sum)
 	case heard == 0:
-		return sum, nil, errors.Join((&PartialError{Shards: silent}).Unwrap()...)
+		return sum, silent, errors.Join((&PartialError{Shards: silent}).Unwrap()...)
 	}
 	return sum, silent, nil
 }
@@ -118,7 +122,10 @@ type termAnswer struct {
 
 // termStats asks whichever replica is fastest.
 func (s *shard) termStats(ctx context.Context, q search.TermQuery) (search.TermStats, error) {
-	return balance.Do(ctx, s.pool, balance.Call{Class: "terms"},
+	if s.companions != nil && s.mute.Load() {
+		return search.TermStats{}, errMute
+	}
+	return balance.Do(ctx, s.ranksWords(), balance.Call{Class: "terms"},
 		func(ctx context.Context, replica Replica) (search.TermStats, error) {
 			counter, ok := replica.Store.(search.TermCounter)
 			if !ok {
@@ -143,7 +150,7 @@ func (r *Router) checkWords(c search.Collection) error {
 		return fault.BadField("/lexical", "this router has no lexicon")
 	}
 	if name := r.wordless(); name != "" {
-		return fault.BadField("/lexical", "replica %s cannot search by words", name)
+		return fault.BadField("/lexical", "replica %s cannot search by words; a lexical companion of its shard can", name)
 	}
 	_, err := r.cfg.Lexicon(c) // refuses a language that it cannot read
 	return err
@@ -156,6 +163,9 @@ func (r *Router) SearchesWords() bool { return r.cfg.Lexicon != nil && r.wordles
 // wordless names a replica that cannot search by words.
 func (r *Router) wordless() string {
 	for _, s := range r.topo.Load().shards {
+		if s.companions != nil {
+			continue // which can
+		}
 		for _, a := range s.able {
 			if !a.Sparse {
 				return a.replica

@@ -188,7 +188,7 @@ func (j *journey) carry(ctx context.Context) (err error) {
 		if err != nil {
 			r.publish(func(t *topology) { t.move = nil })
 			for _, s := range j.joins {
-				err = errors.Join(err, s.pool.Close())
+				err = errors.Join(err, s.close())
 			}
 		}
 	}()

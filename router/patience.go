@@ -44,8 +44,8 @@ func (g *gathering) wait(ctx context.Context) (context.Context, *patience) {
 
 // heard takes a shard's answer to the first round into account. Refills belong to
 // shards that have answered, and are waited for.
-func (w *patience) heard(at int, err error) {
-	if w == nil {
+func (w *patience) heard(a asking, err error) {
+	if w == nil || a.words && !a.alone {
 		return
 	}
 	w.mu.Lock()
@@ -55,7 +55,7 @@ func (w *patience) heard(at int, err error) {
 	}
 	w.pending--
 	if err == nil {
-		w.covered += w.docs[at]
+		w.covered += w.docs[a.at]
 	}
 	if w.pending <= 0 || w.covered < w.minimum*w.all {
 		return

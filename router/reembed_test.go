@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
@@ -49,7 +50,7 @@ func manyNotes(t *testing.T, n int) *router.Router {
 func notesOn(t *testing.T, mapPath string, stores [][]search.Store, n int) *router.Router {
 	t.Helper()
 	r := newRouter(t, router.Config{
-		MapPath: mapPath, Embedders: []embed.Provider{letters{}, vowels{}}, Lexicon: words, StatsAge: -1,
+		MapPath: mapPath, Embedders: []embed.Provider{letters{}, vowels{}}, Lexicon: words, StatsAge: -1, SearchTimeout: time.Minute, WriteTimeout: time.Minute,
 	}, stores...)
 	create(t, r, search.Collection{Name: "notes", Space: lettersSpace, Lexical: true})
 	if err := r.SetAlias("live", "notes"); err != nil {

@@ -129,7 +129,7 @@ func (m *mending) run(ctx context.Context) error {
 		streams = append(streams, newStream(replica.Store, m.c.Name, held || !m.how.DryRun))
 		differ = differ || found[i].fault != ""
 	}
-	if !differ {
+	if !differ || !slices.ContainsFunc(m.replicas, func(r Replica) bool { return !r.words }) {
 		return errors.Join(down...)
 	}
 	return errors.Join(append(down, m.walk(ctx, streams))...)
@@ -181,9 +181,12 @@ func (m *mending) mend(ctx context.Context, keys []search.Key) error {
 	}
 	from := make([][]search.Key, len(m.replicas)) // by the replica that has the newest version
 	to := make(map[search.Key][]int, len(keys))
+	var ahead []search.Key
 	for _, key := range keys {
 		best, behind := m.compare(key, held)
-		if len(behind) > 0 {
+		if m.ahead(key, held, best) {
+			ahead = append(ahead, key)
+		} else if len(behind) > 0 {
 			from[best] = append(from[best], key)
 			to[key] = behind
 		}
@@ -198,12 +201,16 @@ func (m *mending) mend(ctx context.Context, keys []search.Key) error {
 			}
 		}
 	}
-	return nil
+	return m.restate(ctx, ahead)
 }
 
 // compare finds the replica with the newest version of a point, and those that are behind.
 func (m *mending) compare(key search.Key, held []map[search.Key]search.Point) (best int, behind []int) {
+	best = slices.IndexFunc(m.replicas, func(r Replica) bool { return !r.words })
 	for i := range held {
+		if m.replicas[i].words {
+			continue // a companion has no vectors to copy
+		}
 		p, ok := held[i][key]
 		if b, have := held[best][key]; ok && (!have || p.Version > b.Version) {
 			best = i

@@ -37,7 +37,7 @@ func (r *Router) askHoldings(ctx context.Context, s *shard) []holdings {
 	defer cancel()
 	return scatter(len(s.replicas), func(i int) holdings {
 		all, err := guarded(func() ([]search.Stats, error) { return s.replicas[i].Store.Stats(ctx, "") })
-		h := holdings{err: err, collections: make(map[string]search.Stats, len(all))}
+		h := holdings{err: err, words: s.replicas[i].words, collections: make(map[string]search.Stats, len(all))}
 		for _, st := range all {
 			h.collections[st.Collection.Name] = st
 		}

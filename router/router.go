@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,14 +68,16 @@ type topology struct {
 
 // shard is a disjoint part of every collection.
 type shard struct {
-	name     string
-	pool     *balance.Pool[Replica] // the replicas that may answer reads
-	replicas []Replica              // all replicas: a write goes to each
-	able     []able                 // what they declare
-	writes   turnstile              // writes to the replicas that are under way
-	acked    ledger
-	hurry    func()                 // has the replicas compared soon
-	away     atomic.Pointer[string] // why no replica may answer; nil: one may
+	name       string
+	pool       *balance.Pool[Replica] // the replicas that may answer reads
+	replicas   []Replica              // all replicas, companions last: a write goes to each
+	companions *balance.Pool[Replica] // rank by words instead of the replicas; nil: there are none
+	mute       atomic.Bool            // no companion may answer
+	able       []able                 // what they declare
+	writes     turnstile              // writes to the replicas that are under way
+	acked      ledger
+	hurry      func()                 // has the replicas compared soon
+	away       atomic.Pointer[string] // why no replica may answer; nil: one may
 }
 
 // New checks the configuration, opens the shard map and returns a router. The
@@ -138,17 +141,35 @@ func (r *Router) buildShards(m *shardmap.Map) ([]*shard, error) {
 }
 
 func (r *Router) buildShard(c Shard) (*shard, error) {
-	s := &shard{name: c.Name, replicas: c.Replicas, able: declared(c), hurry: r.registry.hurry}
-	var members []balance.Member[Replica]
-	for _, replica := range s.replicas {
-		members = append(members, member(replica))
-	}
+	c.Lexical = companionsOf(c)
+	s := &shard{name: c.Name, replicas: slices.Concat(c.Replicas, c.Lexical), able: declared(c), hurry: r.registry.hurry}
 	var err error
-	s.pool, err = balance.NewPool(balance.Config{Name: s.name, Lane: r.lane, Picker: r.cfg.Picker, Limit: r.cfg.Limit, Trace: r.cfg.Trace}, members...)
+	if s.pool, err = r.newPool(s.name, c.Replicas); err == nil && len(c.Lexical) > 0 {
+		s.companions, err = r.newPool(s.name+" (words)", c.Lexical)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("shard %s: %w", s.name, err)
+		return nil, fmt.Errorf("shard %s: %w", s.name, errors.Join(err, s.close()))
 	}
 	return s, nil
+}
+
+func (r *Router) newPool(name string, replicas []Replica) (*balance.Pool[Replica], error) {
+	var members []balance.Member[Replica]
+	for _, replica := range replicas {
+		members = append(members, member(replica))
+	}
+	return balance.NewPool(balance.Config{Name: name, Lane: r.lane, Picker: r.cfg.Picker, Limit: r.cfg.Limit, Trace: r.cfg.Trace}, members...)
+}
+
+// close waits for the questions to the replicas.
+func (s *shard) close() error {
+	var errs []error
+	for _, pool := range []*balance.Pool[Replica]{s.pool, s.companions} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // member is a replica's place in its shard's pool.
@@ -180,7 +201,7 @@ func (r *Router) Close() error {
 	var errs []error
 	t := r.topo.Load()
 	for _, s := range append(r.retired, t.shards...) {
-		errs = append(errs, s.pool.Close())
+		errs = append(errs, s.close())
 	}
 	t.counts.wait()
 	r.writes.Wait()

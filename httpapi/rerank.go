@@ -13,9 +13,6 @@ import (
 	"github.com/lanewise/lanewise/rerank"
 )
 
-// mostReranked bounds the documents of one request: a model reads each of them.
-const mostReranked = 1000
-
 // rerankRequest is the body of POST /v1/rerank, as Cohere and Jina have it.
 type rerankRequest struct {
 	Model     string       `json:"model,omitzero"`
@@ -76,7 +73,8 @@ func (s *server) rerankRoutes() []route {
 		in: typeOf[rerankRequest](), out: typeOf[rerankResponse](),
 		example: `{"query": "read a file line by line", "documents": ["Scanner reads lines.", "Sort sorts a slice."]}`,
 		summary: "Put texts into the order in which they answer a question",
-		detail:  "Scores the documents on the rerank lane and returns them best first, in the form of Cohere's and Jina's interfaces.",
+		detail: "Scores the documents on the rerank lane and returns them best first, in the form of Cohere's and Jina's interfaces. " +
+			"Without a reranker in the configuration (rerank) it is refused with 400, as rerank in a search is.",
 	}}
 }
 
@@ -104,8 +102,8 @@ func (b *rerankRequest) check() error {
 	switch {
 	case b.Query == "":
 		return fault.BadField("/query", "is missing")
-	case len(b.Documents) == 0 || len(b.Documents) > mostReranked:
-		return fault.BadField("/documents", "must hold 1 to %d texts, holds %d", mostReranked, len(b.Documents))
+	case len(b.Documents) == 0 || len(b.Documents) > rerank.MostTexts:
+		return fault.BadField("/documents", "must hold 1 to %d texts, holds %d", rerank.MostTexts, len(b.Documents))
 	case b.TopN < 0:
 		return fault.BadField("/top_n", "must not be negative")
 	}

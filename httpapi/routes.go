@@ -86,8 +86,10 @@ func (s *server) searchRoutes() []route {
 		{
 			method: "POST", path: "/v1/search", id: "search", scope: access.Search, reach: reachesBody, tag: tagSearch, handle: s.search,
 			example: `{"collection": "docs", "text": "read a file line by line", "k": 3, "filter": {"year": {"$gte": 2020}}}`,
-			summary: "Find the nearest points", in: typeOf[wire.SearchRequest](), out: typeOf[wire.SearchResponse](),
-			detail: "Finds the points that are nearest to a text or a vector, over all shards of the collection. " +
+			summary: "Find points by words and meaning", in: typeOf[wire.SearchRequest](), out: typeOf[wire.SearchResponse](),
+			detail: "Finds the points that fit a text or a vector best, over all shards of the collection. A text is compared by its meaning (the nearest vectors), " +
+				"by its words (BM25, weighed by all shards together), or by both, fused into one order: mode is \"dense\", \"lexical\", \"hybrid\" or, by default, " +
+				"the most that the collection and all its shards can do; the report names it. rerank has a model read the best and put them into its own order, where one is configured. " +
 				"The report says whether all of them answered; where one is missing the answer is an error, unless on_partial is \"return\".",
 		},
 		{

@@ -9,6 +9,9 @@ import (
 	"github.com/lanewise/lanewise/fault"
 )
 
+// MostTexts bounds the texts that one request may have judged: a model reads each of them.
+const MostTexts = 1000
+
 // Batch is a question and the texts to judge by it.
 type Batch struct {
 	Query string

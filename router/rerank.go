@@ -11,9 +11,6 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// maxRerank bounds the candidates that one request may have reranked: a model reads each of them.
-const maxRerank = 1000
-
 // rerank has the best candidates put in order by a model that reads them, and
 // returns these alone: the scores of the others have another scale. It may use half of the
 // time there is. An order that does not come in time, or not at all, leaves the list
@@ -71,8 +68,8 @@ func (p *plan) checkRerank(able bool) error {
 	switch {
 	case p.Rerank == 0:
 		return nil
-	case p.Rerank < 0 || p.Rerank > maxRerank:
-		return fault.BadField("/rerank", "must be between 0 and %d, is %d", maxRerank, p.Rerank)
+	case p.Rerank < 0 || p.Rerank > rerank.MostTexts:
+		return fault.BadField("/rerank", "must be between 0 and %d, is %d", rerank.MostTexts, p.Rerank)
 	case !able:
 		return fault.BadField("/rerank", "no reranker is configured")
 	case p.Cursor != nil:

@@ -15,7 +15,6 @@ const (
 	maxK       = 10_000
 	maxCursorK = 1_000 // of a request that opens a cursor
 	maxLegs    = 16    // of one request
-	maxRerank  = 1000  // texts that a model reads
 	maxBatch   = 1_000 // queries of one batch
 )
 
@@ -123,7 +122,7 @@ func (l *Leg) check(at, collection string) error {
 func (r *SearchRequest) checkOptions() error {
 	if err := firstOf(
 		checkRange("/k", r.K, 1, maxK),
-		checkRange("/rerank", r.Rerank, 0, maxRerank),
+		checkRange("/rerank", r.Rerank, 0, 1<<31-1), // the router knows the limit
 		checkRange("/ef", r.EF, 0, 1<<20),
 		checkRange("/timeout_ms", r.TimeoutMS, 0, 1<<31-1),
 		checkWord("/mode", r.Mode, "auto", "dense", "lexical", "hybrid"),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -29,8 +30,10 @@ type member struct {
 	verified int     // which of the guard's vectors it was compared with; 0: none
 	astray   error   // it is of another space
 	limiter  Limiter // the provider, if it is one
-	limits   Limits  // configured and learned
-	accepted Limits  // the largest call so far, in each respect
+	limits   Limits  // configured
+	learned  Limits  // at taught; what is not limited is 0
+	taught   time.Time
+	accepted Limits // the largest call so far, in each respect
 }
 
 func newMember(u Upstream, c Config) *member {
@@ -48,7 +51,28 @@ func (m *member) Limits() Limits {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return own.tighten(m.limits)
+	return own.tighten(m.limits).tighten(m.relaxed())
+}
+
+// relax is how long a learned limit is kept. Then it grows by a quarter, and so on: an
+// upstream that takes more by now is found out at the price of a call now and then.
+const relax = 10 * time.Minute
+
+// relaxed returns what is left of the learned limits. The caller holds mu.
+func (m *member) relaxed() Limits {
+	l := m.learned
+	if l == (Limits{}) {
+		return l
+	}
+	for range min(int(time.Since(m.taught)/relax), 100) {
+		l = l.each(l, func(n, _ int) int {
+			if n == 0 || n > math.MaxInt32/2 {
+				return 0
+			}
+			return n + (n+3)/4
+		})
+	}
+	return l
 }
 
 // took enters that a call of a size was accepted.
@@ -73,7 +97,7 @@ func (m *member) tooLarge(size, half Limits) {
 	case size.Bytes > m.accepted.Bytes:
 		learned.Bytes = max(half.Bytes, m.accepted.Bytes)
 	}
-	m.limits = m.limits.tighten(learned)
+	m.learned, m.taught = m.relaxed().tighten(learned), time.Now()
 }
 
 // sheet is what came of a batch at one upstream, text by text.

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
 )
@@ -54,6 +55,88 @@ func TestBatcher_learnsLimits(t *testing.T) {
 			t.Errorf("%s: %d calls are still too large", name, refused)
 		}
 	}
+}
+
+// TestBatcher_triesLargerCallsAgain holds that a limit which was learned is forgotten
+// slowly: an upstream that takes more by now gets more, and one that does not is
+// asked in vain no more than once in ten minutes.
+func TestBatcher_triesLargerCallsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		most := 10
+		f := &fake{}
+		f.answer = func(b embed.Batch) (embed.Vectors, error) {
+			if len(b.Texts) > most {
+				return embed.Vectors{}, fault.New(fault.Invalid, "too large")
+			}
+			return vectors(b), nil
+		}
+		e := lane(t, embed.Config{}, f)
+		largest := func() (n int) {
+			t.Helper()
+			f.calls = nil
+			if _, err := e.Embed(t.Context(), embed.Batch{Texts: letters(64), Bulk: true}); err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range f.calls {
+				n = max(n, len(b.Texts))
+			}
+			return n
+		}
+		largest()
+		largest()
+		if got := largest(); got > most {
+			t.Errorf("calls of %d texts, learned are %d", got, most)
+		}
+		<-time.After(relax + time.Minute)
+		if got := largest(); got <= most || got > 2*most {
+			t.Errorf("after a while calls of %d texts, want a little more than %d", got, most)
+		}
+		if got := largest(); got > most {
+			t.Errorf("refused again, and calls of %d texts", got)
+		}
+		most = 1000
+		<-time.After(24 * time.Hour)
+		if got := largest(); got != 64 {
+			t.Errorf("calls of %d texts to an upstream that takes all", got)
+		}
+	})
+}
+
+// relax is how long a learned limit is kept.
+const relax = 10 * time.Minute
+
+// TestAllDown: the error says which upstreams failed, and until when they are out of use.
+func TestAllDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := func(text string) *fake {
+			return &fake{answer: func(embed.Batch) (embed.Vectors, error) {
+				return embed.Vectors{}, fault.New(fault.Unavailable, "%s", text)
+			}}
+		}
+		e := lane(t, embed.Config{CacheBytes: -1}, down("no route"), down("loading"))
+		_, err := e.Embed(t.Context(), query("a"))
+		for _, want := range []string{"embed/a", "no route", "embed/b", "loading"} {
+			if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), want) {
+				t.Errorf("the first error is %v, without %q", err, want)
+			}
+		}
+		for range 20 {
+			_, err = e.Embed(t.Context(), query("a"))
+		}
+		t.Log(err)
+		for _, m := range e.Snapshot().Members {
+			if m.State != balance.Healthy && m.Until.IsZero() {
+				t.Errorf("%s is %s until nobody knows", m.Name, m.State)
+			}
+		}
+		busy := &fake{answer: func(embed.Batch) (embed.Vectors, error) {
+			return embed.Vectors{}, fault.Busy(7*time.Second, "rate limit")
+		}}
+		_, err = lane(t, embed.Config{CacheBytes: -1}, busy).Embed(t.Context(), query("a"))
+		if !errors.Is(err, fault.Overloaded) || fault.RetryAfter(err) != 7*time.Second {
+			t.Errorf("with all busy: %v, in %v", err, fault.RetryAfter(err))
+		}
+	})
 }
 
 // TestBatcher_isolatesPoison holds that a text which an upstream refuses fails

@@ -3,6 +3,8 @@ package embed
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
@@ -54,14 +56,42 @@ func pause(ctx context.Context, wait time.Duration) bool {
 
 func (e *Embedder) call(ctx context.Context, b Batch) (*sheet, error) {
 	c := balance.Call{Class: class(b.Len()), Cost: int64(max(b.total(0).Tokens, 1)), NoHedge: b.Bulk}
-	return balance.Do(ctx, e.pool, c, func(ctx context.Context, m *member) (*sheet, error) {
+	s, err := balance.Do(ctx, e.pool, c, func(ctx context.Context, m *member) (*sheet, error) {
 		s, err := m.embed(ctx, b)
 		if err != nil {
+			m.failed(err)
 			return nil, err
 		}
 		balance.Settle(ctx, int64(s.tokens()))
 		return s, nil
 	})
+	if err != nil {
+		return nil, e.explain(err)
+	}
+	return s, nil
+}
+
+// explain adds to the error of a call which upstreams are out of use, until when,
+// and why: those were not asked, or as a last resort only.
+func (e *Embedder) explain(err error) error {
+	if !fault.Elsewhere(err) {
+		return err
+	}
+	var out []string
+	for i, m := range e.pool.Snapshot().Members {
+		if m.State != balance.Ejected && m.State != balance.Throttled {
+			continue
+		}
+		text := fmt.Sprintf("%s until %s", m.Name, m.Until.UTC().Format(time.RFC3339))
+		if why := e.members[i].why(); why != nil {
+			text += fmt.Sprintf(" (%v)", why)
+		}
+		out = append(out, text)
+	}
+	if len(out) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; out of use: %s", err, strings.Join(out, ", "))
 }
 
 // class groups calls that take about equally long.

@@ -57,7 +57,7 @@ func inBubble[T any](t *testing.T, f func(t *testing.T) T) (out T) {
 	return out
 }
 
-// closedLoop is how long it takes 256 callers to embed 40 texts each, one after
+// closedLoop is how long it takes 256 callers to embed 10 texts each, one after
 // the other.
 func closedLoop(t *testing.T, p embed.Provider) time.Duration {
 	t.Helper()
@@ -65,7 +65,7 @@ func closedLoop(t *testing.T, p embed.Provider) time.Duration {
 	var callers sync.WaitGroup
 	for c := range 256 {
 		callers.Go(func() {
-			for i := range 40 {
+			for i := range 10 {
 				if _, err := p.Embed(t.Context(), query(fmt.Sprint(c, " ", i))); err != nil {
 					t.Error(err)
 				}
@@ -115,11 +115,11 @@ func TestTarget_loneCaller(t *testing.T) {
 	}
 }
 
-// latencies are those of single texts that come at random, 40 a second, for 50 s.
+// latencies are those of single texts that come at random, 40 a second, for 15 s.
 func latencies(t *testing.T, e *embed.Embedder) []time.Duration {
 	t.Helper()
 	chance := rand.New(rand.NewPCG(1, 2))
-	took := make([]time.Duration, 2000)
+	took := make([]time.Duration, 600)
 	var callers sync.WaitGroup
 	for i := range took {
 		<-time.After(time.Duration(chance.ExpFloat64() * float64(25*ms)))
@@ -244,8 +244,8 @@ func lookUps(tb testing.TB, n int) (grown float64) {
 // TestTarget_flatHeap: look-ups leave the heap as it is. BenchmarkFlatHeap does ten
 // million of them.
 func TestTarget_flatHeap(t *testing.T) {
-	if grown := lookUps(t, 100_000); grown > 1<<20 {
-		t.Errorf("the heap has grown by %.0f bytes in 100,000 look-ups", grown)
+	if grown := lookUps(t, 50_000); grown > 1<<20 {
+		t.Errorf("the heap has grown by %.0f bytes in 50,000 look-ups", grown)
 	}
 }
 

@@ -29,6 +29,7 @@ type member struct {
 	mu       sync.Mutex
 	verified int     // which of the guard's vectors it was compared with; 0: none
 	astray   error   // it is of another space
+	trouble  error   // of its last attempt that failed
 	limiter  Limiter // the provider, if it is one
 	limits   Limits  // configured
 	learned  Limits  // at taught; what is not limited is 0
@@ -73,6 +74,24 @@ func (m *member) relaxed() Limits {
 		})
 	}
 	return l
+}
+
+// failed enters the error of an attempt, unless it is the caller's fault or that of
+// a race that it has lost.
+func (m *member) failed(err error) {
+	if !fault.Elsewhere(err) && !errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trouble = err
+}
+
+// why returns the error of the last attempt that failed, or nil.
+func (m *member) why() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.trouble
 }
 
 // took enters that a call of a size was accepted.

@@ -62,7 +62,7 @@ func TestBatcher_learnsLimits(t *testing.T) {
 // asked in vain no more than once in ten minutes.
 func TestBatcher_triesLargerCallsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		most := 10
+		most := 8
 		f := &fake{}
 		f.answer = func(b embed.Batch) (embed.Vectors, error) {
 			if len(b.Texts) > most {
@@ -105,38 +105,57 @@ func TestBatcher_triesLargerCallsAgain(t *testing.T) {
 // relax is how long a learned limit is kept.
 const relax = 10 * time.Minute
 
-// TestAllDown: the error says which upstreams failed, and until when they are out of use.
+// TestAllDown: the error says which upstreams failed, why, and until when they are out of use.
 func TestAllDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := func(text string) *fake {
-			return &fake{answer: func(embed.Batch) (embed.Vectors, error) {
-				return embed.Vectors{}, fault.New(fault.Unavailable, "%s", text)
-			}}
-		}
-		e := lane(t, embed.Config{CacheBytes: -1}, down("no route"), down("loading"))
+		e := lane(t, embed.Config{CacheBytes: -1}, failing(fault.New(fault.Unavailable, "no route")), failing(fault.New(fault.Unavailable, "loading")))
 		_, err := e.Embed(t.Context(), query("a"))
-		for _, want := range []string{"embed/a", "no route", "embed/b", "loading"} {
-			if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), want) {
-				t.Errorf("the first error is %v, without %q", err, want)
-			}
-		}
+		says(t, err, fault.Unavailable, "embed/a: ", "no route", "embed/b: ", "loading")
 		for range 20 {
 			_, err = e.Embed(t.Context(), query("a"))
 		}
-		t.Log(err)
+		want := []string{"no route", "loading"}
 		for _, m := range e.Snapshot().Members {
-			if m.State != balance.Healthy && m.Until.IsZero() {
-				t.Errorf("%s is %s until nobody knows", m.Name, m.State)
+			if m.State != balance.Healthy { // one always stays in use
+				want = append(want, m.Name+" until "+m.Until.UTC().Format(time.RFC3339))
 			}
 		}
-		busy := &fake{answer: func(embed.Batch) (embed.Vectors, error) {
-			return embed.Vectors{}, fault.Busy(7*time.Second, "rate limit")
-		}}
-		_, err = lane(t, embed.Config{CacheBytes: -1}, busy).Embed(t.Context(), query("a"))
-		if !errors.Is(err, fault.Overloaded) || fault.RetryAfter(err) != 7*time.Second {
-			t.Errorf("with all busy: %v, in %v", err, fault.RetryAfter(err))
+		if len(want) < 3 {
+			t.Error("no upstream is out of use")
+		}
+		says(t, err, fault.Unavailable, want...)
+	})
+}
+
+// TestAllDown_busy: the same where they ask to be left alone.
+func TestAllDown_busy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := lane(t, embed.Config{CacheBytes: -1}, failing(fault.Busy(7*time.Second, "rate limit")))
+		until := time.Now().Add(7 * time.Second).UTC().Format(time.RFC3339)
+		_, err := e.Embed(t.Context(), query("a"))
+		says(t, err, fault.Overloaded, "rate limit", "a until "+until)
+		if fault.RetryAfter(err) != 7*time.Second {
+			t.Errorf("again in %v, want 7 s", fault.RetryAfter(err))
 		}
 	})
+}
+
+func failing(err error) *fake {
+	return &fake{answer: func(embed.Batch) (embed.Vectors, error) { return embed.Vectors{}, err }}
+}
+
+// says checks the class of an error and what it tells.
+func says(t *testing.T, err error, class fault.Class, want ...string) {
+	t.Helper()
+	if !errors.Is(err, class) {
+		t.Errorf("%v is not %s", err, class)
+		return
+	}
+	for _, text := range want {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("%v: without %q", err, text)
+		}
+	}
 }
 
 // TestBatcher_isolatesPoison holds that a text which an upstream refuses fails

@@ -3,5 +3,5 @@
 // the memory of a stream that is open. Each proxy is a process of its own, this
 // test's binary run again, so that its CPU can be told from the engine's and the
 // client's. Other gateways take part where LANEWISE_RELAY_PEERS names them; see
-// scripts/full/relay.
+// scripts/gateways/run.
 package relaying

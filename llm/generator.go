@@ -62,6 +62,7 @@ type Generator struct {
 	pool     *balance.Pool[target]
 	hedge    bool
 	relays   bool // all upstreams can
+	resumes  bool // all upstreams can go on with an answer of another
 	lengths  lengths
 	affinity affinity
 	warmth   warmth
@@ -102,7 +103,7 @@ func New(c Config) (*Generator, error) {
 		return nil, err
 	}
 	return &Generator{
-		pool: pool, hedge: c.Hedge, relays: relays,
+		pool: pool, hedge: c.Hedge, relays: relays, resumes: !slices.ContainsFunc(c.Upstreams, forgets),
 		first: cmp.Or(c.First, defaultFirst), idle: cmp.Or(c.Idle, defaultIdle),
 		warmth: warmth{seed: maphash.MakeSeed(), read: map[string]*blocks{}},
 	}, nil
@@ -112,6 +113,12 @@ func New(c Config) (*Generator, error) {
 func quotes(u Upstream) bool {
 	_, ok := u.Provider.(relay.Relayer)
 	return !ok
+}
+
+// forgets reports whether an upstream cannot go on with an answer of another.
+func forgets(u Upstream) bool {
+	c, ok := u.Provider.(relay.Continuer)
+	return !ok || !c.Continues()
 }
 
 func (c Config) members() ([]balance.Member[target], error) {

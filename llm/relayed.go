@@ -23,6 +23,8 @@ func (g *Generator) Relays() bool { return g.relays }
 // Relay passes a call on, on the same terms as [Generator.Generate] makes one: the
 // same load, quotas, failover and hedging. It returns when the answer is whole or,
 // of a stream, when it has begun: at its first content. A stream must be closed.
+// One that breaks off goes on with another upstream where the call and all upstreams
+// allow that (relay.Call.Resume, [relay.Continuer]).
 func (g *Generator) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, error) {
 	if !g.relays {
 		return nil, &fault.Error{Class: fault.NotFound, Field: "/model", Message: "the model quotes sources, and cannot be asked without"}
@@ -31,6 +33,9 @@ func (g *Generator) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, err
 	reply, err := t.make(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
+	}
+	if p, ok := reply.Stream.(*passage); ok && g.resumable(c) {
+		reply.Stream = &journey{ctx: ctx, g: g, call: *c, now: p, left: maxResumed}
 	}
 	return reply, nil
 }

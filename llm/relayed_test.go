@@ -104,6 +104,9 @@ func (p *player) Next() (relay.Event, error) {
 	return relay.Event{}, io.EOF
 }
 
+// Continues lets every tape go on with an answer.
+func (s *tape) Continues() bool { return true }
+
 func (p *player) Close() error {
 	p.once.Do(func() {
 		p.mu.Lock()
@@ -376,4 +379,58 @@ func TestRelay_leavesNothing(t *testing.T) {
 		calls.Wait()
 		over(t, g, tapes...)
 	})
+}
+
+// TestRelay_resumes holds when an answer that broke off goes on elsewhere, with what
+// that upstream is given and what the client reads.
+func TestRelay_resumes(t *testing.T) {
+	const more = `{"choices":[{"delta":{"content":"\\n b"}}]}`
+	marked := `data: {"lanewise":{"resumed":"b"},` + more[1:] + "\n\n"
+	plain := func(events ...string) (out string) {
+		for _, e := range events {
+			out += "data: " + e + "\n\n"
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		first *tape
+		set   func(*relay.Call)
+		want  string
+		end   error
+	}{
+		"breaks off":        {&tape{events: []string{begin, word, more}}, nil, plain(begin, word, more) + marked + plain(ended, mark), io.EOF},
+		"fails":             {&tape{events: []string{word}, ends: down}, nil, plain(word) + marked + plain(ended, mark), io.EOF},
+		"is whole":          {&tape{events: []string{word, ended}}, nil, plain(word, ended, mark), io.EOF},
+		"nobody asked":      {&tape{events: []string{word}}, func(c *relay.Call) { c.Resume = false }, plain(word), fault.Unavailable},
+		"two answers":       {&tape{events: []string{word}}, func(c *relay.Call) { c.Answers = 2 }, plain(word), fault.Unavailable},
+		"with tools":        {&tape{events: []string{word}}, func(c *relay.Call) { c.Tools = true }, plain(word), fault.Unavailable},
+		"after reasoning":   {&tape{events: []string{`{"choices":[{"delta":{"reasoning":"hm"}}]}`, word}}, nil, plain(`{"choices":[{"delta":{"reasoning":"hm"}}]}`, word), fault.Unavailable},
+		"the call is wrong": {&tape{events: []string{word}, ends: fault.New(fault.Invalid, "no")}, nil, plain(word), fault.Invalid},
+	} {
+		second := &tape{events: []string{begin, more, ended, mark}}
+		g := relays(t, c.first, second)
+		call := ask(t, true)
+		call.Resume = true
+		if c.set != nil {
+			c.set(call)
+		}
+		reply, err := g.Relay(t.Context(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.first.refuse = down // it is gone
+		got, err := play(reply)
+		if got != c.want || !errors.Is(err, c.end) {
+			t.Errorf("%s: ended with %v\n%s, want %v\n%s", name, err, got, c.end, c.want)
+		}
+		if name == "breaks off" {
+			want := `{"stream_options":{"include_usage":true},"continue_final_message":true,"add_generation_prompt":false,"model":"m","stream":true,` +
+				`"messages":[{"role":"user","content":"why?"},{"role":"assistant","content":"a\\n b"}]}`
+			if sent := string(second.last.Bytes(relay.Splice{Usage: true, Flags: true})); sent != want {
+				t.Errorf("the second upstream was sent\n%s, want\n%s", sent, want)
+			}
+		}
+		_ = reply.Stream.Close()
+		over(t, g, c.first, second)
+	}
 }

@@ -90,7 +90,7 @@ func (c contestant) ready(tb testing.TB) int {
 			}
 		}
 		if err != nil || resp.StatusCode != http.StatusOK {
-			if n > 600 {
+			if n > 1800 {
 				tb.Fatalf("%s does not answer: %v", c.name, err)
 			}
 			<-time.After(100 * time.Millisecond)

@@ -20,7 +20,7 @@ type passer struct{ *pool }
 
 // Relay answers with the pool's words, and reports its usage in an event of its own, as OpenAI does.
 func (p passer) Relay(_ context.Context, c *relay.Call) (*relay.Reply, error) {
-	p.log.add(p.name, llm.Prompt{Model: string(c.Bytes("own", true)), Extra: c.Extra, NoWait: c.NoWait})
+	p.log.add(p.name, llm.Prompt{Model: string(c.Bytes(relay.Splice{Model: "own", Usage: true})), Extra: c.Extra, NoWait: c.NoWait})
 	if p.err != nil {
 		return nil, p.err
 	}

@@ -36,6 +36,9 @@ type Config struct {
 	// NoUsage leaves "stream_options" out, for servers that refuse it. The usage is
 	// then estimated, unless the server reports it unasked.
 	NoUsage bool
+	// Continue is how the server goes on with an answer that another one has begun;
+	// empty: it cannot.
+	Continue Continuation
 	// MaxEvent bounds one event of a stream, in bytes; 0: 1 MiB.
 	MaxEvent int
 	// Client carries the calls; nil: one without redirects and without a timeout
@@ -64,6 +67,8 @@ func New(c Config) (*Provider, error) {
 		return nil, fault.BadField("/model", "is missing")
 	case c.LimitField != "max_tokens" && c.LimitField != "max_completion_tokens":
 		return nil, fault.BadField("/limit_field", "must be max_tokens or max_completion_tokens, is %q", c.LimitField)
+	case c.Continue != "" && c.Continue != Flags && c.Continue != Prefill:
+		return nil, fault.BadField("/continue", "must be flags or prefill, is %q", c.Continue)
 	case c.MaxEvent < 0:
 		return nil, fault.BadField("/max_event", "is negative")
 	}

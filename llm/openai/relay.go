@@ -17,7 +17,22 @@ import (
 	"github.com/lanewise/lanewise/llm/relay"
 )
 
-var _ relay.Relayer = (*Provider)(nil)
+var (
+	_ relay.Relayer   = (*Provider)(nil)
+	_ relay.Continuer = (*Provider)(nil)
+)
+
+// Continuation is how a server is told to go on with an answer that broke off.
+type Continuation string
+
+// The ways.
+const (
+	Flags   Continuation = "flags"   // by the flag continue_final_message: vLLM, SGLang
+	Prefill Continuation = "prefill" // by a conversation that ends with the assistant: llama.cpp
+)
+
+// Continues reports whether the server can go on with an answer that broke off.
+func (p *Provider) Continues() bool { return p.config.Continue != "" }
 
 // Relay passes a call on with the body that its client sent, except for the model
 // and the option that reports the usage. Errors have the server's class and code;
@@ -25,7 +40,9 @@ var _ relay.Relayer = (*Provider)(nil)
 func (p *Provider) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	at := string(c.Endpoint)
-	resp, err := p.client.PostRaw(ctx, at, c.Bytes(p.config.Model, !p.config.NoUsage), c.Stream) //nolint:bodyclose // the stream's Close does, or whole
+	resp, err := p.client.PostRaw(ctx, at, c.Bytes(relay.Splice{
+		Model: p.config.Model, Usage: !p.config.NoUsage, Flags: p.config.Continue == Flags,
+	}), c.Stream) //nolint:bodyclose // the stream's Close does, or whole
 	if err != nil {
 		cancel()
 		return nil, err

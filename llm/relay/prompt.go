@@ -35,6 +35,7 @@ func (p *parser) messages() {
 		if p.message() && end == 0 {
 			end = p.i
 		}
+		p.call.spans.turns = p.i
 	}
 	if first {
 		p.blame(memberMessages, "must not be empty")

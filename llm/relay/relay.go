@@ -48,6 +48,9 @@ type Call struct {
 	// Resume allows that a stream which breaks off is continued by another upstream,
 	// where that is able to. The answer says so.
 	Resume bool
+	// Continue is the text of an answer that broke off, as JSON without the quotes: the
+	// upstream has to go on behind it, as only a [Continuer] can.
+	Continue []byte
 
 	body  *atomic.Pointer[[]byte]
 	spans spans
@@ -73,6 +76,10 @@ func (c *Call) Release() { c.body.Store(nil) }
 type Relayer interface {
 	Relay(ctx context.Context, c *Call) (*Reply, error)
 }
+
+// Continuer is a [Relayer] that may be able to go on with an answer (Call.Continue)
+// instead of beginning another one.
+type Continuer interface{ Continues() bool }
 
 // Reply is an answer: either Body or Stream is set.
 type Reply struct {

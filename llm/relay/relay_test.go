@@ -44,11 +44,11 @@ func TestBytes_changesOnlyWhatItMust(t *testing.T) {
 			continue
 		}
 		call.Model = ""
-		if got := string(call.Bytes("m", true)); got != c.want {
+		if got := string(call.Bytes(relay.Splice{Model: "m", Usage: true})); got != c.want {
 			t.Errorf("%s:\n%s, want\n%s", c.name, got, c.want)
 		}
-		if !json.Valid(call.Bytes("m\n\"\\", true)) {
-			t.Errorf("%s: %s is no JSON", c.name, call.Bytes("m\n\"\\", true))
+		if !json.Valid(call.Bytes(relay.Splice{Model: "m\n\"\\", Usage: true})) {
+			t.Errorf("%s: %s is no JSON", c.name, call.Bytes(relay.Splice{Model: "m\n\"\\", Usage: true}))
 		}
 		if string(call.Body()) != c.body {
 			t.Errorf("%s: the client's bytes were written to", c.name)
@@ -183,6 +183,6 @@ func ExampleParse() {
 		return
 	}
 	call.Model = "qwen3-8b" // what a chooser made of "fast"
-	fmt.Printf("%s\n", call.Bytes("", false))
+	fmt.Printf("%s\n", call.Bytes(relay.Splice{}))
 	// Output: {"model": "qwen3-8b", "stream": true, "messages": [{"role": "user", "content": "Which lane?"}]}
 }

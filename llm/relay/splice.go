@@ -18,6 +18,7 @@ type spans struct {
 	inner   int  // behind the brace of that, where it is an object
 	empty   bool // that object has no members
 	usage   span // value of "include_usage" in it
+	turns   int  // behind the last message of "messages"; 0: there are none
 }
 
 // edit replaces a span by a text.
@@ -26,28 +27,42 @@ type edit struct {
 	text string
 }
 
+// Splice says what an upstream needs changed of a body.
+type Splice struct {
+	Model string // for calls that name none
+	Usage bool   // the upstream reports the usage of streams if it is asked to
+	// Flags has a continuation (Call.Continue) marked by "continue_final_message", for
+	// engines that would take the text so far for a turn that is over.
+	Flags bool
+}
+
 // Bytes returns the body as it is sent: with the model of the call (as the client
-// wrote it, where that is empty) or, where the call has none, otherwise; and, if
-// usage is set and the answer is streamed, with the option that has the upstream
-// report the usage. All other bytes are the client's. Body itself is returned
-// where nothing has to be changed; it must not be written to.
-func (c *Call) Bytes(otherwise string, usage bool) []byte {
+// wrote it, where that is empty) or, where the call has none, otherwise; with the
+// option that has the upstream report the usage of a stream; and, where it continues
+// an answer, with the text so far. All other bytes are the client's. The body itself
+// is returned where nothing has to be changed; it must not be written to.
+func (c *Call) Bytes(o Splice) []byte {
 	body := c.Body()
 	if body == nil {
 		return nil
 	}
-	var room [2]edit
+	var room [4]edit
 	edits := room[:0]
-	if e, ok := c.editModel(body, otherwise); ok {
+	if e, ok := c.editModel(body, o.Model); ok {
 		edits = append(edits, e)
 	}
-	if e, ok := c.editOptions(body); ok && usage && c.Stream {
-		if len(edits) > 0 && e.from < edits[0].from {
-			edits = append(edits[:0], e, edits[0])
-		} else {
-			edits = append(edits, e)
+	if e, ok := c.editOptions(body); ok && o.Usage && c.Stream {
+		edits = append(edits, e)
+	}
+	if len(c.Continue) > 0 && c.spans.turns > 0 {
+		text := slices.Concat([]byte(`,{"role":"assistant","content":"`), c.Continue, []byte(`"}`))
+		edits = append(edits, edit{span{c.spans.turns, c.spans.turns}, string(text)})
+		if o.Flags {
+			at := c.spans.open
+			edits = append(edits, edit{span{at, at}, `"continue_final_message":true,"add_generation_prompt":false,`})
 		}
 	}
+	slices.SortStableFunc(edits, func(a, b edit) int { return a.from - b.from })
 	return apply(body, edits)
 }
 
@@ -143,4 +158,14 @@ func WithCost(data []byte, u *Usage) []byte {
 		return slices.Concat(data[:s.i], text, data[s.i:])
 	}
 	return data
+}
+
+// Marked returns an event whose data has a member "lanewise" that says which upstream
+// continues the answer from here on. Raw is not changed.
+func Marked(raw []byte, upstream string) []byte {
+	at := bytes.IndexByte(raw, '{') + 1
+	if at == 0 {
+		return raw
+	}
+	return slices.Concat(raw[:at], []byte(`"lanewise":{"resumed":`+quote(upstream)+`},`), raw[at:])
 }

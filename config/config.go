@@ -227,9 +227,11 @@ type LLMUpstream struct {
 	Kind string `yaml:"kind"`
 	// URL is the server's: with its /v1 for openai, the resource's for azure. Default:
 	// Anthropic's own, for anthropic.
-	URL   string `yaml:"url,omitempty"`
-	Key   Secret `yaml:"key,omitempty"`
-	Model string `yaml:"model,omitempty"` // azure: default the deployment
+	URL string `yaml:"url,omitempty"`
+	Key Secret `yaml:"key,omitempty"`
+	// Keys are used in turn, beside key, of openai and azure; one that is refused is never used again.
+	Keys  []Secret `yaml:"keys,omitempty"`
+	Model string   `yaml:"model,omitempty"` // azure: default the deployment
 	// Context is the model's window in tokens, of prompt and answer together. Default: not known.
 	Context int `yaml:"context,omitempty"`
 	// KeyHeader carries the key as it is. Default: a bearer token; azure: api-key.
@@ -239,6 +241,9 @@ type LLMUpstream struct {
 	// LimitField is the name under which an answer's limit is sent: max_tokens or
 	// max_completion_tokens, of openai and azure. Default max_tokens.
 	LimitField string `yaml:"limit_field,omitempty"`
+	// Continue is how the server of an openai upstream goes on with an answer that another
+	// has begun: "flags" (vLLM, SGLang) or "prefill" (llama.cpp). Default: it cannot.
+	Continue string `yaml:"continue,omitempty"`
 	// MaxTokens bounds answers for which nobody sets a limit, of anthropic. Default 4096.
 	MaxTokens int `yaml:"max_tokens,omitempty"`
 	// CachePrompt has anthropic keep the system prompt.

@@ -42,8 +42,12 @@ func (u LLMUpstream) open(client *http.Client) (generating, error) {
 			URL: u.URL, Key: string(u.Key), Model: u.Model, MaxTokens: u.MaxTokens, Cache: u.CachePrompt, Client: client,
 		})
 	}
+	keys := make([]string, len(u.Keys))
+	for i, key := range u.Keys {
+		keys[i] = string(key)
+	}
 	return llmai.New(llmai.Config{
-		URL: u.URL, Key: string(u.Key), Model: u.Model, KeyHeader: u.KeyHeader, LimitField: u.LimitField,
+		URL: u.URL, Key: string(u.Key), Keys: keys, Continue: llmai.Continuation(u.Continue), Model: u.Model, KeyHeader: u.KeyHeader, LimitField: u.LimitField,
 		Deployment: u.Deployment, APIVersion: u.APIVersion, Client: client,
 	})
 }
@@ -77,8 +81,9 @@ func (v *validator) generator(path string, u LLMUpstream) {
 func (v *validator) generatorKeys(path string, u LLMUpstream) {
 	others := map[string]bool{}
 	if u.Kind != kindOpenAI && u.Kind != kindAzure {
-		others["key_header"], others["limit_field"] = u.KeyHeader != "", u.LimitField != ""
+		others["key_header"], others["limit_field"], others["keys"] = u.KeyHeader != "", u.LimitField != "", len(u.Keys) > 0
 	}
+	others["continue"] = u.Kind != kindOpenAI && u.Continue != ""
 	if u.Kind != kindAzure {
 		others["deployment"], others["api_version"] = u.Deployment != "", u.APIVersion != ""
 	}
@@ -89,6 +94,7 @@ func (v *validator) generatorKeys(path string, u LLMUpstream) {
 		others["metrics"] = u.Metrics != "" // what is billed is not probed
 	}
 	v.bare(path, others)
+	v.check(u.Continue == "" || u.Continue == string(llmai.Flags) || u.Continue == string(llmai.Prefill), path+".continue", "is neither flags nor prefill")
 	limit := u.LimitField
 	v.check(limit == "" || limit == "max_tokens" || limit == "max_completion_tokens", path+".limit_field",
 		fmt.Sprintf("must be max_tokens or max_completion_tokens, is %q", limit))

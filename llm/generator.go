@@ -74,6 +74,7 @@ var _ Provider = (*Generator)(nil)
 
 // target is what an attempt calls.
 type target struct {
+	name     string
 	provider Provider
 	model    string
 }
@@ -132,7 +133,7 @@ func (c Config) members() ([]balance.Member[target], error) {
 			errs = append(errs, fault.BadField(fmt.Sprintf("/upstreams/%d/provider", i), "is missing"))
 		}
 		members[i] = balance.Member[target]{
-			Name: u.Name, Target: target{u.Provider, u.Model},
+			Name: u.Name, Target: target{u.Name, u.Provider, u.Model},
 			Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts, Quota: u.Quota,
 		}
 	}

@@ -88,7 +88,7 @@ func (j *journey) resume(err error) bool {
 	c.Continue, c.Extra = j.text[:len(j.text):len(j.text)], true
 	c.PromptTokens += len(j.text) / 4
 	c.Session, c.Prefix = "", 0 // not to where it has just failed
-	t := &trip{g: j.g, call: &c, course: course{start: time.Now()}}
+	t := &trip{g: j.g, call: &c, avoid: j.current().route.Upstream, course: course{start: time.Now()}}
 	reply, err := t.make(j.ctx)
 	if err != nil {
 		return false // what the client learns is the first error

@@ -49,6 +49,7 @@ type trip struct {
 	side   arm           // of the comparison that the call is on
 	affine bool          // it has a key
 	first  time.Duration // to the first content, of streams
+	avoid  string        // an upstream that has just failed; empty: none
 }
 
 func (t *trip) make(ctx context.Context) (*relay.Reply, error) {
@@ -124,6 +125,9 @@ func (t *trip) cost(u *relay.Usage, said int64) int64 {
 // attempt asks one upstream, up to the commit point.
 func (t *trip) attempt(ctx context.Context, to target) (*arrived, error) {
 	n := t.begin()
+	if to.name == t.avoid && t.avoid != "" {
+		return nil, fault.New(fault.Overloaded, "%q has just failed", to.name)
+	}
 	if err := ctx.Err(); err != nil { // before the body is looked at: it may be released
 		return nil, err //nolint:wrapcheck // the context's own
 	}

@@ -17,8 +17,10 @@ import (
 
 // Config describes a server and the model on it. URL and Model must be set.
 type Config struct {
-	URL   string // base, such as "https://api.openai.com/v1"; without a path it gets "/v1"
-	Key   string // bearer token; empty: none
+	URL string // base, such as "https://api.openai.com/v1"; without a path it gets "/v1"
+	Key string // bearer token; empty: none
+	// Keys are used in turn, beside Key; one that is refused is never used again.
+	Keys  []string
 	Model string // for prompts that name none
 
 	// KeyHeader carries the key as it is, instead of a bearer token: "api-key" for Azure.
@@ -72,7 +74,7 @@ func New(c Config) (*Provider, error) {
 	case c.MaxEvent < 0:
 		return nil, fault.BadField("/max_event", "is negative")
 	}
-	client, err := openaiwire.New(openaiwire.Config{URL: c.URL, Key: c.Key, KeyHeader: c.KeyHeader, Client: c.Client})
+	client, err := openaiwire.New(openaiwire.Config{URL: c.URL, Key: c.Key, Keys: c.Keys, KeyHeader: c.KeyHeader, Client: c.Client})
 	if err != nil {
 		return nil, err
 	}

@@ -171,3 +171,52 @@ func TestRelay_usage(t *testing.T) {
 		idle(t, g)
 	}
 }
+
+// TestRelay_keys holds that a key which was revoked is used once, and never again
+// while another one is there.
+func TestRelay_keys(t *testing.T) {
+	var used []string
+	p := serve(t, openai.Config{Key: "revoked", Keys: []string{"sound"}}, func(w http.ResponseWriter, r *http.Request) {
+		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		used = append(used, key)
+		if key == "revoked" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		events(hello+stop+done)(w, r)
+	})
+	g := over(t, p, p)
+	for range 3 {
+		if got, _, err := relayed(t, g, asked(t, "true", "")); got != hello+stop+done || !errors.Is(err, io.EOF) {
+			t.Errorf("%v, %s", err, got)
+		}
+	}
+	if got := strings.Join(used, " "); got != "revoked sound sound sound" {
+		t.Errorf("the keys were used in this order: %s", got)
+	}
+	idle(t, g)
+}
+
+// TestRelay_continues holds that a server is called once for an answer that broke
+// off, with the text so far as its last turn.
+func TestRelay_continues(t *testing.T) {
+	for way, flags := range map[openai.Continuation]bool{openai.Flags: true, openai.Prefill: false} {
+		dead := serve(t, openai.Config{Continue: way}, events(role+hello))
+		peer := serve(t, openai.Config{Continue: way}, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			turn := `{"role":"user","content":"why?"},{"role":"assistant","content":"Hello"}]`
+			if !strings.Contains(string(body), turn) || flags != strings.Contains(string(body), `"continue_final_message":true`) {
+				t.Errorf("%s: sent %s", way, body)
+			}
+			events(role+world+stop+done)(w, r)
+		})
+		g := over(t, dead, peer)
+		call := asked(t, "true", "")
+		call.Resume = true
+		marked := strings.Replace(world, "{", `{"lanewise":{"resumed":"second"},`, 1)
+		if got, _, err := relayed(t, g, call); got != role+hello+marked+stop+done || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v\n%s", way, err, got)
+		}
+		idle(t, g)
+	}
+}

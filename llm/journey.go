@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,7 +86,7 @@ func (j *journey) resume(err error) bool {
 	}
 	j.left--
 	c := j.call
-	c.Continue, c.Extra = j.text[:len(j.text):len(j.text)], true
+	c.Continue, c.Extra = slices.Clip(j.text), true
 	c.PromptTokens += len(j.text) / 4
 	c.Session, c.Prefix = "", 0 // not to where it has just failed
 	t := &trip{g: j.g, call: &c, avoid: j.current().route.Upstream, course: course{start: time.Now()}}

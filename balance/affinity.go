@@ -44,7 +44,8 @@ func (v *View) affine() int {
 // pool's load, the call included.
 func (v *View) hasRoom(e *entry, fair float64) bool {
 	load := v.loadOf(e)
-	return load < float64(e.slots)*v.mean || load+float64(v.cost) <= math.Ceil(v.bound*fair)
+	free := e.inflight.Load() < int64(e.slots) // of calls that cost less by now than when they came, too
+	return free && load < float64(e.slots)*v.mean || load+float64(v.cost) <= math.Ceil(v.bound*fair)
 }
 
 // rendezvous is the score of a member for a key: the highest wins, each member

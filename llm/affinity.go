@@ -16,6 +16,7 @@ import (
 type affinity struct {
 	mu            sync.Mutex
 	n             uint64
+	seen          [remembered]uint64 // prefixes of late, each at the place that its hash gives
 	with, without record
 }
 
@@ -38,7 +39,11 @@ const (
 	leastGain    = 0.05
 )
 
-// ask returns the key of a call, and on which side it is.
+// remembered bounds the prefixes that are known to come again.
+const remembered = 4096
+
+// ask returns the key of a call, and on which side it is. A prefix that was not seen
+// of late goes by the load alone: nobody has it, and of most it is the only call.
 func (a *affinity) ask(session string, prefix uint64) (key string, side arm) {
 	switch {
 	case session != "":
@@ -48,6 +53,10 @@ func (a *affinity) ask(session string, prefix uint64) (key string, side arm) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if at := &a.seen[prefix%remembered]; *at != prefix {
+		*at = prefix
+		return "", unmeasured
+	}
 	a.n++
 	if control := a.n%controlEvery == 0; control == a.gains() {
 		return "", free

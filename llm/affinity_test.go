@@ -8,6 +8,7 @@ import (
 // calls makes n calls whose upstreams report figures by the side, and returns how
 // many of the last hundred went by their key.
 func calls(a *affinity, n int, report func(side arm) (Usage, time.Duration)) (byKey int) {
+	a.ask("", 7) // from now on it is known
 	for i := range n {
 		key, side := a.ask("", 7)
 		if (key != "") != (side == kept) {
@@ -74,6 +75,9 @@ func TestAffinity_sessionsAreKept(t *testing.T) {
 		if key, side := a.ask("s", 7); key != "s" || side != unmeasured {
 			t.Fatalf("key %q, side %d", key, side)
 		}
+	}
+	if key, _ := a.ask("", 8); key != "" {
+		t.Errorf("a prefix that nobody has read has the key %q", key)
 	}
 	if key, _ := a.ask("", 0); key != "" {
 		t.Errorf("a prompt without a beginning has the key %q", key)

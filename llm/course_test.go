@@ -18,7 +18,7 @@ func TestGenerate_route(t *testing.T) {
 		session string
 		want    relay.Route
 	}{
-		{nil, "", relay.Route{Upstream: "a", Model: "m", Why: "affinity", Attempts: 1, First: time.Second}},
+		{nil, "", relay.Route{Upstream: "a", Model: "m", Why: "load", Attempts: 1, First: time.Second}},
 		{nil, "s", relay.Route{Upstream: "a", Model: "m", Why: "affinity", Attempts: 1, First: time.Second}},
 		{down, "s", relay.Route{Upstream: "b", Model: "m", Why: "failover", Attempts: 2, First: time.Second}},
 	} {

@@ -56,7 +56,8 @@ const (
 )
 
 // Generator is a [Provider] over interchangeable upstreams. Load is counted in
-// tokens: the prompt's estimate and the answer's limit, settled with the usage
+// tokens that are still to be read or written: the prompt's estimate, until the
+// answer begins, and the answer's limit; in the end it is settled with the usage
 // that the upstream reports. Safe for concurrent use.
 type Generator struct {
 	pool     *balance.Pool[target]
@@ -177,6 +178,7 @@ func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
 			c.failures.Add(1)
 			return nil, err
 		}
+		balance.Settle(ctx, call.Cost-int64(cost)) // the prompt is read
 		o.route = relay.Route{Model: mine.Model, Why: why}
 		return o, nil
 	})

@@ -147,6 +147,9 @@ func (t *trip) attempt(ctx context.Context, to target) (*arrived, error) {
 		return nil, w.reason(err)
 	}
 	w.change(t.g.idle)
+	if a.stream != nil { // the prompt is read
+		balance.Settle(ctx, t.estimate()-int64(max(t.call.PromptTokens, 1)))
+	}
 	a.route, a.watch = route, w
 	return a, nil
 }

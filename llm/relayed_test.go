@@ -241,19 +241,19 @@ func TestRelay_load(t *testing.T) {
 		}
 		_ = reply.Stream.Close()
 	}
-	stream(ask(t, true), 5+256)
+	stream(ask(t, true), 256) // the prompt is read
 	limited := ask(t, true)
 	limited.MaxTokens, limited.Answers = 10, 3
-	stream(limited, 5+30)
+	stream(limited, 30)
 	for range 200 { // the model's answers have 20 tokens
 		if _, err := g.Relay(t.Context(), ask(t, false)); err != nil || load() != 0 {
 			t.Fatalf("%v, load %d", err, load())
 		}
 	}
-	stream(ask(t, true), 5+20)
+	stream(ask(t, true), 20)
 	absurd := ask(t, true)
 	absurd.MaxTokens, absurd.Answers = 1<<60, 1<<60
-	stream(absurd, 5+128*20)
+	stream(absurd, 128*20)
 	if m := g.Snapshot().Members[0]; m.Good != 204 {
 		t.Errorf("%d good answers", m.Good)
 	}

@@ -32,6 +32,9 @@ import (
 type Options struct {
 	Log     *slog.Logger // nil: none
 	Version string       // of the program, shown in the API's contract
+	// Served is told of every request to a model, at its end: who answered, tokens, cost.
+	// It must be quick and safe for concurrent use. nil: not.
+	Served func(models.Served)
 }
 
 // System is what a configuration describes, wired and open. It must be closed.
@@ -52,7 +55,8 @@ type System struct {
 	quotas     quotas                    // of the upstreams
 	generators map[string]*llm.Generator // the lane of each model, by its name
 	models     *models.Set               // nil for a bare replica
-	extra      int                       // attempts that a request may cost
+	served     func(models.Served)
+	extra      int // attempts that a request may cost
 	log        *slog.Logger
 }
 
@@ -65,7 +69,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		return nil, err
 	}
 	r := c.Resolved()
-	s := &System{log: discard(o.Log), Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores, external: r.Collections}
+	s := &System{log: discard(o.Log), served: o.Served, Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores, external: r.Collections}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

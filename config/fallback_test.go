@@ -8,7 +8,9 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -213,14 +215,14 @@ func TestModels_poolBeforeFallback(t *testing.T) {
 }
 
 // serverOf builds a whole server and returns its URL.
-func serverOf(t *testing.T, text string) string {
+func serverOf(t *testing.T, text string, o Options) string {
 	t.Helper()
 	dir := t.TempDir()
 	c, err := parse(dir+"/f.yaml", []byte(shard+text), noEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Build(t.Context(), Options{})
+	s, err := c.Build(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +266,8 @@ func post(t *testing.T, url, tenant, body string) answered {
 // A call that is passed on goes through models, fallbacks, prices and allowances, and its answer says so.
 func TestModels_throughTheServer(t *testing.T) {
 	busy, large := says(t, 429, "{}"), says(t, 0, "I am large.")
-	url := serverOf(t, threeModels(busy.URL+"/v1", busy.URL+"/v1", large.URL+"/v1")+"  tenants: {own: [{tenant: acme, tokens_per_minute: 60}]}\n") + "/v1/chat/completions"
+	var served ledger
+	url := serverOf(t, threeModels(busy.URL+"/v1", busy.URL+"/v1", large.URL+"/v1")+"  tenants: {own: [{tenant: acme, tokens_per_minute: 60}]}\n", Options{Served: served.add}) + "/v1/chat/completions"
 	long := strings.Repeat("word ", 2500)
 	body := func(model string) string {
 		return fmt.Sprintf(`{"model": %q, "stream": true, "stream_options": {"include_usage": true}, "messages": [{"role": "user", "content": %q}]}`, model, long)
@@ -280,7 +283,28 @@ func TestModels_throughTheServer(t *testing.T) {
 	if got = post(t, url, "other", body("large")); got.status != http.StatusOK {
 		t.Errorf("another tenant: %+v", got)
 	}
+	if list := served.all(); len(list) != 2 || list[0].Tenant != "acme" || list[0].Model != "large" || len(list[0].Passed) != 1 || math.Abs(list[0].Usage.Cost-0.0067) > 1e-9 {
+		t.Errorf("told of %+v", list)
+	}
 	if got = post(t, url, "other", body("small-ish")); got.status != http.StatusNotFound || !strings.Contains(got.body, "model_not_found") {
 		t.Errorf("an unknown model: %+v", got)
 	}
+}
+
+// ledger is what a server was asked to do.
+type ledger struct {
+	mu   sync.Mutex
+	list []models.Served
+}
+
+func (l *ledger) add(s models.Served) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, s)
+}
+
+func (l *ledger) all() []models.Served {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.list)
 }

@@ -129,7 +129,7 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (*models.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := models.Config{Default: c.Default, Open: len(c.Models) == 0, Extra: s.extra, Routes: s.routing()}
+	set := models.Config{Default: c.Default, Open: len(c.Models) == 0, Extra: s.extra, Served: s.served, Routes: s.routing()}
 	s.generators = map[string]*llm.Generator{}
 	for i, m := range c.public() {
 		lane, err := llm.New(llm.Config{Name: laneName(m.Name, c), Upstreams: m.pool(upstreams)})

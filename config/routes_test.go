@@ -61,7 +61,7 @@ func put(t *testing.T, url, body string) {
 // With the embedding model that is built in, questions and calls go to the model for their subject.
 func TestRoutes_throughTheServer(t *testing.T) {
 	small, large := says(t, 0, "I am small."), says(t, 0, "I am large.")
-	url := serverOf(t, twoSubjects(small.URL, large.URL))
+	url := serverOf(t, twoSubjects(small.URL, large.URL), Options{})
 	for name, text := range map[string]string{"docs": "Scanner reads a file line by line.", "recipes": "Boil the soup for an hour."} {
 		put(t, url+"/v1/collections/"+name, `{"dims": 256, "metric": "cosine", "space": "static-256"}`)
 		put(t, url+"/v1/collections/"+name+"/points", fmt.Sprintf(`{"points": [{"id": "in %s", "text": %q}]}`, name, text))
@@ -135,7 +135,7 @@ func TestRoutes_costNoEmbeddingOfTheirOwn(t *testing.T) {
 llm:
   upstreams: [{name: a, kind: openai, url: "%s/v1", model: m}]
   routes: [{name: r, examples: ["aaa"], model: m}]
-`, vectors, model.URL))
+`, vectors, model.URL), Options{})
 	put(t, url+"/v1/collections/docs", `{"dims": 2, "metric": "cosine", "space": "e-2-raw"}`)
 	put(t, url+"/v1/collections/docs/points", `{"points": [{"id": "x", "text": "abab"}]}`)
 	for _, question := range []string{"aab?", "abb?"} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lanewise/lanewise/fault"
@@ -34,9 +35,9 @@ func question(p llm.Prompt) string {
 	if p.Question != "" {
 		return p.Question
 	}
-	for i := len(p.Messages) - 1; i >= 0; i-- {
-		if p.Messages[i].Role == llm.User {
-			return p.Messages[i].Content
+	for _, m := range slices.Backward(p.Messages) {
+		if m.Role == llm.User {
+			return m.Content
 		}
 	}
 	return ""
@@ -55,9 +56,9 @@ func asked(c *relay.Call) string {
 	if json.Unmarshal(c.Body(), &body) != nil {
 		return "" // the upstream will say what is wrong with it
 	}
-	for i := len(body.Messages) - 1; i >= 0; i-- {
-		if body.Messages[i].Role == string(llm.User) {
-			return texts(body.Messages[i].Content)
+	for _, m := range slices.Backward(body.Messages) {
+		if m.Role == string(llm.User) {
+			return texts(m.Content)
 		}
 	}
 	return texts(body.Prompt)

@@ -33,7 +33,7 @@ func (s *Set) Generate(ctx context.Context, p llm.Prompt) (llm.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	paid, err := s.reserve(p.Tenant, p.Tokens(), expected(p.MaxTokens))
+	paid, err := s.reserve(p.Tenant, p.Tokens(), room(m.Window, p.MaxTokens))
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +65,17 @@ func (s *Set) reserve(tenant string, prompt, answer int) (*quota.Reservation, er
 	return r, nil
 }
 
-// expected is how many tokens of an answer are reserved under a limit.
-func expected(limit int) int {
-	if limit <= 0 {
-		return expectedTokens
+// room is how many tokens an answer under a limit is expected to need of a model: the limit, or what is usual, and
+// no more than the model writes.
+func room(w llm.Window, limit int) int {
+	n := expectedTokens
+	if limit > 0 {
+		n = min(limit, mostTokens)
 	}
-	return min(limit, mostTokens)
+	if w.Output > 0 {
+		n = min(n, w.Output)
+	}
+	return n
 }
 
 // generation asks models for the answer to one prompt.
@@ -90,15 +95,12 @@ func (g *generation) fits(m *model) error {
 
 // fits reports, as a *fault.WindowError, that a prompt leaves no room for its answer in a window.
 func fits(w llm.Window, prompt, limit int) error {
-	room := expected(limit)
-	if w.Output > 0 {
-		room = min(room, w.Output)
-	}
-	if w.Context == 0 || prompt+room <= w.Context {
+	answer := room(w, limit)
+	if w.Context == 0 || prompt+answer <= w.Context {
 		return nil
 	}
 	return &fault.WindowError{Limit: w.Context, Message: fmt.Sprintf(
-		"the prompt has about %d tokens and its answer %d, the model's window %d", prompt, room, w.Context)}
+		"the prompt has about %d tokens and its answer %d, the model's window %d", prompt, answer, w.Context)}
 }
 
 // ask asks one model. A prompt that can be laid out again, and that the model finds too long all the same, is laid

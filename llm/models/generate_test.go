@@ -311,3 +311,19 @@ func Example() {
 	fmt.Printf("%s %s answered instead of %s, for %.6f\n", words.Content, choice.Model, choice.Passed[0].Model, last.Usage.Cost)
 	// Output: Blue. large answered instead of small, for 0.000034
 }
+
+// No more is reserved for an answer than the model writes.
+func TestGenerate_reservesWhatTheModelWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, tenants := budget(t)
+		f.config.Models[0].Window.Output = 50
+		s, err := f.set(t).Generate(t.Context(), llm.Prompt{Messages: long(100), MaxTokens: 9000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := tenants.Left("").Tokens; left != 10_000-150 {
+			t.Errorf("%v left, want 9850", left)
+		}
+		_ = s.Close()
+	})
+}

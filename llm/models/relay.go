@@ -44,7 +44,7 @@ func (s *Set) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	paid, err := s.reserve(c.Tenant, c.PromptTokens, max(c.Answers, 1)*expected(c.MaxTokens))
+	paid, err := s.reserve(c.Tenant, c.PromptTokens, max(c.Answers, 1)*room(m.Window, c.MaxTokens))
 	if err != nil {
 		return nil, err
 	}

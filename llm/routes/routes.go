@@ -96,7 +96,7 @@ func (t *Table) Pick(ctx context.Context, text string) (llm.Routing, error) {
 	case ctx.Err() != nil:
 		return llm.Routing{}, context.Cause(ctx)
 	case err != nil:
-		return llm.Routing{Failed: err.Error()}, nil
+		return llm.Routing{Failed: err.Error()}, nil //nolint:nilerr // the choice says it
 	}
 	return t.routing(scores[0]), nil
 }

@@ -327,3 +327,26 @@ func TestGenerate_reservesWhatTheModelWrites(t *testing.T) {
 		_ = s.Close()
 	})
 }
+
+// A request without an allowance of its own has the set's.
+func TestGenerate_allowanceOfExtraAttempts(t *testing.T) {
+	for extra, want := range map[int]string{-1: "", 1: "b", 0: "b"} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFamily("a", "b")
+			f.pools["a"].err = fault.New(fault.Unavailable, "down")
+			f.config.Extra = extra
+			for i, name := range []string{"a", "b"} {
+				lane, err := llm.New(llm.Config{Upstreams: []llm.Upstream{{Name: name, Provider: f.pools[name]}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer lane.Close() //nolint:errcheck // it has none
+				f.config.Models[i].Provider = lane
+			}
+			_, _, choice, err := ask(t.Context(), f.set(t), llm.Prompt{})
+			if choice.Model != want || (err == nil) != (want != "") {
+				t.Errorf("%d extra attempts: %q answers, %v; want %q", extra, choice.Model, err, want)
+			}
+		})
+	}
+}

@@ -111,7 +111,8 @@ func litellm(dir, address, engine string) (*exec.Cmd, error) {
 model_list: [{model_name: m, litellm_params: {model: openai/m, api_base: "http://%s/v1", api_key: none}}]
 `, engine))
 	c := command(path, "--config", config, "--host", host, "--port", port)
-	c.Env = append(os.Environ(), "LITELLM_TELEMETRY=False")
+	// It listens on loopback, for this run alone, and shall ask nobody else.
+	c.Env = append(os.Environ(), "LITELLM_TELEMETRY=False", "LITELLM_LOCAL_MODEL_COST_MAP=True", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true")
 	return c, err
 }
 

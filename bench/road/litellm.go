@@ -60,7 +60,8 @@ func newProxied(ctx context.Context, s *town, p *parts) (_ *proxied, err error) 
 		return nil, err
 	}
 	cmd := exec.Command(program, "--config", config, "--host", "127.0.0.1", "--port", port) //nolint:gosec,noctx // it ends with stop
-	cmd.Env = append(os.Environ(), "LITELLM_TELEMETRY=False", "NO_DOCS=True")
+	// It listens on loopback, for this run alone, and shall ask nobody else.
+	cmd.Env = append(os.Environ(), "LITELLM_TELEMETRY=False", "LITELLM_LOCAL_MODEL_COST_MAP=True", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true", "NO_DOCS=True")
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start litellm: %w", err)
 	}

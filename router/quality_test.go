@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/embed/bm25"
@@ -26,7 +27,7 @@ func TestQuality_wordsAndMeaning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := router.Config{Embedders: []embed.Provider{model}, Lexicon: func(c search.Collection) (router.Lexicon, error) {
+	c := router.Config{Embedders: []embed.Provider{model}, SearchTimeout: time.Minute, WriteTimeout: time.Minute, Lexicon: func(c search.Collection) (router.Lexicon, error) {
 		return bm25.New(bm25.Config{Language: c.Language, AvgLen: c.AvgLen})
 	}}
 	r := newRouter(t, c, grid(t, 2, 1)...)
@@ -68,7 +69,7 @@ func TestQuality_wordsAndMeaning(t *testing.T) {
 		scores[mode] = s
 		t.Logf("%-14s recall@10 %.3f  nDCG@10 %.3f  MRR %.3f", mode, s.Recall, s.NDCG, s.MRR)
 	}
-	if h := scores[router.Hybrid]; h.NDCG <= best.NDCG || h.MRR <= best.MRR || h.Recall < 0.95*best.Recall {
+	if h := scores[router.Hybrid]; h.NDCG <= best.NDCG || h.MRR <= best.MRR || h.Recall <= best.Recall {
 		t.Errorf("hybrid falls behind the transformer: %+v, %+v", h, best)
 	}
 	tellApart(t, r, questions)

@@ -53,10 +53,10 @@ func TestGodoc_oneDocumentPerDocumentedSymbol(t *testing.T) {
 	if diff := cmp.Diff(want, ids); diff != "" {
 		t.Fatalf("ids (-want +got):\n%s", diff)
 	}
-	if got, want := texts["io.T.Len"].Text, "package io, method T.Len\n\nfunc (t *T[E]) Len() int\n\nLen is its length."; got != want {
+	if got, want := texts["io.T.Len"].Text, "io.T.Len\npackage io, method T.Len\n\nfunc (t *T[E]) Len() int\n\nLen is its length."; got != want {
 		t.Errorf("text %q, want %q", got, want)
 	}
-	if got, want := texts["io.ErrA"].Text, "package io, var ErrA\n\nvar ErrA = 1\n\nthe first"; got != want {
+	if got, want := texts["io.ErrA"].Text, "io.ErrA\npackage io, var ErrA\n\nvar ErrA = 1\n\nthe first"; got != want {
 		t.Errorf("text %q, want %q", got, want)
 	}
 	if got, want := string(texts["io.T.Len"].Meta), `{"package":"io","kind":"method","symbol":"T.Len"}`; got != want {

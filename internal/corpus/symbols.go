@@ -77,7 +77,8 @@ func (s *symbols) add(kind, name string, decl ast.Decl, comment string) {
 		return
 	}
 	s.seen[id] = true
-	text := "package " + s.path + ", " + kind + " " + name + "\n\n" + s.signature(decl) + "\n\n" + comment
+	// The text starts with its title, as that of any passage: the name that the symbol goes by elsewhere.
+	text := id + "\npackage " + s.path + ", " + kind + " " + name + "\n\n" + s.signature(decl) + "\n\n" + comment
 	s.docs = append(s.docs, Document{
 		ID:   id,
 		Text: strings.TrimSpace(text),

@@ -30,6 +30,7 @@ const (
 	headerQueued   = "X-Lanewise-Queued-Ms"
 	headerFirst    = "X-Lanewise-First-Ms"
 	headerCached   = "X-Lanewise-Cached-Tokens"
+	headerPredict  = "X-Lanewise-Predicted-Tokens"
 	headerCost     = "X-Lanewise-Cost"
 	headerRoute    = "X-Lanewise-Route"
 	headerScore    = "X-Lanewise-Route-Score"
@@ -40,7 +41,7 @@ const relayDetail = "The body is passed on byte for byte, but for the model's na
 	"Calls of one " + headerSession + ", or of the same prompt_cache_key, go to the same upstream if they can, and those whose prompts begin alike. " +
 	headerTenant + " says whose allowance pays. " +
 	"With " + headerResume + ": true a stream that breaks off is continued by another upstream that is able to, and says so. " +
-	"The answer's headers X-Lanewise-Upstream, -Model, -Why, -Attempts, -Queued-Ms, -First-Ms, -Cached-Tokens and -Cost tell how it came about, and of the model \"auto\" -Route and -Route-Score. Errors have OpenAI's form."
+	"The answer's headers X-Lanewise-Upstream, -Model, -Why, -Attempts, -Queued-Ms, -First-Ms, -Predicted-Tokens (of the prompt, likely in the upstream's cache), -Cached-Tokens (as it reports) and -Cost tell how it came about, and of the model \"auto\" -Route and -Route-Score. Errors have OpenAI's form."
 
 // relayRoutes are the endpoints of the models.
 func (s *server) relayRoutes() []route {
@@ -168,6 +169,9 @@ func setRoute(h http.Header, reply *relay.Reply) {
 	set(headerAttempts, strconv.Itoa(route.Attempts))
 	set(headerQueued, decimal(milliseconds(route.Queued)))
 	set(headerFirst, decimal(milliseconds(route.First)))
+	if route.Cached > 0 {
+		set(headerPredict, strconv.Itoa(route.Cached))
+	}
 	if u := reply.Usage; u != nil && u.CachedTokens > 0 {
 		set(headerCached, strconv.Itoa(u.CachedTokens))
 	}

@@ -59,6 +59,10 @@ func (t *trip) make(ctx context.Context) (*relay.Reply, error) {
 	}
 	a := won.Value
 	a.route = t.end(a.route, won.Member())
+	if read := t.g.warmth.chainOf(t.call.Prompt()); len(read) > 0 {
+		a.route.Cached = t.g.warmth.expect(won.Member(), read)
+		t.g.warmth.learn(won.Member(), read)
+	}
 	if a.stream == nil {
 		won.Done(t.cost(a.usage, 0), nil) //nolint:contextcheck // the attempt knows its own
 		_ = won.Close()                   //nolint:contextcheck,errcheck // nothing is open

@@ -434,3 +434,22 @@ func TestRelay_resumes(t *testing.T) {
 		over(t, g, c.first, second)
 	}
 }
+
+// TestRelay_predicts holds that a prompt which begins as one before it is expected in
+// the upstream's cache, as far as it does.
+func TestRelay_predicts(t *testing.T) {
+	p := &tape{whole: `{"choices":[{}]}`}
+	g := relays(t, p)
+	for i, want := range []int{0, 1024} {
+		body := fmt.Sprintf(`{"messages":[{"role":"user","content":"%s%d"}]}`, strings.Repeat("x", 4100), i)
+		c, err := relay.Parse(relay.Chat, []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := g.Relay(t.Context(), c)
+		if err != nil || reply.Route.Cached != want {
+			t.Errorf("call %d: %+v, %v, want %d tokens", i, reply, err, want)
+		}
+	}
+	over(t, g, p)
+}

@@ -12,6 +12,7 @@ const (
 	blockBytes = 256
 	mostBlocks = 1 << 14
 	mostWarm   = 256 // upstreams
+	mostRaw    = 256 // blocks of a prompt that is passed on
 )
 
 // warmth knows how the prompts began that each upstream has read, and so which
@@ -48,6 +49,19 @@ func (w *warmth) chain(p Prompt) []uint64 {
 				}
 			}
 		}
+	}
+	return out
+}
+
+// chainOf is chain for a prompt as its client wrote it, up to mostRaw blocks: a call
+// that is passed on must not cost more for its length.
+func (w *warmth) chainOf(raw []byte) []uint64 {
+	var h maphash.Hash
+	h.SetSeed(w.seed)
+	out := make([]uint64, 0, min(len(raw)/blockBytes, mostRaw))
+	for len(raw) >= blockBytes && len(out) < mostRaw {
+		_, _ = h.Write(raw[:blockBytes])
+		out, raw = append(out, h.Sum64()), raw[blockBytes:]
 	}
 	return out
 }

@@ -44,6 +44,7 @@ func (p *parser) messages() {
 		end = p.i
 	}
 	if !p.bad {
+		p.call.spans.prompt = span{start, p.i}
 		p.call.Prefix += xxhash.Sum64(p.data[start:min(end, start+prefixBytes)])
 	}
 }
@@ -100,6 +101,7 @@ func (p *parser) content() {
 // prompt reads the text of a completion: one or several, as text or as token ids.
 func (p *parser) prompt() {
 	raw := p.value()
+	p.call.spans.prompt = span{p.i - len(raw), p.i}
 	p.call.Prefix += xxhash.Sum64(raw[:min(len(raw), prefixBytes)])
 	if len(raw) == 0 || raw[0] == '"' || bytes.IndexByte(raw, '"') >= 0 {
 		p.call.PromptTokens += estimate(raw)

@@ -65,6 +65,16 @@ func (c *Call) Body() []byte {
 	return nil
 }
 
+// Prompt returns the bytes of the messages, or of the prompt, as the client wrote
+// them. It is nil once the body was released.
+func (c *Call) Prompt() []byte {
+	body := c.Body()
+	if body == nil {
+		return nil
+	}
+	return body[c.spans.prompt.from:c.spans.prompt.to]
+}
+
 // Release lets go of the body, of all copies of the call: no attempt will be made
 // any more. A stream may stay open for long, and has no use for it.
 func (c *Call) Release() { c.body.Store(nil) }

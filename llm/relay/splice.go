@@ -18,6 +18,7 @@ type spans struct {
 	inner   int  // behind the brace of that, where it is an object
 	empty   bool // that object has no members
 	usage   span // value of "include_usage" in it
+	prompt  span // value of "messages" or "prompt"
 	turns   int  // behind the last message of "messages"; 0: there are none
 }
 

@@ -12,6 +12,7 @@ const (
 	firstWidth = 2   // bulk calls for each upstream, until more is known
 	mostWidth  = 32  // bulk calls for each upstream
 	review     = 200 // rounds of calls, after which the base is measured anew
+	patience   = 16  // times as many, at most, where that has shown nothing new beside single texts
 	fast       = 1.2 // times the base: more calls at the same time do not hurt
 	slowed     = 1.4 // times the base: the upstream queues our calls
 	delayed    = 1.2 // times the base of single texts: bulk is in their way
@@ -41,6 +42,8 @@ type pace struct {
 	single trend
 	rate   float64 // highest rate of full bulk calls, by the second
 	known  bool    // it was too many once, so the highest rate is that of all slots
+	before int     // slots that were found the last time; 0: not looked for again
+	rests  int     // rounds from one look for the slots to the next
 	peak   float64 // single calls under way in the last second or so
 	at     time.Time
 	last   time.Time // that a single call was seen
@@ -50,12 +53,16 @@ type pace struct {
 type trend struct {
 	base   float64 // seconds
 	sum    float64
-	seen   int
+	seen   int // in this round
+	summed int // of these, in sum
 	rounds int
 }
 
+// start begins a round.
+func (t *trend) start() { t.sum, t.seen, t.summed = 0, 0, 0 }
+
 func newPace(c Config) pace {
-	p := pace{brisk: true, fixed: c.Parallel, found: float64(firstWidth * len(c.Upstreams)), most: float64(mostWidth * len(c.Upstreams)), full: c.Flush}
+	p := pace{brisk: true, rests: review, fixed: c.Parallel, found: float64(firstWidth * len(c.Upstreams)), most: float64(mostWidth * len(c.Upstreams)), full: c.Flush}
 	for _, u := range c.Upstreams {
 		if u.Slots == 0 {
 			p.slots = 0
@@ -83,11 +90,13 @@ func (p *pace) width() int {
 	case p.slots > 0:
 		return max(p.slots-p.reserve(), 1)
 	case p.known && p.mixed():
-		slots := int(math.Round(p.rate * p.bulk.base))
-		return min(int(p.found), max(slots-p.reserve(), 1))
+		return min(int(p.found), max(p.pipe()-p.reserve(), 1))
 	}
 	return int(p.found)
 }
+
+// pipe is how many slots there seem to be.
+func (p *pace) pipe() int { return int(math.Round(p.rate * p.bulk.base)) }
 
 // mixed is whether there are single texts.
 func (p *pace) mixed() bool { return !p.last.IsZero() && p.at.Sub(p.last) < memory }
@@ -129,7 +138,7 @@ func (p *pace) adjust(width int, ratio float64) {
 	}
 	p.known = p.known || ratio > fast
 	switch {
-	case p.bulk.rounds == review:
+	case p.bulk.rounds >= p.rest():
 		p.again(width)
 	case ratio >= slowed:
 		p.found = min(p.found, float64(width))
@@ -144,11 +153,26 @@ func (p *pace) adjust(width int, ratio float64) {
 	}
 }
 
+// rest is after how many rounds the base is measured anew. Where bulk gets less than
+// single texts leave it, what was measured does not hold any more, and there is no wait.
+func (p *pace) rest() int {
+	if int(p.found) < p.pipe()-p.reserve() {
+		return review
+	}
+	return p.rests
+}
+
 // again forgets what was measured: at half the width, where nothing waits for
 // anything; or, beside single texts, from the width that does not delay them, in
 // single steps.
 func (p *pace) again(width int) {
-	beside := p.known && p.mixed()
+	beside, slots := p.known && p.mixed(), p.pipe()
+	if beside && slots == p.before {
+		p.rests = min(4*p.rests, patience*review)
+	} else {
+		p.rests = review
+	}
+	p.before = slots
 	p.bulk, p.single, p.rate, p.known = trend{}, trend{}, 0, false
 	if beside {
 		p.found, p.brisk = float64(width), false
@@ -161,7 +185,7 @@ func (p *pace) again(width int) {
 func (p *pace) less(by float64) {
 	p.found = max(p.found-by, 1)
 	p.brisk = false
-	p.bulk.sum, p.bulk.seen = 0, 0
+	p.bulk.start()
 }
 
 // enter returns how many times longer the calls of a round took than calls do at
@@ -170,12 +194,13 @@ func (p *pace) less(by float64) {
 func (t *trend) enter(took time.Duration, round int) float64 {
 	if t.seen++; t.seen > round {
 		t.sum += took.Seconds()
+		t.summed++
 	}
 	if t.seen < 2*round {
 		return 0
 	}
-	mean := t.sum / float64(round)
-	t.sum, t.seen = 0, 0
+	mean := t.sum / float64(t.summed) // not round: that changes within a round
+	t.start()
 	t.rounds++
 	if t.base == 0 || mean < t.base {
 		t.base = mean

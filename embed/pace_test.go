@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -96,5 +97,42 @@ func TestPace_besideSingles(t *testing.T) {
 	p.yield(now, 0)
 	if got := p.width(); got != int(p.found) {
 		t.Errorf("%d calls without single texts, found %v", got, p.found)
+	}
+}
+
+// TestPace_seldomLooksAgain holds that the look for more slots delays less than one in a
+// hundred single texts while nothing changes.
+func TestPace_seldomLooksAgain(t *testing.T) {
+	const slots, steps = 4, 60_000
+	p := newPace(Config{Upstreams: make([]Upstream, 1), Flush: Limits{Inputs: 64}})
+	now := time.Now()
+	over := 0
+	for step := range 2 * steps {
+		now = now.Add(time.Millisecond)
+		p.yield(now, 1)
+		if p.width() >= slots && step >= steps {
+			over++
+		}
+		took := 20 * time.Millisecond * time.Duration(max(p.width(), slots)) / slots
+		p.observe(true, Limits{Inputs: 64}, took, nil)
+	}
+	if over == 0 || over > steps/100 {
+		t.Errorf("no slot was left in %d of %d steps", over, steps)
+	}
+}
+
+// TestTrend holds that calls that all take equally long make no trend, however the
+// rounds change while they last.
+func TestTrend(t *testing.T) {
+	chance := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's
+	var calls trend
+	for range 1000 {
+		ratio := calls.enter(10*time.Millisecond, 1+chance.IntN(8))
+		if ratio != 0 && (ratio < 0.999 || ratio > 1.001) {
+			t.Fatalf("%v times the base", ratio)
+		}
+	}
+	if calls.rounds < 50 {
+		t.Errorf("%d rounds", calls.rounds)
 	}
 }

@@ -60,6 +60,17 @@ func idle(tb testing.TB, g *llm.Generator) {
 	}
 }
 
+// bytewise sends every byte by itself, so that runes and line ends are split.
+func bytewise(stream string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for i := range len(stream) {
+			_, _ = w.Write([]byte{stream[i]})
+			_ = http.NewResponseController(w).Flush()
+		}
+	}
+}
+
 // TestRelay_failsOver holds what comes out of every end of an upstream, byte for
 // byte: another upstream's answer before the first content, an error behind it.
 func TestRelay_failsOver(t *testing.T) {
@@ -90,6 +101,7 @@ func TestRelay_failsOver(t *testing.T) {
 		"without a blank":    {events(world + strings.TrimRight(stop, "\n")), world + stop + "data: [DONE]\n\n", io.EOF},
 		"in CRLF":            {events(strings.ReplaceAll(": ping\n\n"+world+stop+done, "\n", "\r\n")), strings.ReplaceAll(": ping\n\n"+world+stop+done, "\n", "\r\n"), io.EOF},
 		"data in lines":      {events("data: {\"choices\":\ndata: [{\"delta\":{\"content\":\"x\"}}]}\n\n" + stop + usage + done), "data: {\"choices\":\ndata: [{\"delta\":{\"content\":\"x\"}}]}\n\n" + stop + done, io.EOF},
+		"byte by byte":       {bytewise(world + stop), world + stop + done, io.EOF},
 		"behind the end":     {events(world + stop + done + world), world + stop + done, io.EOF},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@
 package relay
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,8 +22,8 @@ func Peers() []Relay {
 	return []Relay{
 		{"nginx", "one worker, keep-alive to the engine, no access log", "nginx -v", nginx},
 		{"HAProxy", "one thread, http-reuse always", "haproxy -v", haproxy},
-		{"vllm-router", "policy power_of_two", "vllm-router --version", router("vllm-router")},
-		{"sglang-router", "policy power_of_two", "sglang-router --version", router("sglang-router", "launch")},
+		{"vllm-router", "policy round_robin", "vllm-router --version", router("vllm-router")},
+		{"sglang-router", "policy round_robin", "sglang-router --version", router("sglang-router", "launch")},
 		{"LiteLLM", "one worker, its own defaults", "litellm --version", litellm},
 	}
 }
@@ -94,9 +95,20 @@ func router(program string, before ...string) func(dir, address, engine string) 
 			return nil, err
 		}
 		host, port, err := net.SplitHostPort(address)
-		return command(path, append(before, "--host", host, "--port", port, "--worker-urls", "http://"+engine, "--policy", "power_of_two")...), err
+		if err != nil {
+			return nil, err
+		}
+		metrics, err := freeAddress(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		_, metricsPort, err := net.SplitHostPort(metrics)
+		return command(path, append(before, "--prometheus-host", host, "--prometheus-port", metricsPort, "--host", host, "--port", port, "--worker-urls", "http://"+engine, "--policy", "round_robin")...), err
 	}
 }
+
+// alone keeps LiteLLM from asking for a list of prices before it does anything.
+const alone = "LITELLM_LOCAL_MODEL_COST_MAP=True"
 
 func litellm(dir, address, engine string) (*exec.Cmd, error) {
 	path, err := find("litellm")
@@ -111,8 +123,8 @@ func litellm(dir, address, engine string) (*exec.Cmd, error) {
 model_list: [{model_name: m, litellm_params: {model: openai/m, api_base: "http://%s/v1", api_key: none}}]
 `, engine))
 	c := command(path, "--config", config, "--host", host, "--port", port)
-	// It listens on loopback, for this run alone, and shall ask nobody else.
-	c.Env = append(os.Environ(), "LITELLM_TELEMETRY=False", "LITELLM_LOCAL_MODEL_COST_MAP=True", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true")
+	// It listens on loopback, for this run alone.
+	c.Env = append(os.Environ(), alone, "LITELLM_TELEMETRY=False", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true")
 	return c, err
 }
 

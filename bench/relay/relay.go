@@ -47,7 +47,9 @@ func (r Relay) About(ctx context.Context) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	said, err := exec.CommandContext(ctx, f[0], f[1:]...).CombinedOutput() //nolint:gosec // one of Peers
+	command := exec.CommandContext(ctx, f[0], f[1:]...) //nolint:gosec // one of Peers
+	command.Env = append(os.Environ(), alone)
+	said, err := command.CombinedOutput()
 	line, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")
 	if err != nil || line == "" {
 		return r.Note + ", of an unknown version"

@@ -79,6 +79,7 @@ type health struct {
 
 	clean    atomic.Bool // neither bad nor slow since the last success
 	outcomes [outcomes]atomic.Uint64
+	out      atomic.Uint64 // ejections, ever
 
 	mu        sync.Mutex
 	bad       int // in a row

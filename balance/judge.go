@@ -164,6 +164,7 @@ func (c *core) eject(m *member, j judgement) {
 	h.ejections = min(h.ejections+1, maxEjections)
 	h.back.Store(int64(j.now) + int64(h.ejections)*int64(limits.Eject))
 	h.state.Store(ejected)
+	h.out.Add(1)
 	h.bad, h.slow = 0, 0
 	h.clean.Store(true)
 }

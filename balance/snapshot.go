@@ -33,6 +33,7 @@ type MemberState struct {
 	Aborts   bool                     // a cancelled call stops costing it anything
 	Measured bool                     // that was measured, not declared
 	Latency  map[string]time.Duration // median of the last answers, by class
+	Ejected  uint64                   // times that it was taken out of use
 	// What became of its attempts.
 	Good    uint64 // answers
 	Unknown uint64 // nothing to learn: the caller left, another attempt was faster, the query was bad
@@ -76,7 +77,7 @@ func (c *core) describe(e *entry, classes map[string]*class) MemberState {
 		Latency: make(map[string]time.Duration),
 		Good:    e.health.outcomes[good].Load(), Unknown: e.health.outcomes[unknown].Load(),
 		Slow: e.health.outcomes[slow].Load(), Bad: e.health.outcomes[bad].Load(),
-		Busy: e.health.outcomes[throttled].Load(),
+		Busy: e.health.outcomes[throttled].Load(), Ejected: e.health.out.Load(),
 	}
 	if until > 0 {
 		m.Until = c.born.Add(until)

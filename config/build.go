@@ -24,6 +24,7 @@ import (
 	"github.com/lanewise/lanewise/llm/models"
 	"github.com/lanewise/lanewise/llm/prompt"
 	"github.com/lanewise/lanewise/llm/routes"
+	"github.com/lanewise/lanewise/rerank"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -56,7 +57,9 @@ type System struct {
 	generators map[string]*llm.Generator // the lane of each model, by its name
 	models     *models.Set               // nil for a bare replica
 	served     func(models.Served)
-	extra      int // attempts that a request may cost
+	extra      int             // attempts that a request may cost
+	reranker   rerank.Provider // nil: none
+	observing  observing
 	log        *slog.Logger
 }
 
@@ -69,12 +72,16 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		return nil, err
 	}
 	r := c.Resolved()
+	o.Log = r.withoutSecrets(o.Log)
 	s := &System{log: discard(o.Log), served: o.Served, Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores, external: r.Collections}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if err := s.openMetrics(r.Metrics, o.Version); err != nil {
+		return nil, err
+	}
 	if r.Store != "" {
 		s.store, err = s.openLocal(bareStore, r.Store)
 	} else {
@@ -94,6 +101,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	if s.models != nil && s.models.Relays() {
 		surface.Models = s.models
 	}
+	s.watched(&surface, r)
 	s.Handler, err = httpapi.New(surface)
 	if err != nil {
 		return nil, fmt.Errorf("build the HTTP surface: %w", err)
@@ -140,8 +148,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 		return err
 	}
 	s.embedders = embedders
-	reranker, err := s.openReranker(c.Rerank)
-	if err != nil {
+	if s.reranker, err = s.openReranker(c.Rerank); err != nil {
 		return err
 	}
 	if err := s.openRoutes(c.LLM, embedders[0]); err != nil {
@@ -157,10 +164,10 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 		return err
 	}
 	s.Router, err = router.New(router.Config{ //nolint:contextcheck // it bounds its own first questions to the replicas
-		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: reranker, Generator: s.models, Routes: s.routing(), AnswerFloor: max(c.LLM.Floor, 0),
+		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: s.reranker, Generator: s.models, Routes: s.routing(), AnswerFloor: max(c.LLM.Floor, 0),
 		Prompts: prompts, ContextOrder: prompt.Order(c.LLM.ContextOrder), Rephrase: c.LLM.SearchText == byModel, Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
-		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Limit: c.Limits.replica(), Log: o.Log,
+		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Limit: c.Limits.replica(), Trace: s.trace(), Log: o.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("build the router: %w", err)

@@ -56,6 +56,7 @@ type Config struct {
 	Hedge    Hedge    `yaml:"hedge,omitempty"`
 	Quotas   Quotas   `yaml:"quota,omitempty"`
 	Log      Log      `yaml:"log,omitempty"`
+	Metrics  metering `yaml:"metrics,omitempty"`
 
 	file   string           // that it was read from, or empty
 	places map[string]place // where in the file each path stands
@@ -290,6 +291,8 @@ type Hedge struct {
 type Log struct {
 	Level  string `yaml:"level,omitempty"`  // debug, info, warn or error. Default info
 	Format string `yaml:"format,omitempty"` // text or json. Default text
+	// Tenants is how tenants are named: hash, name, or none. Default hash.
+	Tenants string `yaml:"tenants,omitempty"`
 }
 
 // DefaultListen is the address to serve on where none is given.

@@ -66,7 +66,7 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 	for _, l := range lanes {
 		config := embed.Config{
 			Name: "embed " + l.space.ID(), Upstreams: l.upstreams, Long: embed.Long(c.Long), Shortens: l.shortens, Watch: watchEvery,
-			CacheBytes: int64(c.Cache) / int64(len(lanes)), CacheTTL: c.CacheTTL,
+			CacheBytes: int64(c.Cache) / int64(len(lanes)), CacheTTL: c.CacheTTL, Trace: s.trace(),
 		}
 		if l.remote && shelf != nil {
 			config.Shelf = shelf

@@ -132,7 +132,7 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (*models.Set, error) {
 	set := models.Config{Default: c.Default, Open: len(c.Models) == 0, Extra: s.extra, Served: s.served, Routes: s.routing()}
 	s.generators = map[string]*llm.Generator{}
 	for i, m := range c.public() {
-		lane, err := llm.New(llm.Config{Name: laneName(m.Name, c), Upstreams: m.pool(upstreams)})
+		lane, err := llm.New(llm.Config{Name: laneName(m.Name, c), Upstreams: m.pool(upstreams), Trace: s.trace()})
 		if err != nil {
 			return nil, fmt.Errorf("llm.models[%d]: %w", i, err)
 		}

@@ -57,7 +57,7 @@ func (s *System) openReranker(c Rerank) (rerank.Provider, error) {
 		s.opened(provider.Close)
 		upstreams[i] = rerank.Upstream{Name: u.Name, Provider: provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts}
 	}
-	lane, err := rerank.New(rerank.Config{Upstreams: upstreams, Inputs: c.Inputs})
+	lane, err := rerank.New(rerank.Config{Upstreams: upstreams, Inputs: c.Inputs, Trace: s.trace()})
 	if err != nil {
 		return nil, fmt.Errorf("rerank: %w", err)
 	}

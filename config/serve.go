@@ -12,6 +12,11 @@ import (
 // Serve answers requests on l until ctx ends, then lets those under way finish
 // within the shutdown timeout. It closes l, but not the system.
 func (s *System) Serve(ctx context.Context, l net.Listener) error {
+	metrics, err := s.listenMetrics(ctx)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer metrics.Close()
 	server := &http.Server{
 		Handler:           s.Handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -26,8 +31,7 @@ func (s *System) Serve(ctx context.Context, l net.Listener) error {
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
 	defer cancel()
-	err := server.Shutdown(grace)
-	if err != nil {
+	if err = server.Shutdown(grace); err != nil {
 		err = errors.Join(fmt.Errorf("end requests under way: %w", err), server.Close())
 	}
 	if stopped := <-ended; !errors.Is(stopped, http.ErrServerClosed) {

@@ -26,7 +26,7 @@ func (c *Config) Validate() error {
 
 func (c *Config) problems() []*Problem {
 	v := &validator{problems: problems{file: c.file, places: c.places}, urls: map[string]string{}, dirs: map[string]string{}}
-	v.listen(c.Listen)
+	v.listen("listen", c.Listen)
 	for i, key := range c.Keys {
 		v.check(key != "", fmt.Sprintf("keys[%d]", i), "is empty: everybody would have it")
 	}
@@ -39,6 +39,7 @@ func (c *Config) problems() []*Problem {
 	v.quotas(c)
 	v.figures(c)
 	v.log(c.Log)
+	v.observing(c)
 	return v.list
 }
 
@@ -47,12 +48,12 @@ type validator struct {
 	urls, dirs map[string]string // of replicas, with the path that used each first
 }
 
-func (v *validator) listen(address string) {
+func (v *validator) listen(path, address string) {
 	if address == "" {
 		return
 	}
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		v.at("listen", "%q is not an address: write host:port, such as %s", address, DefaultListen)
+		v.at(path, "%q is not an address: write host:port, such as %s", address, DefaultListen)
 	}
 }
 

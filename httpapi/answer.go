@@ -22,11 +22,13 @@ func (s *server) answer(w *recorder, r *http.Request) error {
 		return err
 	}
 	body.Session = cmp.Or(body.Session, r.Header.Get(headerSession))
+	w.event.asks(&body.SearchRequest)
 	stream, err := s.router.Answer(r.Context(), question(&body))
 	if err != nil {
 		return err
 	}
 	defer stream.Close() //nolint:errcheck // settles the lease; the answer is out already
+	defer func() { w.event.answered(stream.Answer()) }()
 	if body.Stream {
 		s.streamAnswer(r.Context(), w, stream, &body)
 		return nil

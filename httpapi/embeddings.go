@@ -143,6 +143,7 @@ func (s *server) embeddings(w *recorder, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("model %q: %w", body.Model, err)
 	}
+	w.event.Model, w.event.Usage.PromptTokens = lane.Space().Model, v.Tokens
 	s.send(w, answer{}, body.answer(lane.Space(), shorten(v, dims, lane.Space().Normalized)))
 	return nil
 }

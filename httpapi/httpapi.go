@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/access"
+	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
@@ -72,6 +73,19 @@ type Config struct {
 	MaxBody int64        // bytes of a request body; 0: DefaultMaxBody
 	Version string       // shown in the contract; "": "dev"
 	Log     *slog.Logger // one line a request, at level Info, and defects; nil: none
+
+	// Observer hears of every request. nil: nobody does.
+	Observer Observer
+
+	// Metrics answers GET /metrics. nil: there is no such endpoint.
+	Metrics http.Handler
+
+	// Pools returns the state of all lanes, for GET /v1/topology. nil: those of Router alone.
+	Pools func() []balance.Snapshot
+
+	// LogTenant is how the log names a tenant; "": not at all. nil: by the beginning of
+	// the SHA-256 of its name.
+	LogTenant func(tenant string) string
 }
 
 // Access tells callers by the tokens that they show.
@@ -80,7 +94,7 @@ type Access interface {
 	Identify(ctx context.Context, token string) (access.Caller, error)
 }
 
-// server answers requests. It never changes after New.
+// server answers requests. It never changes after New, but for the failures that it has logged.
 type server struct {
 	router    *router.Router
 	retrieve  func(ctx context.Context, q router.Request) (router.Response, error)
@@ -95,12 +109,17 @@ type server struct {
 	bodyTime  time.Duration // in which a body has to arrive
 	stallTime time.Duration // for which a client may leave a stream unread
 	log       *slog.Logger
+	logTenant func(tenant string) string
+	repeats   repeats
+	observer  Observer
+	metrics   http.Handler
+	pools     func() []balance.Snapshot
 	mux       *http.ServeMux
 	contract  *contract
 }
 
-// New returns the handler. It is safe for concurrent use, keeps no state
-// between requests and starts no goroutines that outlive one.
+// New returns the handler. It is safe for concurrent use, keeps nothing between
+// requests but which failures it has logged, and starts no goroutines that outlive one.
 func New(c Config) (http.Handler, error) {
 	s, err := newServer(c)
 	if err != nil {
@@ -116,6 +135,13 @@ func newServer(c Config) (*server, error) {
 	s := &server{
 		router: c.Router, store: c.Store, embedders: c.Embedders, models: c.Models, backups: c.Backups, shards: c.Shards, access: c.Access, ready: c.Ready,
 		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), bodyTime: bodyTime, stallTime: stallTime, log: c.Log, mux: http.NewServeMux(),
+	}
+	s.observer, s.metrics, s.pools, s.logTenant = c.Observer, c.Metrics, c.Pools, c.LogTenant
+	if s.logTenant == nil {
+		s.logTenant = hashed
+	}
+	if s.pools == nil && c.Router != nil {
+		s.pools = func() []balance.Snapshot { return c.Router.State().Pools }
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
@@ -26,6 +27,9 @@ type recorder struct {
 	openAI bool   // errors have OpenAI's form
 	caller string // name of its key
 	err    error
+
+	event    Event        // what the handler tells of the request
+	attempts atomic.Int64 // on all lanes, those of losers among them
 }
 
 // WriteHeader remembers the status.
@@ -47,17 +51,18 @@ func (w *recorder) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach Flush.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// ServeHTTP gives every request an id, keeps panics inside, and logs one line
-// when it is over.
+// ServeHTTP gives every request an id, keeps panics inside, and tells what became
+// of it when it is over.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
 	rec := &recorder{ResponseWriter: w, id: requestID(r)}
+	rec.event.Start = time.Now()
 	rec.Header().Set("X-Request-Id", rec.id)
+	r = s.watch(rec, r)
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.recovered(rec, r, cause)
 		}
-		s.logRequest(rec, r, time.Since(start))
+		s.conclude(rec, r)
 	}()
 	s.mux.ServeHTTP(rec, r)
 }
@@ -74,23 +79,6 @@ func (s *server) recovered(w *recorder, r *http.Request, cause any) {
 	if cut { // the client must not take half an answer for a whole one
 		panic(http.ErrAbortHandler)
 	}
-}
-
-func (s *server) logRequest(w *recorder, r *http.Request, took time.Duration) {
-	if !s.log.Enabled(r.Context(), slog.LevelInfo) {
-		return
-	}
-	attrs := []slog.Attr{
-		slog.String("request_id", w.id), slog.String("method", r.Method), slog.String("route", w.route),
-		slog.Int("status", w.status), slog.Int("bytes", w.bytes), slog.Duration("took", took),
-	}
-	if w.caller != "" {
-		attrs = append(attrs, slog.String("key", w.caller))
-	}
-	if w.err != nil {
-		attrs = append(attrs, slog.String("class", string(fault.Of(w.err))), slog.Any("error", w.err))
-	}
-	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
 }
 
 // requestID takes the client's id if it is harmless in a log, else a new one.

@@ -39,6 +39,9 @@ func (s *server) pass(w *recorder, r *http.Request, stream relay.Stream) {
 			}
 			return
 		}
+		if e.Counts {
+			w.event.Usage = e.Usage
+		}
 		raw := e.Raw
 		if e.Counts && e.Usage.Cost > 0 {
 			raw = relay.WithCost(raw, &e.Usage)

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"math"
 	"net/http"
@@ -94,9 +93,6 @@ func (s *server) fail(w *recorder, r *http.Request, err error) {
 		return
 	}
 	p := problem(err)
-	if p.Status >= http.StatusInternalServerError {
-		s.log.LogAttrs(r.Context(), slog.LevelWarn, "request failed", slog.String("request_id", w.id), slog.Any("error", err))
-	}
 	if refused {
 		maps.Copy(w.Header(), own.header)
 	}

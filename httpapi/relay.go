@@ -131,10 +131,12 @@ func (s *server) relay(w *recorder, r *http.Request, at relay.Endpoint) error {
 	call.Session = cmp.Or(r.Header.Get(headerSession), r.Header.Get("X-Session-Id"), r.Header.Get("X-Smg-Routing-Key"), call.Session)
 	call.Tenant = r.Header.Get(headerTenant)
 	call.Resume = r.Header.Get(headerResume) == "true"
+	w.event.Model, w.event.Tenant = call.Model, call.Tenant
 	reply, err := s.models.Relay(r.Context(), call)
 	if err != nil {
 		return err
 	}
+	w.event.routed(&reply.Route, reply.Usage)
 	setRoute(w.Header(), reply)
 	if reply.Stream == nil {
 		s.send(w, answer{}, relay.WithCost(reply.Body, reply.Usage))

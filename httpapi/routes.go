@@ -75,6 +75,7 @@ func (s *server) routes() []route {
 		routes = append(routes, s.rerankRoutes()...)
 		routes = append(routes, s.adminRoutes()...)
 	}
+	routes = append(routes, s.watchRoutes()...)
 	if len(s.backups) > 0 {
 		routes = append(routes, s.backupRoutes()...)
 	}

@@ -24,16 +24,17 @@ func (s *server) search(w *recorder, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	res, err := s.searchOne(r.Context(), &body)
+	res, err := s.searchOne(r.Context(), &w.event, &body)
 	if err != nil {
 		return err
 	}
 	return s.reply(w, res)
 }
 
-// searchOne answers one search, alone or as a part of a batch.
-func (s *server) searchOne(ctx context.Context, body *wire.SearchRequest) (wire.SearchResponse, error) {
+// searchOne answers one search, alone or as a part of a batch, and enters it into e.
+func (s *server) searchOne(ctx context.Context, e *Event, body *wire.SearchRequest) (wire.SearchResponse, error) {
 	res, err := s.retrieve(ctx, request(body))
+	e.searched(body, &res, err)
 	if err != nil {
 		return wire.SearchResponse{}, err
 	}
@@ -46,13 +47,13 @@ func (s *server) searchBatch(w *recorder, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	results := make([]wire.SearchResponse, len(body.Queries))
+	results, events := make([]wire.SearchResponse, len(body.Queries)), make([]Event, len(body.Queries))
 	next := make(chan int)
 	var wg sync.WaitGroup
 	for range min(batchWidth, len(results)) {
 		wg.Go(func() {
 			for i := range next {
-				results[i] = s.batchPart(r.Context(), &body.Queries[i])
+				results[i] = s.batchPart(r.Context(), &events[i], &body.Queries[i])
 			}
 		})
 	}
@@ -61,11 +62,14 @@ func (s *server) searchBatch(w *recorder, r *http.Request) error {
 	}
 	close(next)
 	wg.Wait()
+	for i := range events {
+		w.event.add(&events[i])
+	}
 	return s.reply(w, wire.BatchResponse{Results: results})
 }
 
 // batchPart keeps a failure, a panic included, to its own place in the batch.
-func (s *server) batchPart(ctx context.Context, q *wire.SearchRequest) (res wire.SearchResponse) {
+func (s *server) batchPart(ctx context.Context, e *Event, q *wire.SearchRequest) (res wire.SearchResponse) {
 	var err error
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -76,7 +80,7 @@ func (s *server) batchPart(ctx context.Context, q *wire.SearchRequest) (res wire
 			res = wire.SearchResponse{Hits: []wire.Hit{}, Error: &p}
 		}
 	}()
-	res, err = s.searchOne(ctx, q)
+	res, err = s.searchOne(ctx, e, q)
 	return res
 }
 

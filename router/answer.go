@@ -198,7 +198,7 @@ func (s *AnswerStream) Answer() Answer {
 	}
 	res := Response{Report: a.Report}
 	s.rec.report(&res, time.Since(s.start))
-	a.Report, a.Explain = res.Report, res.Explain
+	a.Report, a.Explain, a.Stages = res.Report, res.Explain, res.Stages
 	if a.Explain != nil {
 		a.Explain.Routing = a.Routing
 	}

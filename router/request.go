@@ -87,6 +87,7 @@ type Response struct {
 	Report     search.Report
 	NextCursor string   // of the next page, where the request asked for a cursor and there is one
 	Explain    *Explain // where the request asked for it
+	Stages     []Stage  // that the request has passed, in order; with an error, those before it
 
 	nearest float64 // best score in a dense leg; +Inf where there is none
 }
@@ -98,9 +99,9 @@ type Explain struct {
 	Routing  *llm.Routing      // what the semantic routes made of a question; nil: they were not asked
 }
 
-// Stage is one part of the road.
+// Stage is one part of the road. Each begins where the one before it ends.
 type Stage struct {
-	Name string // "rephrase", "route", "embed", "search", "first_token", "generate"
+	Name string // "rephrase", "route", "embed", "terms", "search", "first_token", "generate"
 	Took time.Duration
 }
 
@@ -138,6 +139,7 @@ type Answer struct {
 	PromptTokens int // of the prompt, as estimated before it was sent
 	Report       search.Report
 	Explain      *Explain
+	Stages       []Stage // that the answer has passed, in order
 }
 
 // Citation is a source that the answer refers to as [N].

@@ -9,14 +9,15 @@ import (
 	"github.com/lanewise/lanewise/balance"
 )
 
-// recorder collects what one request did: its extra attempts and, if it wants to
-// have it explained, its stages and all attempts on all lanes. Attempts that lose
-// end after the request, so it is locked.
+// recorder collects what one request did: its stages, its extra attempts and, if it wants to
+// have it explained, all attempts on all lanes. Attempts that lose end after the
+// request, so it is locked.
 type recorder struct {
 	explain  bool
 	mu       sync.Mutex
 	began    time.Time // of the current stage
 	stages   []Stage
+	room     [6]Stage // that most requests need: stages begins here
 	attempts []balance.Attempt
 	hedges   int
 	failover int
@@ -26,6 +27,7 @@ type recorder struct {
 // into its context.
 func record(ctx context.Context, extra int, explain bool) (context.Context, *recorder) {
 	rec := &recorder{began: time.Now(), explain: explain}
+	rec.stages = rec.room[:0]
 	ctx = balance.WithAllowance(ctx, max(extra, 0))
 	hooks := &balance.Trace{Started: rec.started}
 	if explain {
@@ -55,9 +57,6 @@ func (rec *recorder) ended(a balance.Attempt) {
 
 // stage ends the stage that was under way.
 func (rec *recorder) stage(name string) {
-	if !rec.explain {
-		return
-	}
 	now := time.Now()
 	rec.stages = append(rec.stages, Stage{Name: name, Took: now.Sub(rec.began)})
 	rec.began = now
@@ -68,7 +67,8 @@ func (rec *recorder) report(res *Response, took time.Duration) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	res.Report.Took, res.Report.Hedges, res.Report.Failovers = took, rec.hedges, rec.failover
+	res.Stages = slices.Clip(rec.stages)
 	if rec.explain {
-		res.Explain = &Explain{Stages: slices.Clone(rec.stages), Attempts: slices.Clone(rec.attempts)}
+		res.Explain = &Explain{Stages: slices.Clip(rec.stages), Attempts: slices.Clone(rec.attempts)}
 	}
 }

@@ -44,6 +44,7 @@ const (
 	passages    = 4
 	passageSize = 500
 	questioning = 50
+	patience    = 5 * time.Minute // of a client
 )
 
 // EnginesResult is what became of a run, the first half left out, in which the
@@ -265,7 +266,9 @@ func (r *enginesRun) lane() (func(i int) error, io.Closer, error) {
 	}
 	filler := strings.Repeat("abc ", mostAsk)
 	return func(i int) error {
-		s, err := g.Generate(context.Background(), r.prompt(i, filler))
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		s, err := g.Generate(ctx, r.prompt(i, filler))
 		for err == nil {
 			_, err = s.Next()
 		}

@@ -38,7 +38,7 @@ func TestGoals_promptLengths(t *testing.T) {
 	skipUnderRace(t)
 	base := Engines{Engines: 4, Slots: 16, Load: 0.7, Calls: 6000}
 	if *full {
-		base.Calls = 60_000
+		base.Calls = 20_000
 	}
 	turns, least := base, base
 	turns.Picker, least.Picker = balance.RoundRobin{}, balance.LeastInflight{}
@@ -59,7 +59,7 @@ func TestGoals_sharedPrefixes(t *testing.T) {
 	skipUnderRace(t)
 	base := Engines{Engines: 4, Slots: 16, Load: 0.7, Calls: 8000, Topics: 250, Cache: 200_000}
 	if *full {
-		base.Calls = 60_000
+		base.Calls = 12_000
 	}
 	least, tight := base, base
 	tight.Topics = 400

@@ -47,7 +47,7 @@ func command(path string, args ...string) *exec.Cmd {
 	return exec.Command(path, args...) //nolint:gosec,noctx // a program that the user has installed; it is stopped
 }
 
-func nginx(dir, address, engine string) (*exec.Cmd, error) {
+func nginx(_ context.Context, dir, address, engine string) (*exec.Cmd, error) {
 	path, err := find("nginx")
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ http {
 	return command(path, "-c", config, "-p", dir), err
 }
 
-func haproxy(dir, address, engine string) (*exec.Cmd, error) {
+func haproxy(_ context.Context, dir, address, engine string) (*exec.Cmd, error) {
 	path, err := find("haproxy")
 	if err != nil {
 		return nil, err
@@ -88,8 +88,8 @@ backend engine
 }
 
 // router starts a Rust router that takes the flags of SGLang's.
-func router(program string, before ...string) func(dir, address, engine string) (*exec.Cmd, error) {
-	return func(_, address, engine string) (*exec.Cmd, error) {
+func router(program string, before ...string) func(ctx context.Context, dir, address, engine string) (*exec.Cmd, error) {
+	return func(ctx context.Context, _, address, engine string) (*exec.Cmd, error) {
 		path, err := find(program)
 		if err != nil {
 			return nil, err
@@ -98,7 +98,7 @@ func router(program string, before ...string) func(dir, address, engine string) 
 		if err != nil {
 			return nil, err
 		}
-		metrics, err := freeAddress(context.Background())
+		metrics, err := freeAddress(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +110,7 @@ func router(program string, before ...string) func(dir, address, engine string) 
 // alone keeps LiteLLM from asking for a list of prices before it does anything.
 const alone = "LITELLM_LOCAL_MODEL_COST_MAP=True"
 
-func litellm(dir, address, engine string) (*exec.Cmd, error) {
+func litellm(_ context.Context, dir, address, engine string) (*exec.Cmd, error) {
 	path, err := find("litellm")
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ type Relay struct {
 	Tell string
 	// Start returns the command that listens on an address and passes on to an engine. Files that it needs belong into dir.
 	// fault.NotFound: it is not installed.
-	Start func(dir, address, engine string) (*exec.Cmd, error)
+	Start func(ctx context.Context, dir, address, engine string) (*exec.Cmd, error)
 }
 
 // About is the version and the settings of a relay.
@@ -138,7 +138,7 @@ func (r Relay) Run(ctx context.Context, engine string) (*Running, error) {
 		return nil, err
 	}
 	up := &Running{address: address, dir: dir}
-	if up.command, err = r.Start(dir, address, engine); err != nil {
+	if up.command, err = r.Start(ctx, dir, address, engine); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	said := &bytes.Buffer{}

@@ -3,6 +3,7 @@
 package relay_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 func proxy() relay.Relay {
-	return relay.Relay{Name: "ReverseProxy", Start: func(_, address, engine string) (*exec.Cmd, error) {
+	return relay.Relay{Name: "ReverseProxy", Start: func(_ context.Context, _, address, engine string) (*exec.Cmd, error) {
 		self, err := os.Executable()
 		c := exec.Command(self) //nolint:gosec,noctx // this binary; it is stopped
 		c.Env = append(os.Environ(), addressVariable+"="+address, engineVariable+"="+engine)
@@ -61,11 +62,15 @@ func TestRunning_costsCPU(t *testing.T) {
 // A program that is not there, and one that ends at once, say so.
 func TestRelay_thatCannotRun(t *testing.T) {
 	for _, c := range []struct {
-		start func(_, _, _ string) (*exec.Cmd, error)
+		start func(_ context.Context, _, _, _ string) (*exec.Cmd, error)
 		class fault.Class
 	}{
-		{func(_, _, _ string) (*exec.Cmd, error) { return nil, fault.New(fault.NotFound, "not installed") }, fault.NotFound},
-		{func(_, _, _ string) (*exec.Cmd, error) { return exec.Command("/no/such/program"), nil }, ""}, //nolint:noctx // it never runs
+		{func(context.Context, string, string, string) (*exec.Cmd, error) {
+			return nil, fault.New(fault.NotFound, "not installed")
+		}, fault.NotFound},
+		{func(context.Context, string, string, string) (*exec.Cmd, error) {
+			return exec.Command("/no/such/program"), nil
+		}, ""}, //nolint:noctx // it never runs
 	} {
 		_, err := relay.Relay{Name: "x", Start: c.start}.Run(t.Context(), "127.0.0.1:1")
 		if err == nil || c.class != "" && !errors.Is(err, c.class) {

@@ -116,6 +116,57 @@ func verdict(ctx context.Context, r *bench.Report) error {
 	return nil
 }
 
+// systems are measured one after the other in each round, so that a machine that is busy for a while disturbs all of them.
+type systems struct {
+	*loading
+	to     io.Writer // says how far it has come
+	report *bench.Report
+	names  []string
+	// measure makes one load on system i.
+	measure func(ctx context.Context, i int, l bench.Load) (measured, error)
+	// draw is given each system's last round, for the plots.
+	draw func(i int, m measured)
+}
+
+// measured is one round of one system.
+type measured struct {
+	bench.Result
+	figures []bench.Figure
+}
+
+func (s *systems) run(ctx context.Context) error {
+	for round := range s.rounds {
+		for i, name := range s.names {
+			_, _ = fmt.Fprintf(s.to, "round %d of %d: %s\n", round+1, s.rounds, name)
+			load := s.Load
+			load.Seed += uint64(round)
+			m, err := s.measure(ctx, i, load)
+			if err != nil {
+				return err
+			}
+			s.report.Add(name, m.figures)
+			s.report.Doubt(labelled(name, m.Invalid()))
+			s.report.Note(labelled(name, m.ErrorNote()))
+			if round == s.rounds-1 || m.Cut {
+				s.draw(i, m)
+			}
+			if m.Cut {
+				s.report.Cut = true
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// labelled puts a name before a text, if there is one.
+func labelled(name, text string) string {
+	if text == "" {
+		return ""
+	}
+	return name + ": " + text
+}
+
 // progress says how a search for the highest rate goes.
 func progress(to io.Writer, target string) func(bench.Probe) {
 	return func(p bench.Probe) {

@@ -80,31 +80,22 @@ func (o *benchAnswer) run(ctx context.Context, a *app, r *bench.Report) (err err
 	r.Note("what embeds and what generates are fakes on loopback; the shards are real servers; errors are answers that never came")
 	var overtime []bench.Plot
 	tails := bench.Tails()
-	defer func() { r.Plots = append([]bench.Plot{tails}, overtime...) }()
-	for round := range o.rounds {
-		for _, by := range ways {
-			_, _ = fmt.Fprintf(a.err, "round %d of %d: %s\n", round+1, o.rounds, by)
-			load := o.Load
-			load.Seed += uint64(round)
-			o.Seed = load.Seed
-			result, err := o.Run(ctx, load, by)
-			if err != nil {
-				return err
-			}
-			r.Add(string(by), result.Figures())
-			r.Doubt(labelled(string(by), result.Invalid()))
-			r.Note(labelled(string(by), result.ErrorNote()))
-			if round == o.rounds-1 || result.Cut {
-				tails.Lines = append(tails.Lines, bench.TailLine(string(by), result.Latency))
-				overtime = append(overtime, bench.Overtime(string(by), result.Series, o.Script.Marks())...)
-			}
-			if result.Cut {
-				r.Cut = true
-				return nil
-			}
-		}
+	all := systems{loading: &o.loading, to: a.err, report: r}
+	for _, by := range ways {
+		all.names = append(all.names, string(by))
 	}
-	return nil
+	all.measure = func(ctx context.Context, i int, l bench.Load) (measured, error) {
+		o.Seed = l.Seed
+		result, err := o.Run(ctx, l, ways[i])
+		return measured{result.Result, result.Figures()}, err
+	}
+	all.draw = func(i int, m measured) {
+		tails.Lines = append(tails.Lines, bench.TailLine(all.names[i], m.Latency))
+		overtime = append(overtime, bench.Overtime(all.names[i], m.Series, o.Script.Marks())...)
+	}
+	err = all.run(ctx)
+	r.Plots = append([]bench.Plot{tails}, overtime...)
+	return err
 }
 
 // events reads the script, or returns the usual one.

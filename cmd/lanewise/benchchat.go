@@ -93,35 +93,26 @@ func (o *benchChat) run(ctx context.Context, a *app, r *bench.Report) error {
 	tails := bench.Tails()
 	tails.Title = "time to the first words, by share of the answers"
 	var overtime []bench.Plot
-	defer func() { r.Plots = append([]bench.Plot{tails}, overtime...) }()
-	for round := range o.rounds {
-		for _, t := range targets {
-			_, _ = fmt.Fprintf(a.err, "round %d of %d: %s\n", round+1, o.rounds, t.URL)
-			w, load := o.Workload, o.Load
-			load.Seed += uint64(round)
-			w.Seed = load.Seed
-			result, err := w.Run(ctx, load, t)
-			if err != nil {
-				return err
-			}
-			figures := result.Figures()
-			if o.goodput > 0 {
-				figures = append(figures, result.Goodput(o.goodput))
-			}
-			r.Add(t.URL, figures)
-			r.Doubt(labelled(t.URL, result.Invalid()))
-			r.Note(labelled(t.URL, result.ErrorNote()))
-			if round == o.rounds-1 || result.Cut {
-				tails.Lines = append(tails.Lines, bench.TailLine(t.URL, result.First))
-				overtime = append(overtime, bench.Overtime(t.URL, result.Series, nil)...)
-			}
-			if result.Cut {
-				r.Cut = true
-				return nil
-			}
+	var first bench.Distribution // of the round that is drawn
+	all := systems{loading: &o.loading, to: a.err, report: r, names: o.targets}
+	all.measure = func(ctx context.Context, i int, l bench.Load) (measured, error) {
+		w := o.Workload
+		w.Seed = l.Seed
+		result, err := w.Run(ctx, l, targets[i])
+		first = result.First
+		figures := result.Figures()
+		if o.goodput > 0 {
+			figures = append(figures, result.Goodput(o.goodput))
 		}
+		return measured{result.Result, figures}, err
 	}
-	return nil
+	all.draw = func(i int, m measured) {
+		tails.Lines = append(tails.Lines, bench.TailLine(o.targets[i], first))
+		overtime = append(overtime, bench.Overtime(o.targets[i], m.Series, nil)...)
+	}
+	err = all.run(ctx)
+	r.Plots = append([]bench.Plot{tails}, overtime...)
+	return err
 }
 
 // highest finds the highest rate at which whole answers keep a promise.

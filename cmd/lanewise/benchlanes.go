@@ -96,32 +96,25 @@ func (o *benchLanes) run(ctx context.Context, a *app, r *bench.Report) error {
 	tails := bench.Tails()
 	p99 := bench.Plot{Title: "p99 over time", X: "seconds", Y: "ms", LogY: true, Marks: o.Script.Marks()}
 	var shares bench.Plot
-	defer func() { r.Plots = []bench.Plot{tails, p99, shares} }()
-	for round := range o.rounds {
-		for _, by := range policies {
-			_, _ = fmt.Fprintf(a.err, "round %d of %d: %s\n", round+1, o.rounds, by.Name)
-			load := o.Load
-			load.Seed += uint64(round)
-			o.Seed = load.Seed
-			result, err := o.Run(ctx, load, by)
-			if err != nil {
-				return err
-			}
-			r.Add(by.Name, result.Figures())
-			r.Doubt(labelled(by.Name, result.Invalid()))
-			r.Note(labelled(by.Name, result.ErrorNote()))
-			if round == o.rounds-1 || result.Cut {
-				tails.Lines = append(tails.Lines, bench.TailLine(by.Name, result.Latency))
-				p99.Lines = append(p99.Lines, bench.Overtime(by.Name, result.Series, nil)[0].Lines[1])
-				shares = bench.Plot{Title: by.Name + ": each replica's share of its shard", X: "seconds", Y: "share", Lines: result.Shares, Marks: o.Script.Marks()}
-			}
-			if result.Cut {
-				r.Cut = true
-				return nil
-			}
-		}
+	var latest lanes.Result // the round that is drawn
+	all := systems{loading: &o.loading, to: a.err, report: r}
+	for _, by := range policies {
+		all.names = append(all.names, by.Name)
 	}
-	return nil
+	all.measure = func(ctx context.Context, i int, l bench.Load) (measured, error) {
+		o.Seed = l.Seed
+		latest, err = o.Run(ctx, l, policies[i])
+		return measured{latest.Result, latest.Figures()}, err
+	}
+	all.draw = func(i int, m measured) {
+		name := all.names[i]
+		tails.Lines = append(tails.Lines, bench.TailLine(name, m.Latency))
+		p99.Lines = append(p99.Lines, bench.Overtime(name, m.Series, nil)[0].Lines[1])
+		shares = bench.Plot{Title: name + ": each replica's share of its shard", X: "seconds", Y: "share", Lines: latest.Shares, Marks: o.Script.Marks()}
+	}
+	err = all.run(ctx)
+	r.Plots = []bench.Plot{tails, p99, shares}
+	return err
 }
 
 // events reads the script, or returns the usual one.

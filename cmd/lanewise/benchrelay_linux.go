@@ -72,7 +72,7 @@ func relayNames() (names []string) {
 // relays are lanewise, the bare proxy, and the others.
 func relays() []relay.Relay {
 	return append([]relay.Relay{
-		{Name: "lanewise", Note: "its defaults", Start: func(dir, address, engine string) (*exec.Cmd, error) {
+		{Name: "lanewise", Note: "its defaults", Start: func(_ context.Context, dir, address, engine string) (*exec.Cmd, error) {
 			config := filepath.Join(dir, "lanewise.yaml")
 			text := fmt.Sprintf("listen: %s\nlog: {level: warn}\nshards: [{name: s0, replicas: [{path: store}]}]\nllm: {upstreams: [{kind: openai, url: \"http://%s/v1\", model: m}]}\n", address, engine)
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -80,7 +80,7 @@ func relays() []relay.Relay {
 			}
 			return itself("serve", "-c", config)
 		}},
-		{Name: "ReverseProxy", Note: "net/http/httputil, nothing else", Start: func(_, address, engine string) (*exec.Cmd, error) {
+		{Name: "ReverseProxy", Note: "net/http/httputil, nothing else", Start: func(_ context.Context, _, address, engine string) (*exec.Cmd, error) {
 			return itself("bench", "relay", "--reverse-proxy-listen", address, "--reverse-proxy-to", engine)
 		}},
 	}, relay.Peers()...)

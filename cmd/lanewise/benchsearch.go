@@ -133,11 +133,51 @@ func (o *benchSearch) run(ctx context.Context, a *app, r *bench.Report, slo *ben
 			return fmt.Errorf("the first search of %s: %w", t.Name, err)
 		}
 	}
-	s := searches{Plan: query.Plan{Load: o.Load, Mix: mix, Sample: o.recall}, to: a.err, report: r, targets: targets}
+	plan := query.Plan{Load: o.Load, Mix: mix, Sample: o.recall}
 	if slo != nil {
-		return s.highest(ctx, *slo)
+		return o.highest(ctx, *slo, plan, searches{a.err, r, targets})
 	}
-	return s.sideBySide(ctx, o.rounds)
+	return o.sideBySide(ctx, plan, searches{a.err, r, targets})
+}
+
+// searches are made on several targets.
+type searches struct {
+	to      io.Writer
+	report  *bench.Report
+	targets []*aim.Target
+}
+
+func (o *benchSearch) sideBySide(ctx context.Context, plan query.Plan, s searches) error {
+	tails := bench.Tails()
+	var overtime []bench.Plot
+	all := systems{loading: &o.loading, to: s.to, report: s.report}
+	for _, t := range s.targets {
+		all.names = append(all.names, t.Name)
+	}
+	all.measure = func(ctx context.Context, i int, l bench.Load) (measured, error) {
+		plan := plan
+		plan.Load, plan.Mix.Seed = l, l.Seed
+		result, err := plan.Run(ctx, s.targets[i])
+		return measured{result.Result, result.Figures()}, err
+	}
+	all.draw = func(i int, m measured) {
+		tails.Lines = append(tails.Lines, bench.TailLine(all.names[i], m.Latency))
+		overtime = append(overtime, bench.Overtime(all.names[i], m.Series, nil)...)
+	}
+	err := all.run(ctx)
+	s.report.Plots = append([]bench.Plot{tails}, overtime...)
+	return err
+}
+
+func (o *benchSearch) highest(ctx context.Context, slo bench.SLO, plan query.Plan, s searches) error {
+	for _, t := range s.targets {
+		rate, best, err := plan.Highest(ctx, t, slo, progress(s.to, t.Name))
+		if err != nil {
+			return err
+		}
+		s.report.Add(t.Name, append([]bench.Figure{slo.Figure(rate)}, best.Figures()...))
+	}
+	return nil
 }
 
 func (o *benchSearch) set(ctx context.Context, t *aim.Target) ([]data.Query, error) {
@@ -148,62 +188,4 @@ func (o *benchSearch) set(ctx context.Context, t *aim.Target) ([]data.Query, err
 		return nil, misuse("--draw must be at least 1")
 	}
 	return t.Draw(ctx, o.drawn, o.tenant)
-}
-
-// searches are made on several targets.
-type searches struct {
-	query.Plan
-	to      io.Writer // says how far it has come
-	report  *bench.Report
-	targets []*aim.Target
-}
-
-// sideBySide loads each target in each round, so that a machine that is busy for a while disturbs all of them.
-func (s *searches) sideBySide(ctx context.Context, rounds int) error {
-	tails := bench.Tails()
-	var overtime []bench.Plot
-	defer func() { s.report.Plots = append([]bench.Plot{tails}, overtime...) }()
-	for round := range rounds {
-		for _, t := range s.targets {
-			_, _ = fmt.Fprintf(s.to, "round %d of %d: %s\n", round+1, rounds, t.Name)
-			plan := s.Plan
-			plan.Load.Seed += uint64(round)
-			plan.Mix.Seed += uint64(round)
-			result, err := plan.Run(ctx, t)
-			if err != nil {
-				return err
-			}
-			s.report.Add(t.Name, result.Figures())
-			s.report.Doubt(labelled(t.Name, result.Invalid()))
-			s.report.Note(labelled(t.Name, result.ErrorNote()))
-			if round == rounds-1 || result.Cut {
-				tails.Lines = append(tails.Lines, bench.TailLine(t.Name, result.Latency))
-				overtime = append(overtime, bench.Overtime(t.Name, result.Series, nil)...)
-			}
-			if result.Cut {
-				s.report.Cut = true
-				return nil
-			}
-		}
-	}
-	return nil
-}
-
-// labelled puts a name before a text, if there is one.
-func labelled(name, text string) string {
-	if text == "" {
-		return ""
-	}
-	return name + ": " + text
-}
-
-func (s *searches) highest(ctx context.Context, slo bench.SLO) error {
-	for _, t := range s.targets {
-		rate, best, err := s.Highest(ctx, t, slo, progress(s.to, t.Name))
-		if err != nil {
-			return err
-		}
-		s.report.Add(t.Name, append([]bench.Figure{slo.Figure(rate)}, best.Figures()...))
-	}
-	return nil
 }

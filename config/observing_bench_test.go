@@ -1,0 +1,49 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/lanewise/lanewise/internal/sidebyside"
+)
+
+// BenchmarkObserved is a search through the whole HTTP surface, with metrics and a
+// line in the log, and without either.
+func BenchmarkObserved(b *testing.B) {
+	off, on := Local(b.TempDir()), Local(b.TempDir())
+	off.Metrics.Off = true
+	bare := searching(b, off, Options{})
+	watched := searching(b, on, Options{Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	p50 := sidebyside.Medians(b, sidebyside.Way{Name: "off", Do: bare}, sidebyside.Way{Name: "on", Do: watched})
+	b.ReportMetric(float64(p50[1])/float64(p50[0]), "on/off")
+}
+
+// searching returns what does one search of a system with a few thousand points.
+func searching(b *testing.B, c *Config, o Options) func() {
+	b.Helper()
+	sys, err := c.Build(b.Context(), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = sys.Close() })
+	ask := func(method, path, body string) {
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		if sys.Handler.ServeHTTP(w, r); w.Code != http.StatusOK {
+			b.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
+		}
+	}
+	ask("PUT", "/v1/collections/docs", `{}`)
+	points := make([]string, 2000)
+	for i := range points {
+		points[i] = fmt.Sprintf(`{"id": "p%d", "text": "A scanner reads a file line by line, number %d."}`, i, i)
+	}
+	ask("PUT", "/v1/collections/docs/points", `{"points": [`+strings.Join(points, ",")+`]}`)
+	return func() { ask("POST", "/v1/search", `{"collection": "docs", "text": "read a file", "k": 10}`) }
+}

@@ -19,7 +19,7 @@ type Config struct {
 	// "https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT?api-version=VERSION".
 	URL  string
 	Key  string   // bearer token; empty: none
-	Keys []string // more of them, used in turn; one that is refused is never used again
+	Keys []string // more of them, used in turn; one that is refused is never used again, unless it is the only one
 	// KeyHeader carries the key as it is, instead of a bearer token: "api-key" for Azure.
 	KeyHeader string
 	Model     string

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,8 @@ type Options struct {
 	// Served is told of every request to a model, at its end: who answered, tokens, cost.
 	// It must be quick and safe for concurrent use. nil: not.
 	Served func(models.Served)
+
+	Unguarded bool // ask nobody for keys: for a system that is served to nobody but this process
 }
 
 // System is what a configuration describes, wired and open. It must be closed.
@@ -46,6 +49,7 @@ type System struct {
 	Routes  *routes.Table  // nil: none are configured
 
 	embedders  []embed.Provider
+	tls        *tls.Config  // of the listener; nil: it is not encrypted
 	store      search.Store // of a bare replica, or of a router that is a shard
 	backups    map[string]httpapi.Backuper
 	stores     Stores     // settings of the embedded ones
@@ -90,18 +94,17 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	if err != nil {
 		return nil, err
 	}
-	keys := make([]string, len(r.Keys))
-	for i, key := range r.Keys {
-		keys[i] = string(key)
-	}
 	surface := httpapi.Config{
-		Router: s.Router, Store: s.store, Embedders: s.embedders, Backups: s.backups, Shards: &joining{system: s}, Keys: keys,
+		Router: s.Router, Store: s.store, Embedders: s.embedders, Backups: s.backups, Shards: &joining{system: s}, AnyName: r.Open || r.guarded(),
 		MaxBody: int64(r.Limits.Body), Version: o.Version, Log: o.Log,
 	}
 	if s.models != nil && s.models.Relays() {
 		surface.Models = s.models
 	}
 	s.watched(&surface, r)
+	if err = s.guard(&surface, r, o); err != nil {
+		return nil, err
+	}
 	s.Handler, err = httpapi.New(surface)
 	if err != nil {
 		return nil, fmt.Errorf("build the HTTP surface: %w", err)

@@ -91,9 +91,9 @@ func TestBuild_localStoreKeepsItsData(t *testing.T) {
 // A router over bare replicas, and a router above that one.
 func TestBuild_treeOfServers(t *testing.T) {
 	dir := t.TempDir()
-	lower := &Config{Keys: []Secret{"k1", "k2"}, AsShard: true, Map: filepath.Join(dir, "deep", "map")}
+	lower := &Config{Keys: []ClientKey{{Key: "k1"}, {Key: "k2"}}, AsShard: true, Map: filepath.Join(dir, "deep", "map")}
 	for _, name := range []string{"s0", "s1"} {
-		url := host(t, build(t, &Config{Store: filepath.Join(dir, name), Keys: []Secret{"replica"}}))
+		url := host(t, build(t, &Config{Store: filepath.Join(dir, name), Keys: []ClientKey{{Key: "replica"}}}))
 		lower.Shards = append(lower.Shards, Shard{Name: name, Replicas: []Replica{{URL: url, Key: "replica"}}})
 	}
 	below := build(t, lower)

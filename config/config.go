@@ -21,7 +21,13 @@ type Config struct {
 
 	// Keys are what clients must show as a bearer token, any of them. Default:
 	// none, and everybody who reaches the address may do everything.
-	Keys []Secret `yaml:"keys,omitempty"`
+	Keys []ClientKey `yaml:"keys,omitempty"`
+	// KeysFile holds more keys, which lanewise keys writes. It is read again when it changes.
+	KeysFile string `yaml:"keys_file,omitempty"`
+	// Open lets everybody in who reaches the server, from wherever and by whatever name.
+	Open bool `yaml:"open,omitempty"`
+	// TLS encrypts connections. Default: they are not.
+	TLS serverTLS `yaml:"tls,omitempty"`
 
 	// Store is the folder of a local store that is served as it is: this server
 	// is a replica for routers elsewhere, and has no shards.

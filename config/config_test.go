@@ -88,6 +88,7 @@ func TestParse_readsEveryKindOfValue(t *testing.T) {
 	}
 	src := `
 listen: ":${PORT:-9000}"
+open: true
 shards:
   - &first
     name: s0
@@ -107,7 +108,7 @@ hedge: {off: true}
 	}
 	c.file, c.places = "", nil
 	want := &Config{
-		Listen: ":9000",
+		Listen: ":9000", Open: true,
 		Shards: []Shard{
 			{Name: "s0", Weight: 1.5, Replicas: []Replica{{Name: "a", URL: "http://10.0.0.1:8081", Key: "asecret${x}"}}},
 			{Name: "007", Replicas: []Replica{{Path: "/srv/data"}}},
@@ -127,7 +128,7 @@ func TestParse_namesPlaceAndRemedy(t *testing.T) {
 		want      []string
 	}{
 		{"unknown key", "shard:\n  - name: a\n", []string{"f.yaml:1:1: shard: unknown key; did you mean shards?"}},
-		{"unknown key, nothing near", shard + "telemetry: 1\n", []string{"f.yaml:5:1: telemetry: unknown key; known here: as_shard, collections, cursor_key, embed, hedge, keys, limits, listen, llm, local, log, map, metrics, quota, rerank, shards, store, timeouts"}},
+		{"unknown key, nothing near", shard + "telemetry: 1\n", []string{"f.yaml:5:1: telemetry: unknown key; known here: as_shard, collections, cursor_key, embed, hedge, keys, keys_file, limits, listen, llm, local, log, map, metrics, open, quota, rerank, shards, store, timeouts, tls"}},
 		{"nested key", "shards:\n  - name: a\n    replicas:\n      - ulr: http://x\n", []string{"f.yaml:4:9: shards[0].replicas[0].ulr: unknown key; did you mean url?"}},
 		{"number for text", shard + "listen: 8080\n", []string{"f.yaml:5:1: listen: is the number 8080, not a text: put it in quotes"}},
 		{"text for list", "shards: s0\n", []string{`f.yaml:1:1: shards: is the text "s0", not a list: write its items with a dash each`}},
@@ -162,7 +163,7 @@ func TestParse_checksValues(t *testing.T) {
 	for _, c := range []struct {
 		name, src, want string
 	}{
-		{"no shard", "listen: :1\n", "shards: missing: name at least one shard with a replica, or set store to serve a bare replica"},
+		{"no shard", "listen: localhost:1\n", "shards: missing: name at least one shard with a replica, or set store to serve a bare replica"},
 		{"no replica", "shards:\n  - name: a\n", "shards[0].replicas: missing: a shard needs at least one replica"},
 		{"no name", "shards:\n  - replicas: [{path: x}]\n", "shards[0].name: missing: the name decides which points the shard holds"},
 		{"same shard", "shards:\n  - {name: a, replicas: [{path: x}]}\n  - {name: a, replicas: [{path: y}]}\n", `shards[1].name: "a" is used by shards[0].name already`},
@@ -287,13 +288,13 @@ func TestSecret_isMasked(t *testing.T) {
 
 func TestSize_roundTrips(t *testing.T) {
 	for text, want := range map[string]Size{"0B": 0, "1KiB": 1024, "32MiB": 32 << 20, "3GiB": 3 << 30, "1500000B": 1_500_000} {
-		got, err := ParseSize(text)
+		got, err := parseSize(text)
 		if err != nil || got != want || got.String() != text {
 			t.Errorf("%s: %d %q (%v), want %d", text, got, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "1", "MiB", "-1MiB", "1e30GiB", "nanMB", "1 TB"} {
-		if size, err := ParseSize(text); err == nil {
+		if size, err := parseSize(text); err == nil {
 			t.Errorf("%q is %d", text, size)
 		}
 	}

@@ -67,6 +67,8 @@ func (d *decoder) value(n ast.Node, path string, to reflect.Value) {
 		d.at(path, "nested too deeply, or an alias without an anchor")
 	case n.Type() == ast.NullType:
 		d.at(path, "has no value: leave the key out to use its default")
+	case to.Type() == reflect.TypeFor[ClientKey]() && isText(n):
+		d.scalar(n, path, to.FieldByName("Key"))
 	case to.Kind() == reflect.Struct:
 		d.object(n, path, to)
 	case to.Kind() == reflect.Slice:

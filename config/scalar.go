@@ -36,7 +36,7 @@ func (d *decoder) scalar(n ast.Node, path string, to reflect.Value) {
 	case *time.Duration:
 		d.duration(n, path, value, target)
 	case *Size:
-		size, err := ParseSize(value)
+		size, err := parseSize(value)
 		if err != nil {
 			d.at(path, "%v", err)
 		}

@@ -22,8 +22,13 @@ func (s *System) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 	}
+	serve := server.Serve
+	if s.tls != nil {
+		server.TLSConfig = s.tls
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
 	ended := make(chan error, 1) // gets http.ErrServerClosed after a shutdown
-	go func() { ended <- server.Serve(l) }()
+	go func() { ended <- serve(l) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve on %s: %w", l.Addr(), err)

@@ -27,9 +27,7 @@ func (c *Config) Validate() error {
 func (c *Config) problems() []*Problem {
 	v := &validator{problems: problems{file: c.file, places: c.places}, urls: map[string]string{}, dirs: map[string]string{}}
 	v.listen("listen", c.Listen)
-	for i, key := range c.Keys {
-		v.check(key != "", fmt.Sprintf("keys[%d]", i), "is empty: everybody would have it")
-	}
+	v.access(c)
 	v.kindOfServer(c)
 	v.shards(c.Shards)
 	v.external(c)

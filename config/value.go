@@ -39,8 +39,8 @@ var units = [...]struct {
 	{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1},
 }
 
-// ParseSize reads a size such as "32MiB" or "1.5 GB".
-func ParseSize(text string) (Size, error) {
+// parseSize reads a size such as "32MiB" or "1.5 GB".
+func parseSize(text string) (Size, error) {
 	for _, u := range units {
 		number, found := strings.CutSuffix(text, u.name)
 		if !found {

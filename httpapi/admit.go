@@ -29,7 +29,12 @@ func (s *server) admit(w *recorder, rt route, r *http.Request) (*http.Request, e
 			return r, err
 		}
 	}
-	if rt.open || s.access == nil {
+	switch {
+	case rt.open:
+		return r, nil
+	case s.access == nil && !s.anyName && !ownName(r.Host):
+		return r, fault.New(fault.Forbidden, "this server has no keys, and answers to its address or localhost only, not to %q", r.Host)
+	case s.access == nil:
 		return r, nil
 	}
 	token := tokenOf(r.Header)

@@ -66,6 +66,11 @@ type Config struct {
 	// Access knows the callers by their keys, instead of Keys. nil, and no Keys: everybody may do everything.
 	Access Access
 
+	// AnyName answers callers by whatever name they call this server. Without it, and without keys, only
+	// addresses, localhost and names without dots are answered: a page of a foreign site that has its own
+	// name resolved to this machine sends that name.
+	AnyName bool
+
 	// Ready reports why the server should get no traffic; nil means it always
 	// may. It must not fail for one shard that is down: answers say what is missing.
 	Ready func(ctx context.Context) error
@@ -104,6 +109,7 @@ type server struct {
 	backups   map[string]Backuper
 	shards    Shards
 	access    Access // nil: everybody may do everything
+	anyName   bool   // that name this server
 	ready     func(ctx context.Context) error
 	maxBody   int64
 	bodyTime  time.Duration // in which a body has to arrive
@@ -133,7 +139,7 @@ func newServer(c Config) (*server, error) {
 		return nil, err
 	}
 	s := &server{
-		router: c.Router, store: c.Store, embedders: c.Embedders, models: c.Models, backups: c.Backups, shards: c.Shards, access: c.Access, ready: c.Ready,
+		router: c.Router, store: c.Store, embedders: c.Embedders, models: c.Models, backups: c.Backups, shards: c.Shards, access: c.Access, anyName: c.AnyName, ready: c.Ready,
 		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), bodyTime: bodyTime, stallTime: stallTime, log: c.Log, mux: http.NewServeMux(),
 	}
 	s.observer, s.metrics, s.pools, s.logTenant = c.Observer, c.Metrics, c.Pools, c.LogTenant

@@ -109,7 +109,7 @@ func TestBody_bombIsNotUnpacked(t *testing.T) {
 	z := gzip.NewWriter(&bomb)
 	_, _ = z.Write(make([]byte, 8<<20))
 	_ = z.Close()
-	r := httptest.NewRequest("POST", "/v1/search", &bomb)
+	r := httptest.NewRequest("POST", "http://localhost/v1/search", &bomb)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Content-Encoding", "gzip")
 	w := do(mustServer(t, Config{Router: newRouter(t, nil)}), r)

@@ -15,6 +15,7 @@ import (
 
 func newServe(a *app) *cobra.Command {
 	var file, listen, data string
+	var open bool
 	home, err := dataHome(a)
 	if err != nil {
 		home = "~" // only for the help text; serve reports the error
@@ -42,11 +43,13 @@ machine only.`,
 			if listen != "" {
 				cfg.Listen = listen
 			}
+			cfg.Open = cfg.Open || open
 			return serve(cmd.Context(), a, cfg)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
 	cmd.Flags().StringVar(&listen, "listen", "", "address to serve on, instead of the configuration's")
+	cmd.Flags().BoolVar(&open, "open", false, "let everybody in who reaches the address, without keys")
 	cmd.Flags().StringVar(&data, "data", "", "folder of the local store, without a configuration")
 	return cmd
 }
@@ -94,14 +97,18 @@ func serve(ctx context.Context, a *app, cfg *config.Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("serve: %w; choose another address with --listen", err)
 	}
-	if !loopback(l.Addr()) && len(cfg.Keys) == 0 {
+	if !loopback(l.Addr()) && cfg.Open && len(cfg.Keys) == 0 && cfg.KeysFile == "" {
 		log.Warn("everybody who reaches this address may read and write: set keys, or listen on 127.0.0.1", "listen", l.Addr().String())
 	}
 	role := "router"
 	if sys.Router == nil {
 		role = "replica"
 	}
-	a.printer().Line("lanewise %s on http://%s (API: http://%s/docs), Ctrl-C ends it", role, l.Addr(), l.Addr())
+	scheme := "http"
+	if cfg.TLS.Cert != "" {
+		scheme = "https"
+	}
+	a.printer().Line("lanewise %s on %s://%s (API: %s://%s/docs), Ctrl-C ends it", role, scheme, l.Addr(), scheme, l.Addr())
 	return sys.Serve(ctx, l)
 }
 

@@ -37,7 +37,7 @@ func (w *watched) Write(p []byte) (int, error) {
 
 func TestServe_warnsAboutOpenAddresses(t *testing.T) {
 	dir := folder(t, map[string]string{
-		"open.yaml":   "store: a\nlisten: '0.0.0.0:0'\n",
+		"open.yaml":   "store: a\nlisten: '0.0.0.0:0'\nopen: true\n",
 		"keys.yaml":   "store: b\nlisten: '0.0.0.0:0'\nkeys: [k]\n",
 		"nearby.yaml": "store: c\nlisten: '127.0.0.1:0'\n",
 	})

@@ -101,18 +101,14 @@ func (t *target) connect(ctx context.Context, a *app) (*client.Client, func() er
 
 // inside runs a configuration in this process.
 func (t *target) inside(ctx context.Context, cfg *config.Config) (*client.Client, func() error, error) {
-	sys, err := cfg.Build(ctx, config.Options{Version: version()})
+	sys, err := cfg.Build(ctx, config.Options{Version: version(), Unguarded: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	if sys.Router == nil {
 		return nil, nil, errors.Join(misuse("%s describes a bare replica, which knows no texts", t.file), sys.Close())
 	}
-	key := ""
-	if len(cfg.Keys) > 0 {
-		key = string(cfg.Keys[0])
-	}
-	c, stop, err := client.Inside(sys.Handler, key)
+	c, stop, err := client.Inside(sys.Handler, "")
 	if err != nil {
 		return nil, nil, errors.Join(err, sys.Close())
 	}

@@ -96,8 +96,8 @@ func fromServer(ctx context.Context, cfg *config.Config, store string, w io.Writ
 	if err != nil {
 		return err
 	}
-	if len(r.Keys) > 0 {
-		req.Header.Set("Authorization", "Bearer "+string(r.Keys[0]))
+	if key := r.AdminKey(); key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -98,7 +98,7 @@ func TestBackup_comesBackWhole(t *testing.T) {
 func TestBackup_whileServing(t *testing.T) {
 	dir := t.TempDir()
 	cfg := described(filepath.Join(dir, "data"))
-	cfg.Keys = []config.Secret{"secret"}
+	cfg.Keys = []config.ClientKey{{Key: "secret"}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestBackup_whileServing(t *testing.T) {
 		t.Errorf("%d points came back, want 50", n)
 	}
 
-	cfg.Keys = []config.Secret{"another"}
+	cfg.Keys = []config.ClientKey{{Key: "another"}}
 	if err := backup.Save(t.Context(), cfg, filepath.Join(dir, "no"), ignore); fault.Of(err) != fault.Unauthorized {
 		t.Errorf("with a wrong key: %v", err)
 	}

@@ -24,7 +24,7 @@ func Reach(ctx context.Context, o config.Options, cfgs ...*config.Config) (*clie
 	for _, cfg := range cfgs {
 		r := cfg.Resolved()
 		if address, ok := answers(ctx, r.Listen); ok {
-			c, err := client.New(client.Config{URL: "http://" + address, Key: key(r)})
+			c, err := client.New(client.Config{URL: "http://" + address, Key: r.AdminKey()})
 			return c, func() error { return nil }, err
 		}
 	}
@@ -32,6 +32,7 @@ func Reach(ctx context.Context, o config.Options, cfgs ...*config.Config) (*clie
 	if err != nil {
 		return nil, nil, err
 	}
+	o.Unguarded = true
 	sys, err := cfg.Build(ctx, o)
 	if err != nil {
 		return nil, nil, err
@@ -39,18 +40,11 @@ func Reach(ctx context.Context, o config.Options, cfgs ...*config.Config) (*clie
 	if sys.Router == nil {
 		return nil, nil, errors.Join(fault.New(fault.Invalid, "the configuration describes a bare replica: name that of its router"), sys.Close())
 	}
-	c, stop, err := client.Inside(sys.Handler, key(cfg))
+	c, stop, err := client.Inside(sys.Handler, "")
 	if err != nil {
 		return nil, nil, errors.Join(err, sys.Close())
 	}
 	return c, func() error { stop(); return sys.Close() }, nil
-}
-
-func key(c *config.Config) string {
-	if len(c.Keys) == 0 {
-		return ""
-	}
-	return string(c.Keys[0])
 }
 
 // answers reports whether something listens at an address, seen from this machine.

@@ -16,7 +16,7 @@ import (
 
 // local describes shards with one embedded replica each, below dir.
 func local(dir string, shards ...string) *config.Config {
-	c := &config.Config{Listen: "127.0.0.1:1", Map: filepath.Join(dir, "map"), Keys: []config.Secret{"secret"}}
+	c := &config.Config{Listen: "127.0.0.1:1", Map: filepath.Join(dir, "map"), Keys: []config.ClientKey{{Key: "secret"}}}
 	for _, name := range shards {
 		c.Shards = append(c.Shards, config.Shard{Name: name, Replicas: []config.Replica{{Path: filepath.Join(dir, name)}}})
 	}

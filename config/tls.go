@@ -1,0 +1,53 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/watched"
+)
+
+// open reads the files and returns what a listener needs; nil where it is not to be encrypted. Each
+// new connection gets what the files say then; one that is open keeps what it began with.
+func (t serverTLS) open(log *slog.Logger) (*tls.Config, error) {
+	if t.Cert == "" {
+		return nil, nil //nolint:nilnil // documented
+	}
+	files := []string{t.Cert, t.Key}
+	if t.ClientCA != "" {
+		files = append(files, t.ClientCA)
+	}
+	current, err := watched.New(log, t.read, files...)
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.Get(), nil },
+	}, nil
+}
+
+// read makes a listener's settings of what the files say now.
+func (t serverTLS) read() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "read the server's certificate", err)
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, Certificates: []tls.Certificate{pair}}
+	if t.ClientCA == "" {
+		return c, nil
+	}
+	pem, err := os.ReadFile(t.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("read tls.client_ca: %w", err)
+	}
+	c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+	if !c.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fault.New(fault.Invalid, "tls.client_ca: %s holds no certificate in PEM", t.ClientCA)
+	}
+	return c, nil
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,13 @@ func (p *page) set(text string, code int) {
 }
 
 // RoundTrip implements http.RoundTripper.
+// seen is when it was looked at so far.
+func (p *page) seen() []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.looks)
+}
+
 func (p *page) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.mu.Lock()
 	p.looks = append(p.looks, time.Now())
@@ -123,15 +131,16 @@ func TestWatch_backsOff(t *testing.T) {
 		watch(t, quick, nil)
 		watch(t, late, nil)
 		time.Sleep(100 * time.Second)
-		if n := len(quick.looks); n < 80 || n > 126 {
+		looks := quick.seen()
+		if n := len(looks); n < 80 || n > 126 {
 			t.Errorf("%d looks in 100 s, want about 100", n)
 		}
-		if n := len(late.looks); n < 9 || n > 17 {
+		if n := len(late.seen()); n < 9 || n > 17 {
 			t.Errorf("%d looks at a slow page in 100 s, want about 13", n)
 		}
 		gaps := map[time.Duration]bool{}
-		for i, at := range quick.looks[1:] {
-			gaps[at.Sub(quick.looks[i])] = true
+		for i, at := range looks[1:] {
+			gaps[at.Sub(looks[i])] = true
 		}
 		if len(gaps) < 10 {
 			t.Errorf("%d different gaps between looks: others may look at the same times", len(gaps))

@@ -26,7 +26,7 @@ type asking struct {
 // ask gets an answer of every shard of a round from whichever replica is fastest,
 // and hands it to the gathering. Shards without a seat are not asked.
 func (g *gathering) ask(ctx context.Context, round []asking, w *patience) {
-	round = slices.DeleteFunc(g.split(round), func(a asking) bool {
+	round = slices.DeleteFunc(g.split(g.asks(round, w)), func(a asking) bool {
 		err := g.placed(a)
 		if err != nil {
 			g.fail(a, err)

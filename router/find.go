@@ -118,29 +118,37 @@ func addReport(sum *search.Report, rep search.Report) {
 // complete asks each leg for the scores of the candidates that only other legs
 // ranked, so that the fused order does not depend on how deep a leg went.
 func (r *Router) complete(ctx context.Context, p *plan, f *found) error {
-	missing := merge.Missing(f.rankings)
-	var queries []search.Query
-	var legs []int
-	for leg, keys := range missing {
-		if len(keys) == 0 || p.legs[leg].empty() {
-			continue
-		}
-		legs = append(legs, leg)
-		queries = append(queries, search.Query{
-			Collection: p.legs[leg].collection.Name, Tenant: p.Tenant, Epoch: p.topo.m.Epoch(),
-			Legs: []search.Leg{{Dense: p.legs[leg].Vector, Sparse: p.legs[leg].Sparse, K: len(keys), Only: keys, Exact: true}},
-		})
-	}
+	queries, at := p.completions(merge.Missing(f.rankings))
 	var report search.Report
 	results, err := r.searchEach(ctx, p, queries, &report)
-	for i, result := range results {
-		if len(result.Lists) == 1 {
-			f.rankings[legs[i]].Completed = result.Lists[0].Hits
+	for q, result := range results {
+		for i, list := range result.Lists {
+			f.rankings[at[q][i]].Completed = list.Hits
 		}
 	}
 	f.report.RowsAsked += report.RowsAsked
 	addMissing(&f.report, report)
 	return err
+}
+
+// completions turns the points that legs lack scores of into one query a collection. at says which leg
+// of the plan each leg of a query is.
+func (p *plan) completions(missing [][]search.Key) (queries []search.Query, at [][]int) {
+	for i, keys := range missing {
+		l := p.legs[i]
+		if len(keys) == 0 || l.empty() {
+			continue
+		}
+		q := slices.IndexFunc(queries, func(q search.Query) bool { return q.Collection == l.collection.Name })
+		if q < 0 {
+			q = len(queries)
+			queries = append(queries, search.Query{Collection: l.collection.Name, Tenant: p.Tenant, Epoch: p.topo.m.Epoch()})
+			at = append(at, nil)
+		}
+		queries[q].Legs = append(queries[q].Legs, search.Leg{Dense: l.Vector, Sparse: l.Sparse, K: len(keys), Only: keys, Exact: true})
+		at[q] = append(at[q], i)
+	}
+	return queries, at
 }
 
 // addMissing takes into a request's report that shards, which may have answered before, did not

@@ -20,16 +20,17 @@ type gathering struct {
 	collection search.Collection
 	query      search.Query // legs ask for what the whole query wants
 	fields     search.Fields
-	shards     []int           // indices of the shards that are asked
-	docs       []float64       // that they hold, as far as known
-	legs       []*merge.Gather // by leg of the query
-	rows       [][]int         // by leg: what each shard is asked for first
-	errs       []error         // by position: the shard's last failure
-	mutes      []error         // by position: that of its companions
-	replicas   []string        // by position: which one answered, and is asked first for more
-	class      string          // of the quota of rows
-	full       []error         // by position: why there is no seat at the shard
-	sat        []bool          // by position: the seat was given up for a question
+	shards     []int            // indices of the shards that are asked
+	docs       []float64        // that they hold, as far as known
+	legs       []*merge.Gather  // by leg of the query
+	rows       [][]int          // by leg: what each shard is asked for first
+	named      [][][]search.Key // by leg: the points that it names, by the position of their shard; nil: not parted
+	errs       []error          // by position: the shard's last failure
+	mutes      []error          // by position: that of its companions
+	replicas   []string         // by position: which one answered, and is asked first for more
+	class      string           // of the quota of rows
+	full       []error          // by position: why there is no seat at the shard
+	sat        []bool           // by position: the seat was given up for a question
 	demand     demand
 	report     search.Report
 	failed     []*ShardError
@@ -45,6 +46,7 @@ func (r *Router) begin(t *topology, q search.Query, d demand) (*gathering, error
 	g := &gathering{topo: t, collection: c, query: q, demand: d, fields: q.Fields, shards: t.m.Route(c, q.Tenant)}
 	g.legs = make([]*merge.Gather, len(q.Legs))
 	g.rows = make([][]int, len(q.Legs))
+	g.named = make([][][]search.Key, len(q.Legs))
 	n := len(g.shards)
 	g.errs, g.mutes, g.replicas, g.sat = make([]error, n), make([]error, n), make([]string, n), make([]bool, n)
 	g.docs = r.documents(t, c, g.shards)
@@ -52,6 +54,7 @@ func (r *Router) begin(t *topology, q search.Query, d demand) (*gathering, error
 		g.class = quotaClass(c, leg.K)
 		if leg.Only != nil {
 			g.rows[i] = slices.Repeat([]int{leg.K}, len(g.shards))
+			g.named[i] = g.partKeys(leg.Only)
 		} else {
 			g.rows[i] = r.quota.Rows(g.class, leg.K, g.docs)
 		}
@@ -90,20 +93,22 @@ func quotaClass(c search.Collection, k int) string {
 	return c.Name + "/k" + strconv.Itoa(bits.Len(uint(k))) //nolint:gosec // k is positive
 }
 
-// round is the first round: every shard, every leg.
+// round is the first round: every shard, every leg, but for those that name points of
+// other shards only.
 func (g *gathering) round() []asking {
-	n := len(g.legs)
-	all := make([]int, n)
-	for leg := range all {
-		all[leg] = leg
-	}
+	n := len(g.legs) * len(g.shards)
 	round := make([]asking, len(g.shards))
-	asked := make([]search.Leg, 0, n*len(g.shards)) // of all shards
+	legs, asked := make([]int, 0, n), make([]search.Leg, 0, n) // of all shards
 	for at := range round {
+		from := len(legs)
 		for leg := range g.legs {
-			asked = append(asked, g.leg(leg, g.rows[leg][at]))
+			if g.idle(leg, at) {
+				g.legs[leg].Put(at, search.List{Exhausted: true, Prefix: true}, nil)
+				continue
+			}
+			legs, asked = append(legs, leg), append(asked, g.leg(leg, at, g.rows[leg][at]))
 		}
-		round[at] = asking{at: at, legs: all, asked: asked[at*n:]}
+		round[at] = asking{at: at, legs: legs[from:], asked: asked[from:]}
 	}
 	return round
 }
@@ -119,7 +124,7 @@ func (g *gathering) next() []asking {
 				round, i = append(round, asking{at: refill.Shard}), len(round)
 			}
 			a := &round[i]
-			a.legs, a.asked = append(a.legs, leg), append(a.asked, g.leg(leg, refill.Rows))
+			a.legs, a.asked = append(a.legs, leg), append(a.asked, g.leg(leg, refill.Shard, refill.Rows))
 		}
 	}
 	return round
@@ -135,8 +140,11 @@ func (g *gathering) part(a asking) search.Query {
 // leg is a leg as one shard gets it. The breadth of an approximate search follows
 // from what the whole query asks for, not from the rows that this shard is
 // expected to contribute.
-func (g *gathering) leg(leg, rows int) search.Leg {
+func (g *gathering) leg(leg, at, rows int) search.Leg {
 	l := g.query.Legs[leg]
+	if g.named[leg] != nil {
+		l.Only = g.named[leg][at]
+	}
 	if rows < l.K {
 		l.EF = max(l.EF, l.K)
 	}
@@ -181,8 +189,8 @@ func (g *gathering) mayAnswer(shard int, h *search.Hit) bool {
 	if h.Tenant != g.query.Tenant || h.Collection != g.query.Collection {
 		return false
 	}
-	if by := g.collection.Placement.By; by == search.ByKey || by == search.ByExternal {
-		return true // the owner is not a function of the key
+	if !g.ownedByKey() {
+		return true
 	}
 	return g.topo.m.Owner(g.collection, h.Key, nil) == shard
 }

@@ -53,25 +53,32 @@ func untouched() float64 { return math.Copysign(0, -1) }
 // newRecall prepares a leg for its best k rows.
 func newRecall(p *part, query search.Sparse, k int) *recall {
 	r := &recall{part: p, heap: ranks{part: p, k: k, least: math.Inf(-1)}}
-	total := 0.0
 	for i, term := range query.Index {
 		weight := float64(query.Value[i])
-		l, ok := p.words.lists.get(term)
-		if !ok || weight == 0 {
-			continue
+		if l, ok := p.words.lists.get(term); ok && weight != 0 {
+			r.terms = append(r.terms, recallTerm{weight: weight, list: l})
 		}
-		bound := math.Abs(weight) * float64(l.peak())
-		total += bound
-		r.rising = append(r.rising, len(r.terms))
-		r.terms = append(r.terms, recallTerm{weight: weight, list: l, bound: bound})
+	}
+	return r
+}
+
+// bound finds how much each term can add to a row. Rows by name need no bounds.
+func (r *recall) bound() {
+	total := 0.0
+	r.rising = make([]int, len(r.terms))
+	for i := range r.terms {
+		t := &r.terms[i]
+		t.bound = math.Abs(t.weight) * float64(t.list.peak())
+		total += t.bound
+		r.rising[i] = i
 	}
 	slices.SortFunc(r.rising, func(i, j int) int { return cmp.Compare(r.terms[i].bound, r.terms[j].bound) })
 	r.slack = total * float64(len(r.terms)+2) * 0x1p-52
-	return r
 }
 
 // run ranks the rows that pass the sieve.
 func (r *recall) run(ctx context.Context, sv *sieve) error {
+	r.bound()
 	r.sums = make([]float64, windowRows)
 	for i := range r.sums {
 		r.sums[i] = untouched()

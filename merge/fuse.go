@@ -95,6 +95,7 @@ func Fuse(method Method, rankings []Ranking) []search.Hit {
 
 // union is the candidates of all rankings.
 type union struct {
+	legs  int // that there are
 	hits  []search.Hit
 	index map[identity]int // into hits
 }
@@ -107,7 +108,11 @@ type identity struct {
 
 // unite collects the candidates that some leg ranked, with all their scores by leg.
 func unite(rankings []Ranking) *union {
-	u := &union{index: make(map[identity]int)}
+	ranked := 0
+	for _, r := range rankings {
+		ranked += len(r.Hits)
+	}
+	u := &union{legs: len(rankings), hits: make([]search.Hit, 0, ranked), index: make(map[identity]int, ranked)}
 	for i, r := range rankings {
 		for rank, h := range r.Hits {
 			u.enter(h, search.LegScore{Leg: i, Rank: rank + 1, Score: h.Score}, true)
@@ -138,6 +143,9 @@ func (u *union) enter(h search.Hit, s search.LegScore, ranked bool) {
 		u.hits[i].Score, u.hits[i].Raw, u.hits[i].Legs = 0, 0, nil
 	}
 	at := &u.hits[i]
+	if at.Legs == nil {
+		at.Legs = make([]search.LegScore, 0, u.legs)
+	}
 	if h.Version > at.Version {
 		at.Point, at.Shard = h.Point, h.Shard
 	}

@@ -16,6 +16,9 @@ type collector struct {
 	scratch   []float64
 }
 
+// roomFor bounds the candidates that a collector has room for from the start.
+const roomFor = 1024
+
 // candidate is a row with the interval that holds its score × unit, or, once it
 // was scored exactly, with its score.
 type candidate struct {
@@ -26,7 +29,9 @@ type candidate struct {
 }
 
 func newCollector(p *probe, from *part) *collector {
-	return &collector{probe: p, part: from, threshold: math.Inf(-1)}
+	c := &collector{probe: p, part: from, threshold: math.Inf(-1)}
+	c.rows = make([]candidate, 0, min(c.limit(), from.points, roomFor))
+	return c
 }
 
 // limit is the number of candidates at which the list is cut.
@@ -50,12 +55,42 @@ func (c *collector) cut() {
 	for i := range c.rows {
 		c.scratch = append(c.scratch, c.rows[i].lower)
 	}
-	slices.Sort(c.scratch)
-	c.threshold = max(c.threshold, c.scratch[len(c.scratch)-c.k])
+	c.threshold = max(c.threshold, atRank(c.scratch, len(c.scratch)-c.k))
 	c.rows = slices.DeleteFunc(c.rows, func(x candidate) bool { return x.upper < c.threshold })
 	if len(c.rows) > c.limit()/2 {
 		c.settle()
 	}
+}
+
+// atRank returns the number that would be at index n if the numbers, of which none is NaN, were sorted. It
+// moves them about (Hoare, Algorithm 65: Find, CACM 1961).
+func atRank(numbers []float64, n int) float64 {
+	lo, hi := 0, len(numbers)-1
+	for lo < hi {
+		pivot := numbers[lo+(hi-lo)/2]
+		i, j := lo, hi
+		for i <= j {
+			for numbers[i] < pivot {
+				i++
+			}
+			for pivot < numbers[j] {
+				j--
+			}
+			if i <= j {
+				numbers[i], numbers[j] = numbers[j], numbers[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch {
+		case n <= j:
+			hi = j
+		case n >= i:
+			lo = i
+		default:
+			return numbers[n]
+		}
+	}
+	return numbers[n]
 }
 
 // settle scores all candidates exactly, orders them and keeps the best k.
@@ -77,7 +112,10 @@ func (c *collector) settle() {
 
 // compare orders by descending score, ties by id.
 func (c *collector) compare(a, b candidate) int {
-	return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(c.id(a), c.id(b)))
+	if better := cmp.Compare(b.score, a.score); better != 0 {
+		return better
+	}
+	return cmp.Compare(c.id(a), c.id(b))
 }
 
 func (c *collector) id(x candidate) string { return c.part.blocks[x.block].ids[x.row] }

@@ -104,8 +104,9 @@ func (p *probe) exact(v []float32) float64 {
 	switch p.metric {
 	case search.Cosine:
 		// sqrt(a·a) is a, so that a vector's cosine with itself is exactly 1.
-		if n := p.norm2 * dot64(v, v); n > 0 {
-			return dot64(p.query, v) / math.Sqrt(n)
+		dot, square := dots64(p.query, v)
+		if n := p.norm2 * square; n > 0 {
+			return dot / math.Sqrt(n)
 		}
 		return 0
 	case search.Dot:
@@ -132,6 +133,17 @@ func dot64(a, b []float32) float64 {
 		sum += float64(x) * float64(b[i])
 	}
 	return sum
+}
+
+// dots64 returns dot64(a, b) and dot64(b, b) in one pass: neither sum has to wait for the other.
+func dots64(a, b []float32) (dot, square float64) {
+	b = b[:len(a)]
+	for i, x := range a {
+		y := float64(b[i])
+		dot += float64(x) * y
+		square += y * y
+	}
+	return dot, square
 }
 
 // distance64 adds from left to right; the conversion keeps a processor from

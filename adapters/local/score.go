@@ -39,11 +39,11 @@ func newProbe(m search.Metric, query []float32, k int) *probe {
 		return p
 	}
 	_, exponent := math.Frexp(norm)
+	scale := math.Ldexp(1, 1-exponent)
 	p.scaled = make([]float32, len(query))
 	for i, x := range query {
-		p.scaled[i] = float32(math.Ldexp(float64(x), 1-exponent))
+		p.scaled[i] = float32(float64(x) * scale)
 	}
-	scale := math.Ldexp(1, 1-exponent)
 	p.slack *= norm * scale
 	p.unit = scale
 	if m == search.Cosine {

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -167,8 +168,8 @@ func (s *Store) rankOnly(q *search.Query, r *ranking) error {
 				return err
 			}
 			if ok && !b.bare[at.row] {
-				lower, upper := c.bounds(b.chunk, int(at.row))
-				c.add(lower, upper, int(at.block), int(at.row))
+				score := c.exact(b.vector(int(at.row)))
+				c.rows = append(c.rows, candidate{lower: score * c.unit, upper: score * c.unit, score: score, block: at.block, row: at.row, exact: true})
 			}
 		}
 		return nil
@@ -189,7 +190,7 @@ func (s *Store) recall(ctx context.Context, q *search.Query, r *ranking) error {
 		if r.leg.Only != nil {
 			return r.words.only(r.part.only(q.Tenant, r.leg.Only), sv)
 		}
-		return r.words.run(ctx, sv)
+		return s.recallAll(ctx, r.words, sv)
 	}
 	var err error
 	if q.Filter.IsZero() {
@@ -198,6 +199,24 @@ func (s *Store) recall(ctx context.Context, q *search.Query, r *ranking) error {
 		err = s.read(r.c, func(h *shelf) error { return run(newSieve(q.Filter, r.c.columns, h)) })
 	}
 	r.best, r.exhausted = r.words.heap.best()
+	return err
+}
+
+// recallAll ranks all rows, with the sums of an earlier search where there are some: whoever comes to the end
+// leaves them untouched.
+func (s *Store) recallAll(ctx context.Context, words *recall, sv *sieve) error {
+	sums, ok := s.sums.Get().(*[windowRows]float64)
+	if !ok {
+		sums = new([windowRows]float64)
+		for i := range sums {
+			sums[i] = untouched()
+		}
+	}
+	words.sums = sums[:]
+	err := words.run(ctx, sv)
+	if words.sums = nil; err == nil {
+		s.sums.Put(sums)
+	}
 	return err
 }
 
@@ -212,17 +231,16 @@ func (r *ranking) raw(score float64) float64 {
 // only finds the points with these keys, each once.
 func (p *part) only(tenant string, keys []search.Key) []slot {
 	slots := make([]slot, 0, len(keys))
-	seen := make(map[string]bool, len(keys))
 	for _, k := range keys {
-		if k.Tenant != tenant || seen[k.ID] {
+		if k.Tenant != tenant {
 			continue
 		}
-		seen[k.ID] = true
 		if at, ok := p.ids.get(k.ID); ok && !at.deleted() {
 			slots = append(slots, at)
 		}
 	}
-	return slots
+	slices.SortFunc(slots, func(a, b slot) int { return cmp.Or(cmp.Compare(a.block, b.block), cmp.Compare(a.row, b.row)) })
+	return slices.Compact(slots)
 }
 
 // lists turns the best rows into hits.

@@ -43,6 +43,7 @@ type Store struct {
 	db      *bbolt.DB
 	state   atomic.Pointer[state]
 	helpers chan struct{} // room for the extra goroutines of scans
+	sums    sync.Pool     // of lexical legs that are over: *[windowRows]float64, untouched
 
 	turn   chan struct{} // held by the goroutine that commits; it owns what follows
 	keeper keeper

@@ -79,10 +79,6 @@ func (r *recall) bound() {
 // run ranks the rows that pass the sieve.
 func (r *recall) run(ctx context.Context, sv *sieve) error {
 	r.bound()
-	r.sums = make([]float64, windowRows)
-	for i := range r.sums {
-		r.sums[i] = untouched()
-	}
 	for {
 		r.divide()
 		window, ok := r.next()

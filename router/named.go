@@ -23,6 +23,9 @@ func (g *gathering) partKeys(keys []search.Key) [][]search.Key {
 		return nil
 	}
 	parts := make([][]search.Key, len(g.shards))
+	for at := range parts {
+		parts[at] = []search.Key{} // nil would mean all of the shard's points
+	}
 	some := false
 	for _, k := range keys {
 		if at := slices.Index(g.shards, g.topo.m.Owner(g.collection, k, nil)); at >= 0 {

@@ -17,7 +17,7 @@ import (
 // BenchmarkModes searches 20,000 sayings of Zipf's words over four shards, by meaning, by three words and by both:
 // hybrid is to cost at most 1.8 times the slower of its legs. The vectors have 256 dims, as those of the built-in model.
 func BenchmarkModes(b *testing.B) {
-	c := router.Config{Embedders: []embed.Provider{letters{}}, Lexicon: words}
+	c := router.Config{Embedders: []embed.Provider{letters{}}, Lexicon: words, SearchTimeout: time.Minute}
 	for i := range 4 {
 		s, err := local.Open(local.Config{Path: filepath.Join(b.TempDir(), "store")})
 		if err != nil {

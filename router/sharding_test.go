@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -53,7 +54,7 @@ func TestModes_shardingChangesNothing(t *testing.T) {
 // talking is a router over local stores with the same sayings, whatever its shards.
 func talking(t *testing.T, by search.PlaceBy, shards int) *router.Router {
 	t.Helper()
-	c := router.Config{Embedders: []embed.Provider{letters{}}, Lexicon: words, StatsAge: -1}
+	c := router.Config{Embedders: []embed.Provider{letters{}}, Lexicon: words, StatsAge: -1, SearchTimeout: time.Minute, WriteTimeout: time.Minute}
 	r := newRouter(t, c, grid(t, shards, 1)...)
 	create(t, r, search.Collection{
 		Name: "talk", Space: letters{}.Space().ID(), Lexical: true, Placement: search.Placement{By: by}, AvgLen: 15,

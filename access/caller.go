@@ -14,9 +14,6 @@ type Caller struct {
 	Tenant string // the only one whose points it reaches; empty: all of them
 }
 
-// Everybody is the caller where no keys are asked for.
-func Everybody() Caller { return Caller{Scopes: All} }
-
 // Need is fault.Forbidden where the caller has none of the scopes, and names them.
 func (c Caller) Need(oneOf Scopes) error {
 	if c.Scopes&oneOf != None {

@@ -32,7 +32,7 @@ func searching(b *testing.B, c *Config, o Options) func() {
 	}
 	b.Cleanup(func() { _ = sys.Close() })
 	ask := func(method, path, body string) {
-		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
 		if sys.Handler.ServeHTTP(w, r); w.Code != http.StatusOK {

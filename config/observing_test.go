@@ -24,7 +24,7 @@ func (l logLines) Write(p []byte) (int, error) {
 func scrape(t *testing.T, h http.Handler) (int, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/metrics", nil))
 	return w.Code, w.Body.String()
 }
 
@@ -41,7 +41,7 @@ func TestMetrics_knowEveryLane(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	sys.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/topology", nil))
+	sys.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/v1/topology", nil))
 	if w.Code != http.StatusOK || strings.Count(w.Body.String(), `"pool":`) != 3 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

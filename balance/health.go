@@ -123,6 +123,14 @@ func (h *health) returns() time.Duration {
 	return time.Duration(at)
 }
 
+// due is the pool time at which the member may be in use: 0 where it is.
+func (h *health) due() int64 {
+	if h.state.Load() == fit {
+		return 0
+	}
+	return h.back.Load()
+}
+
 // share is the part of its weight that the member gets while it starts up.
 func (h *health) share(now, slowStart time.Duration) float64 {
 	since := time.Duration(h.since.Load())

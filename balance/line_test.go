@@ -216,3 +216,35 @@ func TestLimit_anAttemptGrowsNoLongerThanItHelps(t *testing.T) {
 		idle(t, p)
 	})
 }
+
+// A call that failed on one member is given to the other one although that is full: it has nowhere else to go.
+func TestLimit_doesNotStopAFailover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := NewPool(narrow(), Member[string]{Name: "a", Target: "a"}, Member[string]{Name: "b", Target: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		busy, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = Do(t.Context(), p, Call{Prefer: "b"}, func(context.Context, string) (int, error) {
+				<-busy
+				return 0, nil
+			})
+		}()
+		synctest.Wait()
+		asked := ""
+		_, err = Do(t.Context(), p, Call{Prefer: "a"}, func(_ context.Context, member string) (int, error) {
+			if asked += member; member == "a" {
+				return 0, fault.New(fault.Unavailable, "dead")
+			}
+			return 1, nil
+		})
+		if err != nil || asked != "ab" {
+			t.Errorf("asked %q, %v", asked, err)
+		}
+		close(busy)
+		<-done
+	})
+}

@@ -2,18 +2,19 @@ package balance
 
 import "slices"
 
-// lastResort claims an ejected member for a call that has failed everywhere else: it
-// may have come back, and otherwise the call only fails a little later. All calls in this
-// position try it, not one alone. Of several the one that is due first is taken;
-// -1 where there is none.
+// lastResort claims a member that is full or ejected for a call that has failed everywhere else. A full
+// one is given the call beyond its limit, which the budget of failovers bounds: where one of two members dies
+// the other one has the load of both before its limit has grown. An ejected one may have come back, and otherwise the
+// call only fails a little later. All calls in this position try it, not one alone. Of several the
+// one that is due first is taken, and full ones before ejected ones; -1 where there is none.
 func (r *race) lastResort() int {
 	v, best := &r.view, -1
 	for i := range v.entries {
 		h := &v.entries[i].health
-		if h.state.Load() == fit || int64(v.now) < h.throttled.Load() || slices.Contains(v.tried, i) {
+		if int64(v.now) < h.throttled.Load() || slices.Contains(v.tried, i) {
 			continue
 		}
-		if best < 0 || h.back.Load() < v.entries[best].health.back.Load() {
+		if best < 0 || h.due() < v.entries[best].health.due() {
 			best = i
 		}
 	}
@@ -21,7 +22,7 @@ func (r *race) lastResort() int {
 		return -1
 	}
 	e := &v.entries[best]
-	r.claimed = claimed{resort: true}
+	r.claimed = claimed{resort: e.health.state.Load() != fit}
 	if e.quota != nil {
 		held, err := e.quota.Reserve(v.cost)
 		if err != nil {

@@ -97,6 +97,14 @@ func (s *server) repair(r *http.Request, o repairOrder) (router.Repaired, error)
 	return s.router.Repair(r.Context(), router.Repair{Collections: o.Collections, DryRun: o.DryRun, PerSecond: o.PerSecond})
 }
 
+// checkStep refuses more points than one step of a long order may take.
+func checkStep(limit int) error {
+	if limit < 0 || limit > router.MaxK {
+		return fault.BadField("/limit", "must be between 0 and %d, is %d", router.MaxK, limit)
+	}
+	return nil
+}
+
 // reindexOrder is the body of /v1/admin/reindex.
 type reindexOrder struct {
 	Collection string `json:"collection"`
@@ -114,8 +122,8 @@ type reindexed struct {
 }
 
 func (s *server) reindex(r *http.Request, o reindexOrder) (reindexed, error) {
-	if o.Limit < 0 || o.Limit > router.MaxK {
-		return reindexed{}, fault.BadField("/limit", "must be between 0 and %d, is %d", router.MaxK, o.Limit)
+	if err := checkStep(o.Limit); err != nil {
+		return reindexed{}, err
 	}
 	done, err := s.router.Reindex(r.Context(), router.Reindex(o))
 	return reindexed(done), err
@@ -143,8 +151,8 @@ type reembedded struct {
 }
 
 func (s *server) reembed(r *http.Request, o reembedOrder) (reembedded, error) {
-	if o.Limit < 0 || o.Limit > router.MaxK {
-		return reembedded{}, fault.BadField("/limit", "must be between 0 and %d, is %d", router.MaxK, o.Limit)
+	if err := checkStep(o.Limit); err != nil {
+		return reembedded{}, err
 	}
 	done, err := s.router.Reembed(r.Context(), router.Reembed(o))
 	return reembedded(done), err

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/openaiwire"
@@ -33,25 +32,10 @@ type answer struct {
 	once   sync.Once
 }
 
-// tail bounds what is read after an answer's end, and for how long: a server that
-// ends its body there, as it should, keeps its connection for the next call.
-const (
-	tailBytes = 4 << 10
-	tailTime  = 100 * time.Millisecond
-)
-
 // close ends the call. One whose answer is not complete is cancelled, also while
 // its events are waited for.
 func (a *answer) close() {
-	a.once.Do(func() {
-		if a.whole.Load() {
-			late := time.AfterFunc(tailTime, a.cancel)
-			_, _ = io.CopyN(io.Discard, a.resp.Body, tailBytes) // nothing depends on it
-			late.Stop()
-		}
-		a.cancel()
-		_ = a.resp.Body.Close() // read only
-	})
+	a.once.Do(func() { openaiwire.End(a.resp, a.cancel, a.whole.Load()) })
 }
 
 // strange is the error of an answer that does not follow the protocol.

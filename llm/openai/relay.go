@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/openaiwire"
@@ -136,14 +135,6 @@ func (s *relayed) Next() (relay.Event, error) {
 // Close ends the call. One whose answer is not complete is cancelled, also while
 // Next waits; after the end mark the connection is kept for the next call.
 func (s *relayed) Close() error {
-	s.once.Do(func() {
-		if s.done.Load() {
-			late := time.AfterFunc(tailTime, s.cancel)
-			_, _ = io.CopyN(io.Discard, s.resp.Body, tailBytes) // nothing depends on it
-			late.Stop()
-		}
-		s.cancel()
-		_ = s.resp.Body.Close() // read only
-	})
+	s.once.Do(func() { openaiwire.End(s.resp, s.cancel, s.done.Load()) })
 	return nil
 }

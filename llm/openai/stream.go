@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/openaiwire"
@@ -123,25 +122,10 @@ func (s *stream) end(err error) (llm.Chunk, error) {
 	return llm.Chunk{Model: s.model, Usage: &usage, Finish: s.finish}, nil
 }
 
-// tail bounds what is read after an answer's end, and for how long: a server that
-// ends its body there, as it should, keeps its connection for the next call.
-const (
-	tailBytes = 4 << 10
-	tailTime  = 100 * time.Millisecond
-)
-
 // Close ends the call. One whose answer is not complete is cancelled, also while
 // Next waits.
 func (s *stream) Close() error {
-	s.once.Do(func() {
-		if s.whole.Load() {
-			late := time.AfterFunc(tailTime, s.cancel)
-			_, _ = io.CopyN(io.Discard, s.resp.Body, tailBytes) // nothing depends on it
-			late.Stop()
-		}
-		s.cancel()
-		_ = s.resp.Body.Close() // read only
-	})
+	s.once.Do(func() { openaiwire.End(s.resp, s.cancel, s.whole.Load()) })
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,8 @@ type metering struct {
 
 // observing is what watches over a system.
 type observing struct {
-	metrics *observe.Metrics // nil: nothing does
+	all     observers
+	metrics *observe.Metrics // nil: they are off
 	listen  string           // of the metrics; empty: they are on the handler
 }
 
@@ -43,8 +45,11 @@ func (s *System) openMetrics(c metering, version string) (err error) {
 		return nil
 	}
 	s.observing.listen = c.Listen
-	s.observing.metrics, err = observe.New(version, s.observed)
-	return err
+	if s.observing.metrics, err = observe.New(version, s.observed); err != nil {
+		return err
+	}
+	s.observing.all = append(s.observing.all, s.observing.metrics)
+	return nil
 }
 
 // trace is the hook of every lane.
@@ -59,11 +64,30 @@ func (s *System) trace() *balance.Trace {
 func (s *System) watched(surface *httpapi.Config, c *Config) {
 	surface.Pools = s.pools
 	surface.LogTenant = c.Log.tenant()
-	if m := s.observing.metrics; m != nil {
-		surface.Observer = m
-		if s.observing.listen == "" {
-			surface.Metrics = m.Handler()
-		}
+	surface.Observer = s.observing.all
+	if m := s.observing.metrics; m != nil && s.observing.listen == "" {
+		surface.Metrics = m.Handler()
+	}
+}
+
+// observers hear of every request one after another. The first one that has a trace names it.
+type observers []httpapi.Observer
+
+// Begin tells all, each with the context of the one before.
+func (o observers) Begin(ctx context.Context, header http.Header) (context.Context, string) {
+	trace := ""
+	for _, one := range o {
+		var id string
+		ctx, id = one.Begin(ctx, header)
+		trace = cmp.Or(trace, id)
+	}
+	return ctx, trace
+}
+
+// End tells all, in the same order.
+func (o observers) End(ctx context.Context, e *httpapi.Event) {
+	for _, one := range o {
+		one.End(ctx, e)
 	}
 }
 

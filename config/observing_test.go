@@ -9,8 +9,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lanewise/lanewise/httpapi"
 )
 
 // logLines is a log that tests read while it is written to, line by line.
@@ -100,6 +103,39 @@ func TestMetrics_haveAnAddressOfTheirOwn(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// witness is an observer that writes down what it hears.
+type witness struct {
+	name, trace string
+	heard       *[]string
+}
+
+type witnessed struct{}
+
+func (w witness) Begin(ctx context.Context, _ http.Header) (context.Context, string) {
+	before, _ := ctx.Value(witnessed{}).(string)
+	*w.heard = append(*w.heard, w.name+" begins after "+before)
+	return context.WithValue(ctx, witnessed{}, w.name), w.trace
+}
+
+func (w witness) End(ctx context.Context, e *httpapi.Event) {
+	last, _ := ctx.Value(witnessed{}).(string)
+	*w.heard = append(*w.heard, w.name+" hears of "+e.Route+" with the context of "+last)
+}
+
+func TestObservers_hearOfARequestOneAfterAnother(t *testing.T) {
+	var heard []string
+	all := observers{witness{"a", "", &heard}, witness{"b", "first", &heard}, witness{"c", "second", &heard}}
+	ctx, trace := all.Begin(t.Context(), nil)
+	all.End(ctx, &httpapi.Event{Route: "/v1/search"})
+	want := []string{
+		"a begins after ", "b begins after a", "c begins after b",
+		"a hears of /v1/search with the context of c", "b hears of /v1/search with the context of c", "c hears of /v1/search with the context of c",
+	}
+	if !slices.Equal(heard, want) || trace != "first" {
+		t.Errorf("trace %q, heard %q", trace, heard)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"log/slog"
+	"strings"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/watched"
@@ -16,12 +17,17 @@ type Config struct {
 	Keys []Key        // in force as long as the gate
 	File string       // more of them, read again when it changes; empty: none
 	Log  *slog.Logger // changes of the file; nil: none
+	// Tokens knows callers by tokens that are no keys; nil: there are none.
+	Tokens interface {
+		Identify(ctx context.Context, token string) (Caller, error)
+	}
 }
 
 // Gate tells callers by their tokens. Safe for concurrent use.
 type Gate struct {
-	fixed ring
-	file  *watched.Value[ring] // nil: none
+	config Config
+	fixed  ring
+	file   *watched.Value[ring] // nil: none
 }
 
 // New returns a gate. Its error says which key makes no sense, or that the file cannot be read.
@@ -30,7 +36,7 @@ func New(c Config) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{fixed: fixed}
+	g := &Gate{config: c, fixed: fixed}
 	if c.File == "" {
 		return g, nil
 	}
@@ -46,7 +52,7 @@ func New(c Config) (*Gate, error) {
 
 // Identify returns who shows a token. It is fault.Unauthorized where nobody is known by it; the error
 // does not repeat the token.
-func (g *Gate) Identify(_ context.Context, token string) (Caller, error) {
+func (g *Gate) Identify(ctx context.Context, token string) (Caller, error) {
 	if c, ok := g.fixed.find(token); ok {
 		return c, nil
 	}
@@ -54,6 +60,9 @@ func (g *Gate) Identify(_ context.Context, token string) (Caller, error) {
 		if c, ok := g.file.Get().find(token); ok {
 			return c, nil
 		}
+	}
+	if g.config.Tokens != nil && strings.Count(token, ".") == 2 { // the form of a signed token
+		return g.config.Tokens.Identify(ctx, token)
 	}
 	return Caller{}, fault.New(fault.Unauthorized, "the key is not known here")
 }

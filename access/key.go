@@ -77,20 +77,20 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// maxName bounds names of keys and tenants, in bytes.
-const maxName = 256
+// MaxName bounds names of keys and tenants, in bytes.
+const MaxName = 256
 
 // Check is fault.Invalid where a key makes no sense, and says why.
 func (k Key) Check() error {
 	switch {
-	case k.Name == "" || len(k.Name) > maxName || strings.ContainsFunc(k.Name, odd):
-		return fault.New(fault.Invalid, "name: needs 1 to %d letters, digits, or -_.:/@, is %q", maxName, k.Name)
+	case k.Name == "" || len(k.Name) > MaxName || strings.ContainsFunc(k.Name, odd):
+		return fault.New(fault.Invalid, "name: needs 1 to %d letters, digits, or -_.:/@, is %q", MaxName, k.Name)
 	case k.Digest == Digest{} || k.Digest == DigestOf(""):
 		return fault.New(fault.Invalid, "key %q: has no secret, everybody would have it", k.Name)
 	case k.Scopes == None:
 		return fault.New(fault.Invalid, "key %q: has no scopes, nobody could use it: choose from %s", k.Name, strings.Join(All.Names(), ", "))
-	case len(k.Tenant) > maxName:
-		return fault.New(fault.Invalid, "key %q: the tenant is longer than %d bytes", k.Name, maxName)
+	case len(k.Tenant) > MaxName:
+		return fault.New(fault.Invalid, "key %q: the tenant is longer than %d bytes", k.Name, MaxName)
 	case k.Tenant != "" && k.Scopes&(Replica|Admin) != None:
 		return fault.New(fault.Invalid, "key %q: the scopes replica and admin reach all tenants, and cannot be bound to one", k.Name)
 	}

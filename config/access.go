@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/lanewise/lanewise/access"
+	"github.com/lanewise/lanewise/access/jwt"
 	"github.com/lanewise/lanewise/httpapi"
 )
 
@@ -27,10 +31,23 @@ type serverTLS struct {
 	ClientCA string `yaml:"client_ca,omitempty"` // file of the certificates by which clients must be vouched for. Default: clients need none
 }
 
+// tokens says which JSON Web Tokens are believed, and what their claims mean.
+type tokens struct {
+	File        string        `yaml:"file,omitempty"`         // JWK set with the issuer's public keys; read again when it changes
+	Issuer      string        `yaml:"issuer,omitempty"`       // that tokens must name
+	Audience    string        `yaml:"audience,omitempty"`     // that tokens must name
+	Algorithms  []string      `yaml:"algorithms,omitempty"`   // asymmetric ones. Default RS256, ES256, EdDSA
+	Leeway      time.Duration `yaml:"leeway,omitempty"`       // by which the clocks may differ. Default 30s
+	ScopeClaim  string        `yaml:"scope_claim,omitempty"`  // Default scope
+	ScopePrefix string        `yaml:"scope_prefix,omitempty"` // of the scopes' names there. Default: none
+	TenantClaim string        `yaml:"tenant_claim,omitempty"` // Default tenant
+	AllTenants  bool          `yaml:"all_tenants,omitempty"`  // tokens without that claim reach all tenants. Default: they reach nothing
+}
+
 // guarded reports whether callers have to show something: a key or a certificate.
 func (c *Config) guarded() bool { return c.keyed() || c.TLS.ClientCA != "" }
 
-func (c *Config) keyed() bool { return len(c.Keys) > 0 || c.KeysFile != "" }
+func (c *Config) keyed() bool { return len(c.Keys) > 0 || c.KeysFile != "" || c.JWT.File != "" }
 
 // AdminKey is a key, in plain text, that may operate the server, for commands on its machine; empty: the
 // file has none.
@@ -90,11 +107,38 @@ func (v *validator) access(c *Config) {
 			v.at(path, "%v", err)
 		}
 	}
+	v.tokens(c.JWT)
 	v.check((c.TLS.Cert == "") == (c.TLS.Key == ""), "tls", "needs both cert and key")
 	v.check(c.TLS.ClientCA == "" || c.TLS.Cert != "", "tls.client_ca", "has no meaning without cert and key")
 	if !c.Open && !c.guarded() && !onLoopback(c.Listen) {
-		v.at("listen", "%q is reached from other machines, and there are no keys: set keys, keys_file or tls.client_ca; open: true lets everybody in", c.Listen)
+		v.at("listen", "%q is reached from other machines, and there are no keys: set keys, keys_file, jwt or tls.client_ca; open: true lets everybody in", c.Listen)
 	}
+}
+
+// tokens checks which tokens are believed.
+func (v *validator) tokens(t tokens) {
+	if reflect.ValueOf(t).IsZero() {
+		return
+	}
+	v.check(t.File != "", "jwt.file", "missing: the issuer's public keys, as a JWK set")
+	v.check(t.Issuer != "", "jwt.issuer", "missing: anybody's tokens would do")
+	v.check(t.Audience != "", "jwt.audience", "missing: tokens for other servers would do")
+	v.check(t.Leeway >= 0, "jwt.leeway", "must not be negative")
+	for i, a := range t.Algorithms {
+		v.check(slices.Contains(jwt.Algorithms(), a), fmt.Sprintf("jwt.algorithms[%d]", i), fmt.Sprintf("is none of %s", strings.Join(jwt.Algorithms(), ", ")))
+	}
+}
+
+// open reads the keys of the tokens.
+func (t tokens) open(log *slog.Logger) (*jwt.Verifier, error) {
+	v, err := jwt.New(jwt.Config{
+		File: t.File, Issuer: t.Issuer, Audience: t.Audience, Algorithms: t.Algorithms, Leeway: t.Leeway,
+		ScopeClaim: t.ScopeClaim, ScopePrefix: t.ScopePrefix, TenantClaim: t.TenantClaim, AllTenants: t.AllTenants, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("jwt: %w", err)
+	}
+	return v, nil
 }
 
 // onLoopback reports whether an address is one that only this machine reaches.
@@ -122,7 +166,13 @@ func (c *Config) gate(log *slog.Logger) (*access.Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate, err := access.New(access.Config{Keys: keys, File: c.KeysFile, Log: log})
+	known := access.Config{Keys: keys, File: c.KeysFile, Log: log}
+	if c.JWT.File != "" {
+		if known.Tokens, err = c.JWT.open(log); err != nil {
+			return nil, err
+		}
+	}
+	gate, err := access.New(known)
 	if err != nil {
 		return nil, fmt.Errorf("open the keys: %w", err)
 	}

@@ -24,6 +24,8 @@ type Config struct {
 	Keys []ClientKey `yaml:"keys,omitempty"`
 	// KeysFile holds more keys, which lanewise keys writes. It is read again when it changes.
 	KeysFile string `yaml:"keys_file,omitempty"`
+	// JWT knows callers by tokens that an identity provider signs. Default: it knows nobody.
+	JWT tokens `yaml:"jwt,omitempty"`
 	// Open lets everybody in who reaches the server, from wherever and by whatever name.
 	Open bool `yaml:"open,omitempty"`
 	// TLS encrypts connections. Default: they are not.

@@ -1,0 +1,410 @@
+package jwt_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gojwt "github.com/golang-jwt/jwt/v5"
+
+	"github.com/lanewise/lanewise/access"
+	"github.com/lanewise/lanewise/access/jwt"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/watched"
+)
+
+// issuer signs tokens.
+type issuer struct {
+	rsa *rsa.PrivateKey
+	ec  *ecdsa.PrivateKey
+	ed  ed25519.PrivateKey
+}
+
+func newIssuer(t *testing.T) issuer {
+	t.Helper()
+	var i issuer
+	var err error
+	if i.rsa, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+		t.Fatal(err)
+	}
+	if i.ec, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	if _, i.ed, err = ed25519.GenerateKey(rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+func (i issuer) jwkRSA(kid string) string {
+	return fmt.Sprintf(`{"kty":"RSA","kid":%q,"use":"sig","n":%q,"e":"AQAB"}`, kid, b64(i.rsa.N.Bytes()))
+}
+
+func (i issuer) jwkEC(kid string) string {
+	point, _ := i.ec.PublicKey.Bytes()
+	return fmt.Sprintf(`{"kty":"EC","kid":%q,"crv":"P-256","alg":"ES256","x":%q,"y":%q}`, kid, b64(point[1:33]), b64(point[33:]))
+}
+
+func (i issuer) jwkEd(kid string) string {
+	return fmt.Sprintf(`{"kty":"OKP","kid":%q,"crv":"Ed25519","x":%q}`, kid, b64(i.ed.Public().(ed25519.PublicKey)))
+}
+
+func set(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "jwks.json")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func sign(t *testing.T, method gojwt.SigningMethod, key any, kid string, claims gojwt.MapClaims) string {
+	t.Helper()
+	token := gojwt.NewWithClaims(method, claims)
+	if kid != "" {
+		token.Header["kid"] = kid
+	}
+	out, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// claims are those of a token that is good for an hour, with changes; nil takes one away.
+func claims(change gojwt.MapClaims) gojwt.MapClaims {
+	out := gojwt.MapClaims{"iss": "https://id.example", "aud": "lanewise", "sub": "ann", "exp": time.Now().Add(time.Hour).Unix(), "scope": "search openid", "tenant": "acme"}
+	for name, value := range change {
+		if out[name] = value; value == nil {
+			delete(out, name)
+		}
+	}
+	return out
+}
+
+func config(file string) jwt.Config {
+	return jwt.Config{File: file, Issuer: "https://id.example", Audience: "lanewise"}
+}
+
+func TestIdentify_believesTheThreeKindsOfKeys(t *testing.T) {
+	i := newIssuer(t)
+	v, err := jwt.New(config(write(t, set(i.jwkRSA("r"), i.jwkEC("e"), i.jwkEd("d"), `{"kty":"RSA","kid":"r","use":"enc"}`))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := access.Caller{Name: "jwt/ann", Scopes: access.Search, Tenant: "acme"}
+	for _, token := range []string{
+		sign(t, gojwt.SigningMethodRS256, i.rsa, "r", claims(nil)),
+		sign(t, gojwt.SigningMethodES256, i.ec, "e", claims(nil)),
+		sign(t, gojwt.SigningMethodEdDSA, i.ed, "d", claims(nil)),
+		sign(t, gojwt.SigningMethodEdDSA, i.ed, "d", claims(gojwt.MapClaims{"aud": []string{"other", "lanewise"}, "scope": []string{"search", "x"}})),
+	} {
+		if got, err := v.Identify(t.Context(), token); err != nil || got != want {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+}
+
+func TestIdentify_refuses(t *testing.T) {
+	i, other := newIssuer(t), newIssuer(t)
+	v, err := jwt.New(config(write(t, set(i.jwkRSA("r"), i.jwkEC("e"), i.jwkEd("d")))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&i.rsa.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := func(change gojwt.MapClaims) string {
+		return sign(t, gojwt.SigningMethodEdDSA, i.ed, "d", claims(change))
+	}
+	good := changed(nil)
+	for name, c := range map[string]struct{ token, why string }{
+		"none":                          {sign(t, gojwt.SigningMethodNone, gojwt.UnsafeAllowNoneSignatureType, "r", claims(nil)), "algorithm"},
+		"HMAC with the public key":      {sign(t, gojwt.SigningMethodHS256, public, "r", claims(nil)), "algorithm"},
+		"HMAC with the modulus":         {sign(t, gojwt.SigningMethodHS256, i.rsa.N.Bytes(), "r", claims(nil)), "algorithm"},
+		"an algorithm that is not on":   {sign(t, gojwt.SigningMethodPS256, i.rsa, "r", claims(nil)), "algorithm"},
+		"the algorithm of another key":  {sign(t, gojwt.SigningMethodRS256, i.rsa, "e", claims(nil)), "kid and algorithm"},
+		"an unknown kid":                {sign(t, gojwt.SigningMethodRS256, i.rsa, "x", claims(nil)), "kid"},
+		"no kid, of several":            {sign(t, gojwt.SigningMethodRS256, i.rsa, "", claims(nil)), "kid"},
+		"another's RSA key":             {sign(t, gojwt.SigningMethodRS256, other.rsa, "r", claims(nil)), "signature"},
+		"another's EC key":              {sign(t, gojwt.SigningMethodES256, other.ec, "e", claims(nil)), "signature"},
+		"another's Ed25519 key":         {sign(t, gojwt.SigningMethodEdDSA, other.ed, "d", claims(nil)), "signature"},
+		"another audience":              {changed(gojwt.MapClaims{"aud": "others"}), "audience"},
+		"no audience":                   {changed(gojwt.MapClaims{"aud": nil}), "missing"},
+		"another issuer":                {changed(gojwt.MapClaims{"iss": "https://id.example/"}), "issuer"},
+		"no issuer":                     {changed(gojwt.MapClaims{"iss": nil}), "missing"},
+		"expired":                       {changed(gojwt.MapClaims{"exp": time.Now().Add(-time.Minute).Unix()}), "expired"},
+		"never expires":                 {changed(gojwt.MapClaims{"exp": nil}), "missing"},
+		"an expiry that is no number":   {changed(gojwt.MapClaims{"exp": "soon"}), "not hold"},
+		"not yet valid":                 {changed(gojwt.MapClaims{"nbf": time.Now().Add(time.Minute).Unix()}), "not valid yet"},
+		"cut short":                     {good[:len(good)-4], ""},
+		"padded":                        {good + "==", "cannot be read"},
+		"another body":                  {strings.Join([]string{strings.Split(good, ".")[0], b64([]byte(`{}`)), strings.Split(good, ".")[2]}, "."), ""},
+		"no token":                      {"a.b.c", "cannot be read"},
+		"nothing":                       {"..", "cannot be read"},
+		"a header that is no object":    {b64([]byte(`[]`)) + ".e30.e30", "cannot be read"},
+		"a kid that is no text":         {strings.Replace(good, strings.Split(good, ".")[0], b64([]byte(`{"alg":"EdDSA","kid":7}`)), 1), "kid"},
+		"a critical header as a key":    {strings.Replace(good, strings.Split(good, ".")[0], b64([]byte(`{"alg":"EdDSA","jwk":`+i.jwkEd("d")+`}`)), 1), "kid"},
+		"an algorithm nobody has heard": {strings.Replace(good, strings.Split(good, ".")[0], b64([]byte(`{"alg":"XX","kid":"d"}`)), 1), ""},
+	} {
+		got, err := v.Identify(t.Context(), c.token)
+		if !errors.Is(err, fault.Unauthorized) || got != (access.Caller{}) || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s: %+v, %v, want %q", name, got, err, c.why)
+		}
+	}
+}
+
+func TestIdentify_claims(t *testing.T) {
+	i := newIssuer(t)
+	file := write(t, set(i.jwkEd("d")))
+	many := config(file)
+	many.AllTenants, many.ScopeClaim, many.ScopePrefix, many.TenantClaim = true, "permissions", "lw:", "org"
+	for name, c := range map[string]struct {
+		config jwt.Config
+		change gojwt.MapClaims
+		want   access.Caller // none: forbidden
+	}{
+		"a tenant takes replica and admin away": {config(file), gojwt.MapClaims{"scope": "admin replica write"}, access.Caller{Name: "jwt/ann", Scopes: access.Write, Tenant: "acme"}},
+		"no tenant":                             {config(file), gojwt.MapClaims{"tenant": nil}, access.Caller{}},
+		"an empty tenant":                       {config(file), gojwt.MapClaims{"tenant": ""}, access.Caller{}},
+		"a tenant that is no text":              {config(file), gojwt.MapClaims{"tenant": []string{"a"}}, access.Caller{}},
+		"a tenant that is too long":             {config(file), gojwt.MapClaims{"tenant": strings.Repeat("a", 257)}, access.Caller{}},
+		"no scopes":                             {config(file), gojwt.MapClaims{"scope": nil}, access.Caller{Name: "jwt/ann", Tenant: "acme"}},
+		"all tenants":                           {many, gojwt.MapClaims{"permissions": []string{"lw:admin", "search", "lw:embed"}}, access.Caller{Name: "jwt/ann", Scopes: access.Admin | access.Embed}},
+		"all tenants, but bound to one":         {many, gojwt.MapClaims{"permissions": "lw:search", "org": "o"}, access.Caller{Name: "jwt/ann", Scopes: access.Search, Tenant: "o"}},
+		"all tenants, an empty one":             {many, gojwt.MapClaims{"org": ""}, access.Caller{}},
+	} {
+		v, err := jwt.New(c.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := v.Identify(t.Context(), sign(t, gojwt.SigningMethodEdDSA, i.ed, "", claims(c.change)))
+		if got != c.want || (err == nil) != (c.want != access.Caller{}) || err != nil && !errors.Is(err, fault.Forbidden) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+// A subject goes into logs and metrics: what does not belong there is replaced, and stays the same for each.
+func TestIdentify_namesAreHarmless(t *testing.T) {
+	i := newIssuer(t)
+	v, err := jwt.New(config(write(t, set(i.jwkEd("d")))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, subject := range []any{"a b", "line\nbreak", strings.Repeat("x", 300), "ü", "", 7, nil} {
+		got, err := v.Identify(t.Context(), sign(t, gojwt.SigningMethodEdDSA, i.ed, "d", claims(gojwt.MapClaims{"sub": subject})))
+		if err != nil || len(got.Name) != len("jwt/")+12 {
+			t.Errorf("%v: %q, %v", subject, got.Name, err)
+		}
+		seen[got.Name] = true
+	}
+	if len(seen) < 6 { // the empty one and none may be alike
+		t.Errorf("%d names: %v", len(seen), seen)
+	}
+}
+
+func TestIdentify_allowsForClocks(t *testing.T) {
+	i := newIssuer(t)
+	file := write(t, set(i.jwkEd("d")))
+	synctest.Test(t, func(t *testing.T) {
+		token := sign(t, gojwt.SigningMethodEdDSA, i.ed, "d", claims(gojwt.MapClaims{"exp": time.Now().Add(time.Minute).Unix()}))
+		expect := func(leeway time.Duration, good bool) {
+			t.Helper()
+			c := config(file)
+			c.Leeway = leeway
+			v, err := jwt.New(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := v.Identify(t.Context(), token); (err == nil) != good {
+				t.Errorf("leeway %v: %v", leeway, err)
+			}
+		}
+		time.Sleep(time.Minute)
+		expect(-1, false)
+		time.Sleep(jwt.DefaultLeeway - time.Second)
+		expect(0, true)
+		time.Sleep(time.Second)
+		expect(0, false)
+		expect(time.Minute, true)
+	})
+}
+
+func TestFile_isReadAgainAndABadOneChangesNothing(t *testing.T) {
+	old, next := newIssuer(t), newIssuer(t)
+	file := write(t, set(old.jwkEd("a")))
+	synctest.Test(t, func(t *testing.T) {
+		v, err := jwt.New(config(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect := func(i issuer, kid string, good bool) {
+			t.Helper()
+			if _, err := v.Identify(t.Context(), sign(t, gojwt.SigningMethodEdDSA, i.ed, kid, claims(nil))); (err == nil) != good {
+				t.Errorf("kid %s: %v", kid, err)
+			}
+		}
+		replace := func(text string) {
+			t.Helper()
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(watched.Every)
+		}
+		expect(old, "a", true)
+		replace(set(old.jwkEd("a"), next.jwkEd("b")))
+		expect(old, "a", true)
+		expect(next, "b", true)
+		for _, bad := range []string{"", "{", set(), set(`{"kty":"oct","kid":"a","k":"AAAA"}`)} {
+			replace(bad)
+			expect(next, "b", true)
+		}
+		replace(set(next.jwkEd("b")))
+		expect(old, "a", false)
+		expect(next, "b", true)
+	})
+}
+
+func TestFile_refuses(t *testing.T) {
+	i := newIssuer(t)
+	short, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // that is the point
+	if err != nil {
+		t.Skip("this build makes no short keys: ", err)
+	}
+	for text, want := range map[string]string{
+		`{"keys":[]}`:                          "no key that verifies",
+		`{"keys":[{"use":"enc","kty":"RSA"}]}`: "no key that verifies",
+		`[]`:                                   "read JSON",
+		set(`{"kty":"oct","k":"AAAA"}`):        "is a secret",
+		set(`{"kty":"OKP","crv":"Ed25519","x":"` + b64(i.ed.Public().(ed25519.PublicKey)) + `","d":"AA"}`): "is a secret",
+		set(`{"kty":"OKP","crv":"X25519","x":"AA"}`):                                                       "Ed25519",
+		set(`{"kty":"XX"}`):              "none of RSA",
+		set(i.jwkEd("a"), i.jwkRSA("a")): "another key with the kid",
+		set(`{"kty":"RSA","n":"` + b64(short.N.Bytes()) + `","e":"AQAB"}`):                                        "2048",
+		set(`{"kty":"RSA","n":"` + b64(i.rsa.N.Bytes()) + `","e":"AQ"}`):                                          "exponent",
+		set(`{"kty":"RSA","n":"` + b64(i.rsa.N.Bytes()) + `","e":"____________"}`):                                "exponent",
+		set(`{"kty":"RSA","n":"!","e":"AQAB"}`):                                                                   "read JSON",
+		set(strings.Replace(i.jwkEC("a"), "P-256", "P-384", 1)):                                                   "48 bytes",
+		set(strings.Replace(i.jwkEC("a"), "P-256", "secp256k1", 1)):                                               "none of P-256",
+		set(strings.Replace(i.jwkEC("a"), "ES256", "RS256", 1)):                                                   "does not go with",
+		set(`{"kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) + `","y":"` + b64(make([]byte, 32)) + `"}`): "P-256",
+	} {
+		if _, err := jwt.New(config(write(t, text))); !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v, want %q", text, err, want)
+		}
+	}
+	if _, err := jwt.New(config(filepath.Join(t.TempDir(), "none"))); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	bad := jwt.Config{Algorithms: []string{"HS256", "none"}}
+	if _, err := jwt.New(bad); err == nil || strings.Count(err.Error(), "must not be empty") != 3 || !strings.Contains(err.Error(), `"HS256"`) || !strings.Contains(err.Error(), `"none"`) {
+		t.Error(err)
+	}
+}
+
+func TestGate_knowsKeysAndTokens(t *testing.T) {
+	i := newIssuer(t)
+	v, err := jwt.New(config(write(t, set(i.jwkEd("d")))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := access.New(access.Config{Keys: []access.Key{{Name: "dotted", Digest: access.DigestOf("a.b.c"), Scopes: access.Embed}}, Tokens: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[string]string{
+		"a.b.c": "dotted", "a.b.d": "", "plain": "", sign(t, gojwt.SigningMethodEdDSA, i.ed, "d", claims(nil)): "jwt/ann",
+	} {
+		if got, err := g.Identify(t.Context(), token); got.Name != want || (err == nil) != (want != "") {
+			t.Errorf("%.20s: %+v, %v", token, got, err)
+		}
+	}
+}
+
+// Whatever a client sends as a token is refused, unless it was signed.
+func FuzzIdentify(f *testing.F) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	path := filepath.Join(f.TempDir(), "jwks.json")
+	if err := os.WriteFile(path, []byte(set(fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","x":%q}`, b64(public)))), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	v, err := jwt.New(config(path))
+	if err != nil {
+		f.Fatal(err)
+	}
+	genuine, err := gojwt.NewWithClaims(gojwt.SigningMethodEdDSA, claims(nil)).SignedString(crypto.Signer(private))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for part := range strings.SplitSeq(genuine, ".") {
+		f.Add(part, "e30", "e30")
+	}
+	f.Add(b64([]byte(`{"alg":"none"}`)), b64([]byte(`{"exp":1e999}`)), "")
+	f.Fuzz(func(t *testing.T, header, body, signature string) {
+		token := header + "." + body + "." + signature
+		if _, err := v.Identify(t.Context(), token); token != genuine && !errors.Is(err, fault.Unauthorized) {
+			t.Errorf("%q: %v", token, err)
+		}
+	})
+}
+
+// Whatever stands in a file of keys either makes sense or says what is wrong.
+func FuzzFile(f *testing.F) {
+	f.Add(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},{"kty":"EC","crv":"P-256","x":"","y":""},{"kty":"OKP","crv":"Ed25519","x":"AAAA"}]}`)
+	path := filepath.Join(f.TempDir(), "jwks.json")
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := jwt.New(config(path)); err != nil && !errors.Is(err, fault.Invalid) {
+			t.Error(err)
+		}
+	})
+}
+
+func Example() {
+	public, private, _ := ed25519.GenerateKey(rand.Reader)
+	dir, _ := os.MkdirTemp("", "")
+	defer os.RemoveAll(dir) //nolint:errcheck // an example
+	file := filepath.Join(dir, "jwks.json")
+	keys, _ := json.Marshal(map[string]any{"keys": []map[string]string{{"kty": "OKP", "crv": "Ed25519", "kid": "2026", "x": b64(public)}}})
+	_ = os.WriteFile(file, keys, 0o600)
+
+	v, err := jwt.New(jwt.Config{File: file, Issuer: "https://id.example", Audience: "lanewise"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	token, _ := gojwt.NewWithClaims(gojwt.SigningMethodEdDSA, gojwt.MapClaims{
+		"iss": "https://id.example", "aud": "lanewise", "exp": time.Now().Add(time.Hour).Unix(), "sub": "ann", "tenant": "acme", "scope": "search answer",
+	}).SignedString(private)
+
+	caller, err := v.Identify(context.Background(), token)
+	fmt.Println(caller.Name, caller.Tenant, caller.Scopes.Names(), err)
+	// Output: jwt/ann acme [search answer] <nil>
+}

@@ -49,7 +49,7 @@ func TestLibrary_linksNoDatabaseSDK(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dep := range strings.Lines(string(out)) {
-		for _, sdk := range []string{"qdrant", "milvus", "weaviate", "jackc/pgx", "google.golang.org/grpc", "huma", "spf13"} {
+		for _, sdk := range []string{"qdrant", "milvus", "weaviate", "jackc/pgx", "google.golang.org/grpc", "huma", "spf13", "k8s.io/"} {
 			if strings.Contains(dep, sdk) {
 				t.Errorf("the library links %s", dep)
 			}

@@ -2,7 +2,7 @@
 // step with them: the replicas of a shard, the upstreams that embed, rank or write answers.
 //
 // A [Source] tells all members at first and again whenever they change, or that it could
-// not find out: [Static] is one, others are a method away. A [Follower]
+// not find out: [Static], [File] and [DNS] are here, others are a method away. A [Follower]
 // runs a source for one pool and hands each new list to a function that applies it, such
 // as one that ends in balance.Pool's Update, by these rules ([Settle]):
 //
@@ -38,6 +38,7 @@ type Member struct {
 	Labels map[string]string `yaml:"labels,omitempty"`
 	State  State             `yaml:"state,omitempty"`
 	Weight float64           `yaml:"weight,omitempty"` // share of the load; 0: 1
+	Tier   int               `yaml:"tier,omitempty"`   // used only while earlier tiers have no healthy capacity
 }
 
 // State says what may be sent to a member. A member that is not ready yet is in no answer.
@@ -100,6 +101,8 @@ func (m Member) validate() error {
 		return fault.New(fault.Invalid, "member %q has no address", m.Name)
 	case !(m.Weight >= 0) || math.IsInf(m.Weight, 1):
 		return fault.New(fault.Invalid, "member %q: weight must be a positive number, is %v", m.Name, m.Weight)
+	case m.Tier < 0:
+		return fault.New(fault.Invalid, "member %q: tier must not be negative, is %d", m.Name, m.Tier)
 	case m.State != Ready && m.State != Serving && m.State != Terminating:
 		return fault.New(fault.Invalid, "member %q: state is %q, and neither %q nor %q", m.Name, m.State, Serving, Terminating)
 	}
@@ -109,6 +112,6 @@ func (m Member) validate() error {
 // same reports whether two settled lists are equal.
 func same(a, b []Member) bool {
 	return slices.EqualFunc(a, b, func(x, y Member) bool {
-		return x.Name == y.Name && x.Address == y.Address && x.Zone == y.Zone && x.State == y.State && x.Weight == y.Weight && maps.Equal(x.Labels, y.Labels)
+		return x.Name == y.Name && x.Address == y.Address && x.Zone == y.Zone && x.State == y.State && x.Weight == y.Weight && x.Tier == y.Tier && maps.Equal(x.Labels, y.Labels)
 	})
 }

@@ -45,5 +45,5 @@ func (p *Pool[T]) Learn(name string, aborts bool) error {
 func (p *Pool[T]) renew() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.update(p.set.Load().targets)
+	return p.update(p.all)
 }

@@ -59,6 +59,7 @@ const (
 	Throttled State = "throttled" // it asked to be left alone for a while
 	Ejected   State = "ejected"   // out of use until a time
 	Trying    State = "trying"    // one call tries whether it is back
+	Draining  State = "draining"  // it gets no further calls, by [Pool.Steer]
 )
 
 // States of a member as its gate keeps them.

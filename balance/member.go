@@ -3,7 +3,6 @@ package balance
 import (
 	"errors"
 	"math"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -102,11 +101,12 @@ type claimed struct {
 type set[T any] struct {
 	members
 	targets []Member[T]
+	rest    []entry // members that drain
 }
 
-// newSet builds a set of valid members, taking known members' state from old by name.
+// newSet builds a set of valid members, which it keeps, taking known members' state from old by name.
 func newSet[T any](list []Member[T], state func(name string) *member) *set[T] {
-	s := &set[T]{targets: slices.Clone(list)}
+	s := &set[T]{targets: list}
 	s.entries = make([]entry, len(list))
 	s.aborts = len(list) > 0
 	for i, m := range list {

@@ -84,6 +84,9 @@ type Pool[T any] struct {
 	set   atomic.Pointer[set[T]]
 	mu    sync.Mutex         // serialises updates
 	known map[string]*member // of the set, and of removed members that must not be forgotten
+	all   []Member[T]        // of the last update, those that drain among them
+
+	orders orders
 }
 
 // NewPool returns a pool of members. It may be empty, and is then
@@ -103,7 +106,7 @@ func NewPool[T any](c Config, members ...Member[T]) (*Pool[T], error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("pool %q: %w", c.Name, err)
 	}
-	p := &Pool[T]{core: newCore(c), known: make(map[string]*member)}
+	p := &Pool[T]{core: newCore(c), known: make(map[string]*member), orders: orders{map[string]bool{}, map[string]float64{}}}
 	if err := p.Update(members); err != nil {
 		return nil, err
 	}
@@ -162,8 +165,11 @@ func (p *Pool[T]) update(members []Member[T]) error {
 	if err := validate(members); err != nil {
 		return fmt.Errorf("pool %q: %w", p.core.name, err)
 	}
-	next := newSet(members, p.state)
-	p.forget(next.entries)
+	p.all = slices.Clone(members)
+	use, rest := split(&p.orders, members)
+	next := newSet(use, p.state)
+	next.rest = newSet(rest, p.state).entries
+	p.forget(slices.Concat(next.entries, next.rest))
 	if p.core.config.HedgeShare == 0 {
 		p.core.hedges.share.Store(poolShare(next.aborts))
 	}
@@ -212,7 +218,11 @@ func (p *Pool[T]) forget(stay []entry) {
 }
 
 // Members returns a copy of the members, in the order of the last Update.
-func (p *Pool[T]) Members() []Member[T] { return slices.Clone(p.set.Load().targets) }
+func (p *Pool[T]) Members() []Member[T] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.all)
+}
 
 // Close refuses further calls, waits for the attempts that still run, those that
 // lost and are being cancelled among them, and returns nil. Answers that stay

@@ -15,7 +15,7 @@ type Snapshot struct {
 	Running     int64                    // attempts, those that lost and have not returned among them
 	Charged     int                      // cancelled attempts whose end nobody saw, still counted as load
 	Waiting     int                      // calls in line for a member that is not full
-	Members     []MemberState
+	Members     []MemberState            // those that drain last
 }
 
 // MemberState is the state of a member at one moment.
@@ -54,13 +54,18 @@ func (p *Pool[T]) Snapshot() Snapshot {
 		MeanCost: c.meanOf(),
 		Running:  c.tasks.n.Load(),
 		Waiting:  c.line.Len(),
-		Members:  make([]MemberState, len(set.entries)),
+		Members:  make([]MemberState, 0, len(set.entries)+len(set.rest)),
 	}
 	for name, class := range classes {
 		s.HedgeDelay[name] = class.hedgeDelay()
 	}
 	for i := range set.entries {
-		s.Members[i] = c.describe(&set.entries[i], classes)
+		s.Members = append(s.Members, c.describe(&set.entries[i], classes))
+	}
+	for i := range set.rest {
+		m := c.describe(&set.rest[i], classes)
+		m.State, m.Until = Draining, time.Time{}
+		s.Members = append(s.Members, m)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -153,11 +153,16 @@ func (c Config) pool(targets []*member) (*balance.Pool[*member], error) {
 		}
 		lane = own
 	}
+	return balance.NewPool(balance.Config{Name: c.Name, Lane: lane, Trace: c.Trace}, c.places(targets)...)
+}
+
+// places puts targets into the places of the upstreams.
+func (c Config) places(targets []*member) []balance.Member[*member] {
 	members := make([]balance.Member[*member], len(c.Upstreams))
 	for i, u := range c.Upstreams {
 		members[i] = balance.Member[*member]{
 			Name: u.Name, Target: targets[i], Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts, Quota: u.Quota,
 		}
 	}
-	return balance.NewPool(balance.Config{Name: c.Name, Lane: lane, Trace: c.Trace}, members...)
+	return members
 }

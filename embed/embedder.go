@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
@@ -23,7 +25,9 @@ type Embedder struct {
 	space   Space
 	long    Long
 	short   bool
-	members []*member
+	config  Config
+	members atomic.Pointer[[]*member]
+	change  sync.Mutex // held while the upstreams are replaced
 	pool    *balance.Pool[*member]
 	batcher *batcher
 	cache   *cache
@@ -43,25 +47,17 @@ func New(c Config) (*Embedder, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	members := make([]*member, len(c.Upstreams))
-	var loose Limits
-	for i, u := range c.Upstreams {
-		members[i] = newMember(u, c)
-		if i == 0 {
-			loose = members[i].Limits()
-		}
-		loose = loose.loosen(members[i].Limits())
-	}
-	e := &Embedder{space: members[0].space, members: members, long: c.Long, short: c.Shortens}
+	e := &Embedder{space: c.Upstreams[0].Provider.Space(), config: c, long: c.Long, short: c.Shortens}
 	var err error
 	if e.cache, err = newCache(e.space, c); err != nil {
 		return nil, err
 	}
 	e.guard = &guard{adopted: e.cache.adopt}
-	if c.Watch > 0 {
-		for _, m := range members {
-			m.guard = e.guard
-		}
+	members := e.enlist(c.Upstreams, nil)
+	e.members.Store(&members)
+	loose := members[0].Limits()
+	for _, m := range members[1:] {
+		loose = loose.loosen(m.Limits())
 	}
 	if e.pool, err = c.pool(members); err != nil {
 		e.cache.close()
@@ -84,6 +80,52 @@ func (e *Embedder) ReadsTokens() {}
 
 // Space returns the space of all upstreams.
 func (e *Embedder) Space() Space { return e.space }
+
+// enlist makes members of upstreams; those that stay, by name and provider, keep what was learned of them.
+func (e *Embedder) enlist(upstreams []Upstream, old []*member) []*member {
+	out := make([]*member, len(upstreams))
+	for i, u := range upstreams {
+		at := slices.IndexFunc(old, func(m *member) bool { return m.name == u.Name && m.Provider == u.Provider })
+		if at >= 0 {
+			out[i] = old[at]
+			continue
+		}
+		out[i] = newMember(u, e.config)
+		if e.config.Watch > 0 {
+			out[i].guard = e.guard
+		}
+	}
+	return out
+}
+
+// Update replaces the upstreams, which must be of the same space. Those that stay, by name, keep their
+// load and health, and with the same provider what was learned of their limits; calls on those that go are not
+// disturbed. How many texts go into one call stays as it was found for the first ones. Errors
+// are those of [New]; nothing has changed then.
+func (e *Embedder) Update(upstreams []Upstream) error {
+	e.change.Lock()
+	defer e.change.Unlock()
+	c := e.config
+	c.Upstreams = upstreams
+	if err := c.validate(); err != nil {
+		return err
+	}
+	if s := upstreams[0].Provider.Space(); !s.Compatible(e.space) {
+		return fault.New(fault.Conflict, "upstream %q embeds into space %q, but the lane into %q", upstreams[0].Name, s.ID(), e.space.ID())
+	}
+	members := e.enlist(upstreams, *e.members.Load())
+	if err := e.pool.Update(c.places(members)); err != nil {
+		return err
+	}
+	e.members.Store(&members)
+	return nil
+}
+
+// Steer has an upstream drained, ejected or brought back, as balance.Pool's Steer.
+func (e *Embedder) Steer(name string, to balance.State) error { return e.pool.Steer(name, to) }
+
+// Reweigh changes an upstream's weight, as balance.Pool's Reweigh.
+func (e *Embedder) Reweigh(name string, weight float64) error { return e.pool.Reweigh(name, weight) }
 
 // Learn enters what was measured of an upstream, by name: whether a call of it that
 // is cancelled stops costing it anything. An unknown upstream is fault.NotFound.
@@ -154,7 +196,7 @@ func (e *Embedder) embed(ctx context.Context, b Batch) (Vectors, error) {
 // not. All upstreams get the same part of a text, or its vector would depend on chance.
 func (e *Embedder) window() int {
 	var all Limits
-	for _, m := range e.members {
+	for _, m := range *e.members.Load() {
 		all = all.tighten(m.Limits())
 	}
 	return all.Window

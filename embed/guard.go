@@ -69,7 +69,7 @@ func cosine(a, b []float32) float64 {
 // changes between two runs is noticed, too.
 func (e *Embedder) Canary(ctx context.Context) ([]float32, error) {
 	want, which := e.guard.kept()
-	if which == 0 && e.members[0].guard != nil {
+	if which == 0 && e.config.Watch > 0 {
 		_, err := balance.Do(ctx, e.pool, balance.Call{Class: class(1), NoHedge: true}, func(ctx context.Context, m *member) (struct{}, error) {
 			return struct{}{}, m.trusted(ctx)
 		})

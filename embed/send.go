@@ -78,12 +78,12 @@ func (e *Embedder) explain(err error) error {
 		return err
 	}
 	var out []string
-	for i, m := range e.pool.Snapshot().Members {
+	for _, m := range e.pool.Snapshot().Members {
 		if m.State != balance.Ejected && m.State != balance.Throttled {
 			continue
 		}
 		text := fmt.Sprintf("%s until %s", m.Name, m.Until.UTC().Format(time.RFC3339))
-		if why := e.members[i].why(); why != nil {
+		if why := e.trouble(m.Name); why != nil {
 			text += fmt.Sprintf(" (%v)", why)
 		}
 		out = append(out, text)
@@ -92,6 +92,16 @@ func (e *Embedder) explain(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w; out of use: %s", err, strings.Join(out, ", "))
+}
+
+// trouble is the last error of an upstream, or nil.
+func (e *Embedder) trouble(name string) error {
+	for _, m := range *e.members.Load() {
+		if m.name == name {
+			return m.why()
+		}
+	}
+	return nil
 }
 
 // class groups calls that take about equally long.

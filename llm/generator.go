@@ -141,6 +141,28 @@ func (c Config) members() ([]balance.Member[target], error) {
 	return members, errors.Join(errs...)
 }
 
+// Update replaces the upstreams. Those that stay, by name, keep their load and health, and answers on those
+// that go are not disturbed. All must be able to do what the first ones can: take calls as they came, go on
+// with an answer of another. Errors are those of [New]; nothing has changed then.
+func (g *Generator) Update(upstreams []Upstream) error {
+	members, err := Config{Upstreams: upstreams}.members()
+	if err != nil {
+		return err
+	}
+	for i, u := range upstreams {
+		if g.relays && quotes(u) || g.resumes && forgets(u) {
+			return fault.BadField(fmt.Sprintf("/upstreams/%d/provider", i), "cannot do what those before it can")
+		}
+	}
+	return g.pool.Update(members)
+}
+
+// Steer has an upstream drained, ejected or brought back, as balance.Pool's Steer.
+func (g *Generator) Steer(name string, to balance.State) error { return g.pool.Steer(name, to) }
+
+// Reweigh changes an upstream's weight, as balance.Pool's Reweigh.
+func (g *Generator) Reweigh(name string, weight float64) error { return g.pool.Reweigh(name, weight) }
+
 // Learn enters what was measured of an upstream, by name: whether a generation that
 // is cancelled stops costing it anything. An unknown upstream is fault.NotFound.
 func (g *Generator) Learn(name string, aborts bool) error { return g.pool.Learn(name, aborts) }

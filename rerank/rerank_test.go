@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/rerank"
 )
@@ -136,5 +137,20 @@ func TestNew_namesTheField(t *testing.T) {
 	}
 	if _, err := rerank.New(rerank.Config{Upstreams: []rerank.Upstream{good, good}}); fault.Of(err) != fault.Invalid {
 		t.Errorf("the same name twice: got %v", err)
+	}
+}
+
+func TestUpdate_andSteer(t *testing.T) {
+	r := lane(t, rerank.Config{}, byNumber)
+	two := []rerank.Upstream{{Name: "a", Provider: provider(byNumber)}, {Name: "b", Provider: provider(byNumber)}}
+	if err := errors.Join(r.Update(two), r.Steer("a", balance.Draining), r.Reweigh("a", 2)); err != nil {
+		t.Fatal(err)
+	}
+	got := r.Snapshot().Members
+	if len(got) != 2 || got[1].Name != "a" || got[1].State != balance.Draining || got[1].Weight != 2 {
+		t.Errorf("got %+v", got)
+	}
+	if err := r.Update(nil); !errors.Is(err, fault.Invalid) {
+		t.Errorf("no upstreams: got %v", err)
 	}
 }

@@ -60,18 +60,38 @@ func New(c Config) (*Reranker, error) {
 		}
 		lane = own
 	}
+	pool, err := balance.NewPool(balance.Config{Name: c.Name, Lane: lane, Trace: c.Trace}, c.members()...)
+	if err != nil {
+		return nil, err
+	}
+	return &Reranker{pool: pool, inputs: c.Inputs, parallel: c.Parallel}, nil
+}
+
+func (c Config) members() []balance.Member[Provider] {
 	members := make([]balance.Member[Provider], len(c.Upstreams))
 	for i, u := range c.Upstreams {
 		members[i] = balance.Member[Provider]{
 			Name: u.Name, Target: u.Provider, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts,
 		}
 	}
-	pool, err := balance.NewPool(balance.Config{Name: c.Name, Lane: lane, Trace: c.Trace}, members...)
-	if err != nil {
-		return nil, err
-	}
-	return &Reranker{pool: pool, inputs: c.Inputs, parallel: c.Parallel}, nil
+	return members
 }
+
+// Update replaces the upstreams. Those that stay, by name, keep their load and health, and calls on
+// those that go are not disturbed. Errors are those of [New]; nothing has changed then.
+func (r *Reranker) Update(upstreams []Upstream) error {
+	c := Config{Upstreams: upstreams}
+	if err := c.validate(); err != nil {
+		return err
+	}
+	return r.pool.Update(c.members())
+}
+
+// Steer has an upstream drained, ejected or brought back, as balance.Pool's Steer.
+func (r *Reranker) Steer(name string, to balance.State) error { return r.pool.Steer(name, to) }
+
+// Reweigh changes an upstream's weight, as balance.Pool's Reweigh.
+func (r *Reranker) Reweigh(name string, weight float64) error { return r.pool.Reweigh(name, weight) }
 
 func (c Config) validate() error {
 	var errs []error

@@ -15,7 +15,7 @@ import (
 //
 // A panic in f is the error of its attempt. When ctx ends, Do returns
 // context.Cause(ctx) at once, even if f does not; the pool then waits for f at
-// Close. An empty pool is fault.Unavailable.
+// Close. An empty pool is fault.Unavailable, unless it holds calls (Config.Hold).
 func Do[T, R any](ctx context.Context, p *Pool[T], c Call, f func(context.Context, T) (R, error)) (R, error) {
 	x := spare[single[T, R]](p.core)
 	x.f, x.call = f, c
@@ -131,8 +131,16 @@ type single[T, R any] struct {
 
 // run makes the call.
 func (x *single[T, R]) run(ctx context.Context, p *Pool[T]) {
+	members, err := p.held(ctx, &x.call)
+	if err != nil {
+		if x.call.Seated {
+			p.Unseat()
+		}
+		x.err = err
+		return
+	}
 	x.task = x
-	x.race[0].call, x.set[0] = &x.call, p.set.Load()
+	x.race[0].call, x.set[0] = &x.call, members
 	x.races, x.sets = x.race[:], x.set[:]
 	x.fly(ctx, func(int) *core { return p.core })
 }

@@ -35,6 +35,11 @@ type Config struct {
 	// line, the oldest first; one that would have to wait for more than half
 	// of its time (without a deadline: 1 s) is fault.Overloaded.
 	Limit limit.Config
+	// Hold is how many calls may wait, until their contexts end, while the pool has no
+	// members: one that was scaled to zero. A tenant may have as many of them as are
+	// still free; one more is fault.Overloaded. Default none: a call of an empty pool is
+	// fault.Unavailable at once. Calls of [Each], and those with NoWait, are not held.
+	Hold  int
 	Trace *Trace
 }
 
@@ -62,6 +67,7 @@ type core struct {
 	seed      uint64 // of the picks; 0: none
 	tasks     tasks
 	line      line
+	holding   holding
 	turn      atomic.Uint64
 	calls     atomic.Uint64
 	hedged    atomic.Uint64 // attempts made for slowness
@@ -89,8 +95,8 @@ type Pool[T any] struct {
 	orders orders
 }
 
-// NewPool returns a pool of members. It may be empty, and is then
-// fault.Unavailable until an Update. Its error is fault.Invalid and names every
+// NewPool returns a pool of members. It may be empty, and until an Update its calls are
+// then fault.Unavailable, or held (Config.Hold). Its error is fault.Invalid and names every
 // field that is wrong.
 func NewPool[T any](c Config, members ...Member[T]) (*Pool[T], error) {
 	if c.Lane == nil {
@@ -133,6 +139,7 @@ func newCore(c Config) *core {
 		hedges:    newBucket(cmp.Or(c.HedgeShare, defaultPoolShare), poolStart, poolBurst),
 		failovers: newBucket(cmp.Or(c.FailoverShare, defaultFailoverShare), failoverStart, failoverBurst),
 		tasks:     tasks{idle: make(chan struct{}, 1)},
+		holding:   holding{most: c.Hold},
 		born:      time.Now(),
 		charges:   make(map[*attempt]*time.Timer),
 	}
@@ -177,6 +184,9 @@ func (p *Pool[T]) update(members []Member[T]) error {
 	p.set.Store(next)
 	p.core.keepOne()
 	p.core.line.wake()
+	if len(next.entries) > 0 {
+		p.core.holding.release(false)
+	}
 	return nil
 }
 
@@ -229,6 +239,7 @@ func (p *Pool[T]) Members() []Member[T] {
 // open are their owners' to close; Close does not wait for them.
 func (p *Pool[T]) Close() error {
 	p.core.tasks.refuse()
+	p.core.holding.release(true)
 	p.core.discharge()
 	p.core.tasks.wait()
 	p.core.crew.close()

@@ -26,6 +26,9 @@ type Call struct {
 	// Prefer names the member to try first, if it may be picked: one that has
 	// answered a part of the question already.
 	Prefer string
+	// Tenant on whose behalf it is made: it takes places from the others where calls wait
+	// for a pool's first member.
+	Tenant string
 	// NoHedge forbids extra attempts for slowness. Failover stays.
 	NoHedge bool
 	// Extra says that the call is itself an extra attempt of its request: an allowance pays for it.

@@ -14,7 +14,7 @@ type Snapshot struct {
 	MeanCost    float64                  // of a call
 	Running     int64                    // attempts, those that lost and have not returned among them
 	Charged     int                      // cancelled attempts whose end nobody saw, still counted as load
-	Waiting     int                      // calls in line for a member that is not full
+	Waiting     int                      // calls in line for a member that is not full, or for the first of an empty pool
 	Members     []MemberState            // those that drain last
 }
 
@@ -53,7 +53,7 @@ func (p *Pool[T]) Snapshot() Snapshot {
 		HedgeTokens: c.hedges.level(), LaneTokens: c.lane.hedges.level(),
 		MeanCost: c.meanOf(),
 		Running:  c.tasks.n.Load(),
-		Waiting:  c.line.Len(),
+		Waiting:  c.line.Len() + c.holding.count(),
 		Members:  make([]MemberState, 0, len(set.entries)+len(set.rest)),
 	}
 	for name, class := range classes {

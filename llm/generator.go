@@ -34,7 +34,7 @@ type Upstream struct {
 
 // Config describes a generation lane. Zero values mean the defaults.
 type Config struct {
-	Upstreams []Upstream    // at least one
+	Upstreams []Upstream    // at least one, unless calls are held
 	Name      string        // of the pool, in errors and traces; default "llm"
 	Lane      *balance.Lane // latencies and hedge budget; nil: one of its own (p99, 1 %)
 	Trace     *balance.Trace
@@ -45,6 +45,9 @@ type Config struct {
 	// long it may pause after that, before the upstream counts as broken. Default 2
 	// minutes and 1 minute.
 	First, Idle time.Duration
+	// Hold is how many generations may wait while there are no upstreams, as
+	// balance.Config says. Default none.
+	Hold int
 }
 
 // expectedTokens is the length of an answer whose prompt sets no limit, and
@@ -96,7 +99,7 @@ func New(c Config) (*Generator, error) {
 	}
 	relays := !slices.ContainsFunc(c.Upstreams, quotes)
 	pool, err := balance.NewPool(balance.Config{
-		Name: c.Name, Lane: c.Lane, Trace: c.Trace,
+		Name: c.Name, Lane: c.Lane, Trace: c.Trace, Hold: c.Hold,
 		// A limit of calls learns from how long they take, and an engine's streams stay open long after
 		// their first content, by which they are compared. Engines queue by themselves.
 		Limit: limit.Config{Off: relays},
@@ -125,7 +128,7 @@ func forgets(u Upstream) bool {
 
 func (c Config) members() ([]balance.Member[target], error) {
 	var errs []error
-	if len(c.Upstreams) == 0 {
+	if len(c.Upstreams) == 0 && c.Hold <= 0 {
 		errs = append(errs, fault.BadField("/upstreams", "must not be empty"))
 	}
 	members := make([]balance.Member[target], len(c.Upstreams))
@@ -188,6 +191,7 @@ func (g *Generator) Generate(ctx context.Context, p Prompt) (Stream, error) {
 		NoHedge:  !g.hedge,
 		Extra:    p.Extra,
 		NoWait:   p.NoWait,
+		Tenant:   p.Tenant,
 	}
 	c := &course{start: time.Now()}
 	won, err := balance.Open(ctx, g.pool, call, func(ctx context.Context, t target) (*opened, error) {

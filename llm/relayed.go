@@ -75,7 +75,7 @@ func (t *trip) make(ctx context.Context) (*relay.Reply, error) {
 // terms are those of the call for the balancer.
 func (t *trip) terms() balance.Call {
 	c := t.call
-	terms := balance.Call{Class: class(c.PromptTokens), Cost: t.estimate(), NoHedge: !t.g.hedge, Extra: c.Extra, NoWait: c.NoWait}
+	terms := balance.Call{Class: class(c.PromptTokens), Cost: t.estimate(), NoHedge: !t.g.hedge, Extra: c.Extra, NoWait: c.NoWait, Tenant: c.Tenant}
 	if !c.Stream {
 		terms.Class = wholeClass(c.PromptTokens)
 	}

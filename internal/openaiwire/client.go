@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/plainhttp"
 )
 
 // Config says where a server is and how to be let in.
@@ -44,8 +45,8 @@ type Client struct {
 	keys   *keyring
 	header string
 	extra  map[string]string
-	http   *http.Client
-	own    bool // http is ours to close
+	do     func(*http.Request) (*http.Response, error)
+	close  func()
 }
 
 // New checks c. Its errors name the field ("url", "key") and never quote the key.
@@ -67,10 +68,13 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{base: base, keys: keys, header: c.KeyHeader, extra: c.Headers, http: c.Client}
-	if client.http == nil {
-		client.http, client.own = NewHTTPClient(), true
+	client := &Client{base: base, keys: keys, header: c.KeyHeader, extra: c.Headers, close: func() {}}
+	if c.Client != nil {
+		client.do = c.Client.Do
+		return client, nil
 	}
+	own := NewHTTPClient()
+	client.do, client.close = own.Transport.RoundTrip, own.CloseIdleConnections // without cookies and redirects there is nothing in between
 	return client, nil
 }
 
@@ -79,28 +83,25 @@ func New(c Config) (*Client, error) {
 // take the texts along.
 func NewHTTPClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	transport := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           256,
+		MaxIdleConnsPerHost:    64,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    5 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		ReadBufferSize:         2 << 10, // of each connection, open streams among them; long answers are read past it
+	}
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
-			ForceAttemptHTTP2:      true,
-			MaxIdleConns:           256,
-			MaxIdleConnsPerHost:    64,
-			IdleConnTimeout:        90 * time.Second,
-			TLSHandshakeTimeout:    5 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-			ReadBufferSize:         2 << 10, // of each connection, open streams among them; long answers are read past it
-		},
+		Transport:     &plainhttp.Transport{Else: transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
 // Close drops idle connections. Calls that are under way go on.
-func (c *Client) Close() {
-	if c.own {
-		c.http.CloseIdleConnections()
-	}
-}
+func (c *Client) Close() { c.close() }
 
 // Post sends body as JSON to path below the base URL. An answer with status 200
 // is returned open, for the caller to close; any other becomes an error with its
@@ -178,7 +179,7 @@ func (c *Client) sign(req *http.Request, key string) {
 
 // once makes one call.
 func (c *Client) once(ctx context.Context, path string, req *http.Request) (*http.Response, error) {
-	resp, err := c.http.Do(req)
+	resp, err := c.do(req)
 	if err != nil {
 		return nil, c.Broken(ctx, path, err)
 	}

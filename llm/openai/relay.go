@@ -37,7 +37,10 @@ func (p *Provider) Continues() bool { return p.config.Continue != "" }
 // and the option that reports the usage. Errors have the server's class and code;
 // one that comes with status 200, as a document or an event, is an error too.
 func (p *Provider) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	cancel := func() {}
+	if c.Stream {
+		ctx, cancel = context.WithCancel(ctx)
+	}
 	at := string(c.Endpoint)
 	resp, err := p.client.PostRaw(ctx, at, c.Bytes(relay.Splice{
 		Model: p.config.Model, Usage: !p.config.NoUsage, Flags: p.config.Continue == Flags,

@@ -195,6 +195,8 @@ func (r *Router) compareIn() time.Duration {
 
 // compare compares the replicas of all shards and adapts who may answer.
 func (r *Router) compare(ctx context.Context) {
+	r.comparing.Lock()
+	defer r.comparing.Unlock()
 	t := r.topo.Load()
 	scatter(len(t.shards), func(i int) struct{} {
 		if err := r.compareShard(ctx, t, t.shards[i]); err != nil && ctx.Err() == nil {
@@ -265,6 +267,9 @@ func (r *Router) conclude(s *shard, told []holdings, found []finding) error {
 	y := &r.registry
 	y.mu.Lock()
 	defer y.mu.Unlock()
+	if !r.current(s) {
+		return nil // it has other replicas by now
+	}
 	states := make([]*ReplicaState, len(told))
 	before := make([]ReplicaState, len(told))
 	for i := range told {

@@ -30,8 +30,15 @@ import (
 )
 
 // Router answers searches and questions, and accepts writes.
+//
+// What is configured may be exchanged while it works: see [Router.With].
 type Router struct {
-	cfg        Config
+	cfg Config
+	*engine
+}
+
+// engine is what all routers share that follow each other.
+type engine struct {
 	topo       atomic.Pointer[topology]
 	change     sync.Mutex     // held while the topology is replaced
 	file       *shardmap.File // nil: the map lives in memory
@@ -48,6 +55,7 @@ type Router struct {
 	writes     sync.WaitGroup // writes to replicas that are still under way
 	vocabulary vocabulary
 	registry   registry     // which replicas are in step
+	comparing  sync.Mutex   // held by the one comparison of replicas that is under way
 	reads      turnstile    // questions that keep a topology
 	commits    turnstile    // writes that keep a topology
 	follows    followers    // what is written to collections while others are made of them
@@ -74,8 +82,8 @@ type shard struct {
 	companions *balance.Pool[Replica] // rank by words instead of the replicas; nil: there are none
 	mute       atomic.Bool            // no companion may answer
 	able       []able                 // what they declare
-	writes     turnstile              // writes to the replicas that are under way
-	acked      ledger
+	writes     *turnstile             // writes to the replicas that are under way
+	acked      *ledger
 	hurry      func()                 // has the replicas compared soon
 	away       atomic.Pointer[string] // why no replica may answer; nil: one may
 }
@@ -91,7 +99,7 @@ func New(c Config) (*Router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admission: %w", err)
 	}
-	r := &Router{cfg: c, gate: gate, cursors: newCursors(c.CursorKey), fence: prompt.NewFence(c.CursorKey)}
+	r := &Router{cfg: c, engine: &engine{gate: gate, cursors: newCursors(c.CursorKey), fence: prompt.NewFence(c.CursorKey)}}
 	if r.builtIn, err = prompt.Parse(prompt.Text{}); err != nil {
 		return nil, err
 	}
@@ -142,7 +150,7 @@ func (r *Router) buildShards(m *shardmap.Map) ([]*shard, error) {
 
 func (r *Router) buildShard(c Shard) (*shard, error) {
 	c.Lexical = companionsOf(c)
-	s := &shard{name: c.Name, replicas: slices.Concat(c.Replicas, c.Lexical), able: declared(c), hurry: r.registry.hurry}
+	s := &shard{name: c.Name, replicas: slices.Concat(c.Replicas, c.Lexical), able: declared(c), writes: &turnstile{}, acked: &ledger{}, hurry: r.registry.hurry}
 	var err error
 	if s.pool, err = r.newPool(s.name, c.Replicas); err == nil && len(c.Lexical) > 0 {
 		s.companions, err = r.newPool(s.name+" (words)", c.Lexical)

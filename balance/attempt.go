@@ -35,6 +35,7 @@ type attempt struct {
 	sample sample
 	won    bool  // of an attempt that has returned
 	err    error // of an attempt that has returned
+	left   []func(Attempt)
 	claimed
 }
 
@@ -100,6 +101,7 @@ func (a *attempt) land(err error, open bool) (won, alone bool) {
 		won, alone = a.race.decide()
 	}
 	a.won, a.err = won, err
+	cost := a.cost.Load()
 	a.observe(end)
 	a.limit(end)
 	switch {
@@ -110,13 +112,21 @@ func (a *attempt) land(err error, open bool) (won, alone bool) {
 		a.judge(end)
 		a.giveBack(err)
 	}
-	if a.race.core.traces.wait() || a.race.fan.traces.wait() {
+	if len(a.left) > 0 || a.race.core.traces.wait() || a.race.fan.traces.wait() {
 		d := a.describe()
-		d.Took, d.Won, d.Err = took, won, err
-		a.race.core.traces.ended(d)
-		a.race.fan.traces.ended(d)
+		d.Took, d.Won, d.Err, d.Cost = took, won, err, max(cost, 0)
+		a.tell(d)
 	}
 	return won, alone
+}
+
+// tell has everybody hear of the attempt's end who wants to.
+func (a *attempt) tell(d Attempt) {
+	a.race.core.traces.ended(d)
+	a.race.fan.traces.ended(d)
+	for _, left := range a.left {
+		left(d)
+	}
 }
 
 // ending is how an attempt ended.
@@ -176,7 +186,7 @@ func (a *attempt) giveBack(err error) {
 // describe returns the attempt as traces see it.
 func (a *attempt) describe() Attempt {
 	p := a.race.core
-	return Attempt{Lane: p.lane.config.Name, Pool: p.name, Member: a.entry.name, Reason: a.reason, Start: p.born.Add(a.start)}
+	return Attempt{Lane: p.lane.config.Name, Pool: p.name, Member: a.entry.name, Reason: a.reason, Start: p.born.Add(a.start), Cost: a.race.view.cost}
 }
 
 // Panic is the error of an attempt that panicked. Its text leaves out the stack.

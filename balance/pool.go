@@ -227,6 +227,9 @@ func (p *Pool[T]) forget(stay []entry) {
 	}
 }
 
+// Name returns the pool's name.
+func (p *Pool[T]) Name() string { return p.core.name }
+
 // Members returns a copy of the members, in the order of the last Update.
 func (p *Pool[T]) Members() []Member[T] {
 	p.mu.Lock()

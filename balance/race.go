@@ -182,6 +182,8 @@ func (r *race) launch(at int, why Reason) *attempt {
 		d := a.describe()
 		r.core.traces.started(d)
 		r.fan.traces.started(d)
+		r.core.traces.enter(a, d)
+		r.fan.traces.enter(a, d)
 	}
 	return a
 }

@@ -22,6 +22,7 @@ type Attempt struct {
 	Reason             Reason
 	Start              time.Time
 	Took               time.Duration // when it ended; 0 in Started
+	Cost               int64         // load that it puts on the member: as estimated, and when it ended as far as known
 	Won                bool          // its answer was the call's
 	Err                error         // of the attempt; nil in Started
 }
@@ -32,6 +33,9 @@ type Attempt struct {
 // call has.
 type Trace struct {
 	Started, Ended func(Attempt)
+	// Enter returns the context in which an attempt is made, derived from that of its call, and
+	// what is to be told of its end (nil: nothing). It comes after Started and before Ended.
+	Enter func(context.Context, Attempt) (context.Context, func(Attempt))
 }
 
 type (
@@ -59,6 +63,20 @@ func WithTrace(ctx context.Context, t *Trace) context.Context {
 // wait reports whether anybody wants to hear of the ends of attempts.
 func (t *traces) wait() bool {
 	return t != nil && (t.Ended != nil || t.outer.wait())
+}
+
+// enter lets the hooks into an attempt's context, and tells them of it as they want.
+func (t *traces) enter(a *attempt, d Attempt) {
+	for ; t != nil; t = t.outer {
+		if t.Enter == nil {
+			continue
+		}
+		ctx, left := t.Enter(a.parent, d)
+		a.parent = ctx
+		if left != nil {
+			a.left = append(a.left, left)
+		}
+	}
 }
 
 func (t *traces) started(a Attempt) {

@@ -83,6 +83,9 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if err := s.openTraces(ctx, r.Traces, o.Version); err != nil {
+		return nil, err
+	}
 	if err := s.openMetrics(r.Metrics, o.Version); err != nil {
 		return nil, err
 	}

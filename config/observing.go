@@ -36,6 +36,7 @@ type metering struct {
 type observing struct {
 	all     observers
 	metrics *observe.Metrics // nil: they are off
+	traces  *observe.Traces  // nil: there are none
 	listen  string           // of the metrics; empty: they are on the handler
 }
 
@@ -160,6 +161,7 @@ func (s *System) observed() observe.State {
 			out.Caches[e.Space().ID()] = lane.Stats()
 		}
 	}
+	out.Traces = s.observing.traces
 	for account, bucket := range s.quotas.byAccount {
 		out.Quotas[account] = bucket.Left()
 	}
@@ -188,6 +190,7 @@ func (v *validator) observing(c *Config) {
 	v.check(!c.Metrics.Off || c.Metrics.Listen == "", "metrics.listen", "contradicts metrics.off")
 	tenants := []string{"", "hash", logTenantNames, logTenantNone}
 	v.check(slices.Contains(tenants, c.Log.Tenants), "log.tenants", "is none of hash, name and none")
+	v.traces(c.Traces)
 }
 
 // withoutSecrets keeps the secrets of a configuration out of a log.

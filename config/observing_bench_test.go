@@ -12,15 +12,26 @@ import (
 	"github.com/lanewise/lanewise/internal/sidebyside"
 )
 
-// BenchmarkObserved is a search through the whole HTTP surface, with metrics and a
-// line in the log, and without either.
+// BenchmarkObserved is a search through the whole HTTP surface without anybody who
+// watches; with metrics and a line in the log; and with traces besides, of which a hundredth or all are recorded.
 func BenchmarkObserved(b *testing.B) {
-	off, on := Local(b.TempDir()), Local(b.TempDir())
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	b.Cleanup(collector.Close)
+	log := slog.New(slog.NewJSONHandler(io.Discard, nil)) //nolint:sloglint // writing the lines is part of what is measured
+	off := Local(b.TempDir())
 	off.Metrics.Off = true
-	bare := searching(b, off, Options{})
-	watched := searching(b, on, Options{Log: slog.New(slog.NewJSONHandler(io.Discard, nil))}) //nolint:sloglint // writing the lines is part of what is measured
-	p50 := sidebyside.Medians(b, sidebyside.Way{Name: "off", Do: bare}, sidebyside.Way{Name: "on", Do: watched})
-	b.ReportMetric(float64(p50[1])/float64(p50[0]), "on/off")
+	ways := []sidebyside.Way{{Name: "off", Do: searching(b, off, Options{})}, {Name: "on", Do: searching(b, Local(b.TempDir()), Options{Log: log})}}
+	for _, ratio := range []float64{0.01, 1} {
+		c := Local(b.TempDir())
+		c.Traces = Traces{Endpoint: collector.URL, Ratio: ratio}
+		ways = append(ways, sidebyside.Way{Name: fmt.Sprintf("traced-%v", ratio), Do: searching(b, c, Options{Log: log})})
+	}
+	p50 := sidebyside.Medians(b, ways...)
+	for i, way := range ways[1:] {
+		b.ReportMetric(float64(p50[i+1])/float64(p50[0]), way.Name+"/off")
+	}
 }
 
 // searching returns what does one search of a system with a few thousand points.

@@ -120,14 +120,14 @@ func (m *Metrics) countModels(register func(...prometheus.Collector)) {
 	})
 }
 
-func (m *modelled) observe(e *httpapi.Event) {
+func (m *modelled) observe(e *httpapi.Event, example string) {
 	kind := ""
 	if e.Class != "ok" {
 		kind = e.Class
 	}
-	observe(m.operation.WithLabelValues(operation(e.Route), m.model, kind), e.Took.Seconds(), e.Trace)
+	observe(m.operation.WithLabelValues(operation(e.Route), m.model, kind), e.Took.Seconds(), example)
 	if e.First > 0 {
-		observe(m.first.WithLabelValues(m.model), e.First.Seconds(), e.Trace)
+		observe(m.first.WithLabelValues(m.model), e.First.Seconds(), example)
 	}
 	for _, of := range [...]struct {
 		tokens int

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/lanewise/lanewise/balance"
-	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/httpapi"
+	"github.com/lanewise/lanewise/internal/tracing"
 )
 
 // Bounds of what is told apart.
@@ -81,13 +81,17 @@ func (m *Metrics) Begin(ctx context.Context, _ http.Header) (context.Context, st
 }
 
 // End counts what became of a request.
-func (m *Metrics) End(_ context.Context, e *httpapi.Event) {
+func (m *Metrics) End(ctx context.Context, e *httpapi.Event) {
 	m.inFlight.Dec()
+	example := e.Trace
+	if tracing.Unrecorded(ctx) { // an exemplar would lead nowhere
+		example = ""
+	}
 	r := m.requests.of(request{e.Route, e.Method, e.Status, e.Class})
 	r.total.Inc()
-	observe(r.took, e.Took.Seconds(), e.Trace)
+	observe(r.took, e.Took.Seconds(), example)
 	for _, s := range e.Stages {
-		observe(m.stages.of(s.Name), s.Took.Seconds(), e.Trace)
+		observe(m.stages.of(s.Name), s.Took.Seconds(), example)
 	}
 	if e.Searches > 0 {
 		m.searches.Add(float64(e.Searches))
@@ -96,7 +100,7 @@ func (m *Metrics) End(_ context.Context, e *httpapi.Event) {
 		m.coverage.Observe(e.Coverage)
 	}
 	if e.Model != "" && e.Class == "ok" || e.Upstream != "" {
-		m.models.of(e.Model).observe(e)
+		m.models.of(e.Model).observe(e, example)
 	}
 }
 
@@ -116,15 +120,8 @@ func outcome(won bool, err error) string {
 		return "won"
 	case err == nil:
 		return "lost"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
-	case errors.Is(err, context.Canceled):
-		return "cancelled"
 	}
-	if class := fault.Of(err); class != "" {
-		return string(class)
-	}
-	return "error"
+	return tracing.Class(err)
 }
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {

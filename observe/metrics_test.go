@@ -35,6 +35,7 @@ func busy() State {
 				{Name: "r1", State: balance.Ejected, Weight: 2, Ejected: 3},
 			},
 		}},
+		Traces: &Traces{courier: &courier{}},
 		Caches: map[string]embed.Stats{"static-256": {Hits: 1, Kept: 2, Shared: 3, Misses: 4, Bytes: 5}},
 		Quotas: map[string]quota.Amount{"acme": {Requests: 10, Tokens: 100}},
 	}

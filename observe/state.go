@@ -15,6 +15,7 @@ type State struct {
 	Pools  []balance.Snapshot      // of all lanes
 	Caches map[string]embed.Stats  // of vectors, by the space
 	Quotas map[string]quota.Amount // what is left of them, by the account
+	Traces *Traces                 // nil: there are none
 }
 
 // stateCollector makes metrics of a State.
@@ -47,6 +48,7 @@ var stateMetrics = [...]struct {
 	{"lanewise_embed_cache_texts_total", "Texts that needed a vector, by where it came from.", []string{"space", "from"}},
 	{"lanewise_embed_cache_bytes", "Memory of the cached vectors, about.", []string{"space"}},
 	{"lanewise_quota_requests_left", "Requests that an upstream's quota allows now.", []string{"account"}},
+	{"lanewise_spans_total", "Spans that have ended, by whether the collector took them.", []string{"outcome"}},
 	{"lanewise_quota_tokens_left", "Tokens that an upstream's quota allows now.", []string{"account"}},
 }
 
@@ -83,6 +85,11 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	for account, amount := range s.Quotas {
 		w.gauge("lanewise_quota_requests_left", amount.Requests, account)
 		w.gauge("lanewise_quota_tokens_left", amount.Tokens, account)
+	}
+	if s.Traces != nil {
+		sent, lost := s.Traces.Counts()
+		w.counter("lanewise_spans_total", sent, "sent")
+		w.counter("lanewise_spans_total", lost, "lost")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/llm/prompt"
 	"github.com/lanewise/lanewise/search"
@@ -98,6 +99,7 @@ type AnswerStream struct {
 	answer   Answer     // what has come so far
 	quotes   map[int]string
 	rec      *recorder
+	span     tracing.Span // of the model's call
 	start    time.Time
 	text     []byte
 	ended    bool // Next has returned io.EOF
@@ -123,6 +125,7 @@ func (s *AnswerStream) Next() (llm.Chunk, error) {
 		s.rec.stage("generate")
 	}
 	if err != nil {
+		s.told(err)
 		return chunk, err
 	}
 	s.take(chunk)
@@ -143,9 +146,13 @@ func (s *AnswerStream) begin() error {
 		return err
 	}
 	p.Extra = s.repeated > 0
-	stream, err := s.router.cfg.Generator.Generate(s.ctx, p)
+	ctx, span := tracing.Start(s.ctx, "generate")
+	s.span = span
+	span.EndWith(s.ctx)
+	stream, err := s.router.cfg.Generator.Generate(ctx, p)
 	if err != nil {
 		s.failed = err
+		s.told(err)
 		return err
 	}
 	if chosen, ok := stream.(llm.Chosen); ok {
@@ -156,6 +163,19 @@ func (s *AnswerStream) begin() error {
 	}
 	s.rec.stage("first_token")
 	return s.hold(stream)
+}
+
+// told ends the span of the model's call with what is known of it by now; io.EOF is a good end.
+func (s *AnswerStream) told(err error) {
+	s.span.Text("gen_ai.operation.name", "chat")
+	s.span.Text("gen_ai.request.model", cmp.Or(s.answer.Choice.Model, s.question.Model))
+	s.span.Text("gen_ai.response.model", s.answer.Model)
+	s.span.Number("gen_ai.usage.input_tokens", s.answer.Usage.PromptTokens)
+	s.span.Number("gen_ai.usage.output_tokens", s.answer.Usage.CompletionTokens)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	s.span.End(err)
 }
 
 // hold makes a stream that has begun the one that Close closes.

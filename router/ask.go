@@ -10,6 +10,7 @@ import (
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -43,6 +44,10 @@ func (g *gathering) ask(ctx context.Context, round []asking, w *patience) {
 			parts[i].Pool, parts[i].Call = g.shard(a).companions, balance.Call{Class: name + "w"}
 		}
 	}
+	ctx, spans := tracing.FanOut(ctx, len(round))
+	for i := range parts {
+		spans.Start(parts[i].Pool.Name())
+	}
 	balance.Each(ctx, parts,
 		func(ctx context.Context, i int, replica Replica) (answer, error) {
 			result, err := replica.Store.Search(ctx, g.part(round[i]))
@@ -52,6 +57,7 @@ func (g *gathering) ask(ctx context.Context, round []asking, w *patience) {
 			return answer{replica: replica.Name, lists: result.Lists}, g.shard(round[i]).theirs(err)
 		},
 		func(i int, said answer, err error) {
+			spans.End(parts[i].Pool.Name(), err)
 			switch {
 			case err != nil && !round[i].words:
 				err = g.shard(round[i]).explained(err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/llm"
 )
 
@@ -15,9 +16,11 @@ func (s *AnswerStream) route() error {
 	if q.Model != llm.Auto || s.router.cfg.Routes == nil {
 		return nil
 	}
-	stage, cancel := halfOf(s.ctx)
+	ctx, span := tracing.Start(s.ctx, "route")
+	stage, cancel := halfOf(ctx)
 	defer cancel()
 	routing, err := s.router.cfg.Routes(stage, cmp.Or(q.Text, q.Question))
+	span.End(err)
 	if err != nil {
 		return fmt.Errorf("route the question: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -19,7 +20,12 @@ func (r *Router) embed(ctx context.Context, c search.Collection, b embed.Batch) 
 	if err != nil {
 		return embed.Vectors{}, err
 	}
+	ctx, span := tracing.Start(ctx, "embed")
+	span.Text("gen_ai.operation.name", "embeddings")
+	span.Text("gen_ai.request.model", provider.Space().Model)
 	v, err := provider.Embed(ctx, b)
+	span.Number("gen_ai.usage.input_tokens", v.Tokens)
+	span.End(err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return v, fmt.Errorf("embed: %w", err)

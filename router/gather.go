@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 )
@@ -200,6 +201,8 @@ func (r *Router) gather(ctx context.Context, g *gathering) (search.Result, error
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
 		return search.Result{}, context.Cause(ctx) // the caller left: nobody reads the report
 	}
+	_, span := tracing.Start(ctx, "merge")
+	defer span.End(nil)
 	g.report = search.Report{ShardsAsked: len(g.shards), Epoch: g.topo.m.Epoch()}
 	result := search.Result{Lists: make([]search.List, len(g.legs))}
 	for leg := range g.legs {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -45,6 +46,7 @@ func (r *Router) weigh(ctx context.Context, p *plan, rec *recorder) error {
 	if !slices.ContainsFunc(p.legs, leg.toWeigh) {
 		return nil // and no timer for it
 	}
+	ctx, span := tracing.Start(ctx, "terms")
 	ctx, cancel := halfOf(ctx)
 	defer cancel()
 	for i := range p.legs {
@@ -52,9 +54,11 @@ func (r *Router) weigh(ctx context.Context, p *plan, rec *recorder) error {
 			continue
 		}
 		if err := r.weighLeg(ctx, p, &p.legs[i]); err != nil {
+			span.End(err)
 			return err
 		}
 	}
+	span.End(nil)
 	rec.stage("terms")
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 )
@@ -19,7 +20,9 @@ func (r *Router) retrieve(ctx context.Context, q Request, rec *recorder) (res Re
 	}
 	defer r.reads.leave(crowd)
 
+	_, span := tracing.Start(ctx, "plan")
 	p, err := r.plan(q) // defaults, limits, validation
+	span.End(err)
 	if err != nil {
 		return Response{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/llm/prompt"
 )
@@ -22,7 +23,9 @@ func (s *AnswerStream) rephrase() {
 		return
 	}
 	end, _ := s.ctx.Deadline()
-	stage, cancel := context.WithTimeout(s.ctx, time.Until(end)/4)
+	ctx, span := tracing.Start(s.ctx, "rephrase")
+	defer span.End(nil)
+	stage, cancel := context.WithTimeout(ctx, time.Until(end)/4)
 	defer cancel()
 	if text := s.router.rephrased(stage, *q); text != "" {
 		q.Text = text

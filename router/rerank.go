@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/rerank"
 	"github.com/lanewise/lanewise/search"
@@ -26,10 +27,12 @@ func (r *Router) rerank(ctx context.Context, p *plan, list search.List, rep *sea
 	for i := range top {
 		batch.Texts[i] = top[i].Text
 	}
+	ctx, span := tracing.Start(ctx, "rerank")
 	scores, err := r.cfg.Reranker.Rerank(ctx, batch)
 	if err == nil && len(scores.Values) != len(top) {
 		err = fmt.Errorf("%d scores for %d texts", len(scores.Values), len(top))
 	}
+	span.End(err)
 	if err != nil {
 		rep.RerankSkipped = err.Error()
 		return list

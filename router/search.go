@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -70,7 +71,8 @@ func (t *topology) checkQuery(q search.Query) (search.Query, error) {
 // ride is the road below the text, from its seats on: scatter until the shards'
 // lists certify that nothing is missing, then gather.
 func (r *Router) ride(ctx context.Context, g *gathering) (search.Result, error) {
-	before, cancel := beforeDeadline(ctx)
+	scatter, span := tracing.Start(ctx, "scatter")
+	before, cancel := beforeDeadline(scatter)
 	defer cancel()
 	defer r.gathers.end(g)
 	before, patience := g.wait(before)
@@ -78,6 +80,7 @@ func (r *Router) ride(ctx context.Context, g *gathering) (search.Result, error) 
 	for round := g.round(); len(round) > 0; round = g.next() {
 		g.ask(before, round, patience)
 	}
+	span.End(nil)
 	return r.gather(ctx, g)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"maps"
 	"net"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -173,7 +175,7 @@ func (c Config) dialOptions() []grpc.DialOption {
 	}
 }
 
-// GetRequestMetadata adds the key and the caller's affinity to a call.
+// GetRequestMetadata adds the key, the caller's affinity and the trace to a call.
 func (h headers) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	out := map[string]string{}
 	if h.key != "" {
@@ -182,6 +184,7 @@ func (h headers) GetRequestMetadata(ctx context.Context, _ ...string) (map[strin
 	if token, ok := ctx.Value(affinityKey{}).(string); ok {
 		out["x-qdrant-route-affinity"] = token
 	}
+	maps.Copy(out, tracing.Metadata(ctx))
 	return out, nil
 }
 

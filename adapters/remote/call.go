@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
 )
@@ -74,9 +75,13 @@ func (s *Store) exchange(ctx context.Context, op string, data []byte) ([]byte, e
 func (s *Store) request(ctx context.Context, op string, data []byte) *http.Request {
 	req := s.calls[op].WithContext(ctx)
 	req.Header = s.headers
-	if deadline, ok := ctx.Deadline(); ok {
-		left := max(time.Until(deadline).Milliseconds(), 1)
+	deadline, bounded := ctx.Deadline()
+	if bounded || tracing.Traced(ctx) {
 		req.Header = maps.Clone(s.headers)
+		tracing.Header(ctx, req.Header)
+	}
+	if bounded {
+		left := max(time.Until(deadline).Milliseconds(), 1)
 		req.Header[wire.TimeoutHeader] = []string{strconv.FormatInt(left, 10)}
 	}
 	req.ContentLength = int64(len(data))

@@ -20,6 +20,7 @@ import (
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/keylock"
+	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -103,6 +104,7 @@ func (c Config) dialOptions() []grpc.DialOption {
 	}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
+		grpc.WithPerRPCCredentials(tracing.Credentials{}),
 		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
 		grpc.WithConnectParams(grpc.ConnectParams{

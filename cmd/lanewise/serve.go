@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,6 +46,7 @@ machine only.`,
 				cfg.Listen = listen
 			}
 			cfg.Open = cfg.Open || open
+			cfg.Traces.Endpoint = cmp.Or(cfg.Traces.Endpoint, collector(a))
 			return serve(cmd.Context(), a, cfg)
 		},
 	}
@@ -52,6 +55,15 @@ machine only.`,
 	cmd.Flags().BoolVar(&open, "open", false, "let everybody in who reaches the address, without keys")
 	cmd.Flags().StringVar(&data, "data", "", "folder of the local store, without a configuration")
 	return cmd
+}
+
+// collector is where the environment has spans sent, by the variables of OpenTelemetry.
+func collector(a *app) string {
+	base := a.env("OTEL_EXPORTER_OTLP_ENDPOINT")
+	if base != "" {
+		base = strings.TrimRight(base, "/") + "/v1/traces"
+	}
+	return cmp.Or(a.env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), base)
 }
 
 // described loads a configuration, or describes a local store where no file is named.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/plainhttp"
+	"github.com/lanewise/lanewise/internal/tracing"
 )
 
 // Config says where a server is and how to be let in.
@@ -165,6 +166,7 @@ func (c *Client) sign(req *http.Request, key string) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("User-Agent", "lanewise")
+	tracing.Header(req.Context(), req.Header)
 	for name, value := range c.extra {
 		req.Header.Set(name, value)
 	}

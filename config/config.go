@@ -65,7 +65,7 @@ type Config struct {
 	Quotas   Quotas   `yaml:"quota,omitempty"`
 	Log      Log      `yaml:"log,omitempty"`
 	Metrics  metering `yaml:"metrics,omitempty"`
-	Traces   Traces   `yaml:"traces,omitempty"`
+	Traces   spans    `yaml:"traces,omitempty"`
 
 	file   string           // that it was read from, or empty
 	places map[string]place // where in the file each path stands

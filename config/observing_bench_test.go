@@ -25,7 +25,7 @@ func BenchmarkObserved(b *testing.B) {
 	ways := []sidebyside.Way{{Name: "off", Do: searching(b, off, Options{})}, {Name: "on", Do: searching(b, Local(b.TempDir()), Options{Log: log})}}
 	for _, ratio := range []float64{0.01, 1} {
 		c := Local(b.TempDir())
-		c.Traces = Traces{Endpoint: collector.URL, Ratio: ratio}
+		c.Traces = spans{Endpoint: collector.URL, Ratio: ratio}
 		ways = append(ways, sidebyside.Way{Name: fmt.Sprintf("traced-%v", ratio), Do: searching(b, c, Options{Log: log})})
 	}
 	p50 := sidebyside.Medians(b, ways...)

@@ -8,13 +8,13 @@ import (
 	"github.com/lanewise/lanewise/observe"
 )
 
-// Traces says where the spans of requests go.
-type Traces struct {
+// spans says where the spans of requests go.
+type spans struct {
 	// Endpoint is the URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318;
 	// without a path, /v1/traces of it. Default: none, and nothing is traced.
 	Endpoint string `yaml:"endpoint,omitempty"`
 	// Headers go with every batch of spans.
-	Headers []Header `yaml:"headers,omitempty"`
+	Headers []header `yaml:"headers,omitempty"`
 	// Ratio is the share of requests that are recorded, of those whose clients send no trace. -1: none of
 	// them. Default 1.
 	Ratio float64 `yaml:"ratio,omitempty"`
@@ -23,8 +23,8 @@ type Traces struct {
 	Apart bool `yaml:"apart,omitempty"`
 }
 
-// Header is one that is sent along.
-type Header struct {
+// header is one that is sent along.
+type header struct {
 	Name  string `yaml:"name"`
 	Value Secret `yaml:"value"`
 }
@@ -33,7 +33,7 @@ type Header struct {
 const tracesEnd = 3 * time.Second
 
 // openTraces begins to trace, where that is configured.
-func (s *System) openTraces(ctx context.Context, c Traces, version string) (err error) {
+func (s *System) openTraces(ctx context.Context, c spans, version string) (err error) {
 	if c.Endpoint == "" {
 		return nil
 	}
@@ -60,7 +60,7 @@ func (s *System) openTraces(ctx context.Context, c Traces, version string) (err 
 	return nil
 }
 
-func (v *validator) traces(t Traces) {
+func (v *validator) traces(t spans) {
 	if t.Endpoint != "" {
 		v.url("traces.endpoint", t.Endpoint)
 	}

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	collect "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	spans "go.opentelemetry.io/proto/otlp/trace/v1"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -22,7 +22,7 @@ import (
 type collected struct {
 	*httptest.Server
 	mu      sync.Mutex
-	all     []*spans.Span
+	all     []*otlp.Span
 	headers http.Header
 }
 
@@ -52,14 +52,14 @@ func newCollector(t *testing.T) *collected {
 }
 
 // of returns the spans of one trace.
-func (c *collected) of(trace string) []*spans.Span {
+func (c *collected) of(trace string) []*otlp.Span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(c.all), func(s *spans.Span) bool { return hex.EncodeToString(s.GetTraceId()) != trace })
+	return slices.DeleteFunc(slices.Clone(c.all), func(s *otlp.Span) bool { return hex.EncodeToString(s.GetTraceId()) != trace })
 }
 
 // attribute is a span's attribute as a text.
-func attribute(s *spans.Span, name string) string {
+func attribute(s *otlp.Span, name string) string {
 	for _, a := range s.GetAttributes() {
 		if a.GetKey() == name {
 			if v := a.GetValue(); v.GetStringValue() != "" {
@@ -72,7 +72,7 @@ func attribute(s *spans.Span, name string) string {
 }
 
 // drawn is the tree of spans below a parent: names, and of attempts their reasons and outcomes.
-func drawn(all []*spans.Span, parent, indent string) string {
+func drawn(all []*otlp.Span, parent, indent string) string {
 	var lines []string
 	for _, s := range all {
 		if hex.EncodeToString(s.GetParentSpanId()) != parent {
@@ -147,7 +147,7 @@ const (
 
 // traced asks a question, as part of a client's trace, of a router over two shards and models, of which the
 // first search of the first shard is hedged. It returns what the upstreams and the log have seen.
-func traced(t *testing.T, traces Traces, traceparent string) (*upstreams, *bytes.Buffer) {
+func traced(t *testing.T, traces spans, traceparent string) (*upstreams, *bytes.Buffer) {
 	t.Helper()
 	seen := &upstreams{parent: map[string][]string{}}
 	var once sync.Once
@@ -200,7 +200,7 @@ func traced(t *testing.T, traces Traces, traceparent string) (*upstreams, *bytes
 
 func TestTraces_areTheTreeOfARequest(t *testing.T) {
 	c := newCollector(t)
-	seen, log := traced(t, Traces{Endpoint: c.URL, Headers: []Header{{"X-Team", "search"}}}, recorded)
+	seen, log := traced(t, spans{Endpoint: c.URL, Headers: []header{{"X-Team", "search"}}}, recorded)
 	all := c.of(traceID)
 	want := `POST /v1/answer
   embed
@@ -252,12 +252,12 @@ func TestTraces_areTheTreeOfARequest(t *testing.T) {
 // Who records nothing itself records what its client does, and no more.
 func TestTraces_followTheClient(t *testing.T) {
 	c := newCollector(t)
-	traced(t, Traces{Endpoint: c.URL, Ratio: -1}, recorded)
+	traced(t, spans{Endpoint: c.URL, Ratio: -1}, recorded)
 	if all, its := len(c.all), len(c.of(traceID)); all != its || its == 0 {
 		t.Errorf("%d spans, %d of them of the client's trace", all, its)
 	}
 	c = newCollector(t)
-	traced(t, Traces{Endpoint: c.URL, Apart: true}, recorded)
+	traced(t, spans{Endpoint: c.URL, Apart: true}, recorded)
 	if its := len(c.of(traceID)); len(c.all) == 0 || its != 0 {
 		t.Errorf("%d of %d spans are of the client's trace", its, len(c.all))
 	}
@@ -267,7 +267,7 @@ func TestTraces_followTheClient(t *testing.T) {
 // traces nobody hears of one.
 func TestTraces_arePassedOnUnrecorded(t *testing.T) {
 	c := newCollector(t)
-	seen, log := traced(t, Traces{Endpoint: c.URL, Ratio: -1}, unrecorded)
+	seen, log := traced(t, spans{Endpoint: c.URL, Ratio: -1}, unrecorded)
 	if n := len(c.all); n != 0 {
 		t.Errorf("%d spans", n)
 	}
@@ -282,7 +282,7 @@ func TestTraces_arePassedOnUnrecorded(t *testing.T) {
 	if !strings.Contains(log.String(), traceID) {
 		t.Errorf("the log does not name the trace: %s", log)
 	}
-	seen, _ = traced(t, Traces{}, recorded)
+	seen, _ = traced(t, spans{}, recorded)
 	for path, parents := range seen.parent {
 		if strings.Join(parents, "") != "" {
 			t.Errorf("%s was told %q without traces", path, parents)

@@ -12,6 +12,7 @@ type Caller struct {
 	Name   string // of the key; it is no secret
 	Scopes Scopes
 	Tenant string // the only one whose points it reaches; empty: all of them
+	Limits Limits // of what it may use
 }
 
 // Need is fault.Forbidden where the caller has none of the scopes, and names them.

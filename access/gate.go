@@ -103,5 +103,5 @@ func (r ring) find(token string) (Caller, bool) {
 	if k == nil || subtle.ConstantTimeCompare(k.Digest[:], digest[:]) != 1 {
 		return Caller{}, false
 	}
-	return Caller{Name: k.Name, Scopes: k.Scopes, Tenant: k.Tenant}, true
+	return Caller{Name: k.Name, Scopes: k.Scopes, Tenant: k.Tenant, Limits: k.Limits}, true
 }

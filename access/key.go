@@ -49,6 +49,7 @@ type Key struct {
 	Digest  Digest
 	Scopes  Scopes
 	Tenant  string    // that it is bound to; empty: it reaches all of them
+	Limits  Limits    // of what its callers may use
 	Created time.Time // zero: not known
 }
 
@@ -58,12 +59,13 @@ type keyForm struct {
 	SHA256  Digest    `json:"sha256"`
 	Scopes  []string  `json:"scopes"`
 	Tenant  string    `json:"tenant,omitzero"`
+	Limits  Limits    `json:"limits,omitzero"`
 	Created time.Time `json:"created,omitzero"`
 }
 
 // MarshalJSON writes the form that key files have.
 func (k Key) MarshalJSON() ([]byte, error) {
-	return json.Marshal(keyForm{k.Name, k.Digest, k.Scopes.Names(), k.Tenant, k.Created}) //nolint:wrapcheck // called by the same package
+	return json.Marshal(keyForm{k.Name, k.Digest, k.Scopes.Names(), k.Tenant, k.Limits, k.Created}) //nolint:wrapcheck // called by the same package
 }
 
 // UnmarshalJSON reads it strictly.
@@ -73,7 +75,7 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	scopes, err := ParseScopes(f.Scopes)
-	*k = Key{f.Name, f.SHA256, scopes, f.Tenant, f.Created}
+	*k = Key{f.Name, f.SHA256, scopes, f.Tenant, f.Limits, f.Created}
 	return err
 }
 
@@ -93,6 +95,9 @@ func (k Key) Check() error {
 		return fault.New(fault.Invalid, "key %q: the tenant is longer than %d bytes", k.Name, MaxName)
 	case k.Tenant != "" && k.Scopes&(Replica|Admin) != None:
 		return fault.New(fault.Invalid, "key %q: the scopes replica and admin reach all tenants, and cannot be bound to one", k.Name)
+	}
+	if err := k.Limits.Check(); err != nil {
+		return fmt.Errorf("key %q: limits: %w", k.Name, err)
 	}
 	return nil
 }

@@ -101,41 +101,51 @@ func bindAll(caller access.Caller, values []string, field string) error {
 	return nil
 }
 
-// bindBody holds a body to the tenant of a request's caller. A body that it does not know is refused:
-// it might name points of any tenant.
-func bindBody(r *http.Request, body any) error {
+// bindBody holds a body to the tenant of a request's caller, and returns the tenants that it is for. A body
+// that it does not know is refused to such a caller: it might name points of any tenant.
+func bindBody(r *http.Request, body any) (tenants []string, err error) {
 	caller := access.From(r.Context())
-	if caller.Tenant == "" {
-		return nil
+	fields, known := tenantsOf(body)
+	if !known && caller.Tenant != "" {
+		return nil, fault.New(fault.Forbidden, "the key is bound to a tenant, and %s reaches further", r.URL.Path)
 	}
-	switch b := body.(type) {
-	case *wire.SearchRequest:
-		return bindField(caller, &b.Tenant, "/tenant")
-	case *wire.AnswerRequest:
-		return bindField(caller, &b.Tenant, "/tenant")
-	case *wire.UpsertRequest:
-		return bindField(caller, &b.Tenant, "/tenant")
-	case *wire.DeleteRequest:
-		return bindField(caller, &b.Tenant, "/tenant")
-	case *wire.ScrollRequest:
-		return bindField(caller, &b.Tenant, "/tenant")
-	case *wire.CountRequest:
-		return bindField(caller, &b.Tenant, "/tenant")
-	case *wire.BatchRequest:
-		return bindBatch(caller, b)
-	case *rerankRequest:
-		return nil
+	for i, tenant := range fields {
+		at := "/tenant"
+		if _, batch := body.(*wire.BatchRequest); batch {
+			at = "/queries/" + strconv.Itoa(i) + "/tenant"
+		}
+		if err := bindField(caller, tenant, at); err != nil {
+			return nil, err
+		}
+		tenants = append(tenants, *tenant)
 	}
-	return fault.New(fault.Forbidden, "the key is bound to a tenant, and %s reaches further", r.URL.Path)
+	return tenants, nil
 }
 
-func bindBatch(caller access.Caller, b *wire.BatchRequest) error {
-	for i := range b.Queries {
-		if err := bindField(caller, &b.Queries[i].Tenant, "/queries/"+strconv.Itoa(i)+"/tenant"); err != nil {
-			return err
+// tenantsOf points to the tenants of a body, where it is known which these are.
+func tenantsOf(body any) (fields []*string, known bool) {
+	switch b := body.(type) {
+	case *wire.SearchRequest:
+		return []*string{&b.Tenant}, true
+	case *wire.AnswerRequest:
+		return []*string{&b.Tenant}, true
+	case *wire.UpsertRequest:
+		return []*string{&b.Tenant}, true
+	case *wire.DeleteRequest:
+		return []*string{&b.Tenant}, true
+	case *wire.ScrollRequest:
+		return []*string{&b.Tenant}, true
+	case *wire.CountRequest:
+		return []*string{&b.Tenant}, true
+	case *wire.BatchRequest:
+		for i := range b.Queries {
+			fields = append(fields, &b.Queries[i].Tenant)
 		}
+		return fields, true
+	case *rerankRequest:
+		return nil, true
 	}
-	return nil
+	return nil, false
 }
 
 // bindField sets a tenant to the caller's.

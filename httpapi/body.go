@@ -73,8 +73,8 @@ func checkHeaders(h http.Header) error {
 	return nil
 }
 
-// decode reads a body of the public API, and holds it to the tenant of the caller.
-func decode[T any](s *server, w http.ResponseWriter, r *http.Request) (T, error) {
+// decode reads a body of the public API, holds it to the tenant of the caller and charges for it.
+func decode[T any](s *server, w *recorder, r *http.Request) (T, error) {
 	data, err := s.body(w, r)
 	if err != nil {
 		var none T
@@ -82,9 +82,18 @@ func decode[T any](s *server, w http.ResponseWriter, r *http.Request) (T, error)
 	}
 	body, err := wire.Decode[T](data)
 	if err == nil {
-		err = bindBody(r, &body)
+		err = s.bindAndCharge(w, r, &body)
 	}
 	return body, err
+}
+
+// bindAndCharge holds a body to the tenant of the caller, and takes what it will use from those who pay for it.
+func (s *server) bindAndCharge(w *recorder, r *http.Request, body any) error {
+	tenants, err := bindBody(r, body)
+	if err != nil {
+		return err
+	}
+	return s.charge(w, r, tenants, estimateOf(body))
 }
 
 // answer is a response of one piece.

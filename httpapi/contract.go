@@ -135,7 +135,7 @@ func pathParameters(path string) (names []string) {
 }
 
 // decodeValid reads the body of an ordinary route and holds it to the contract.
-func decodeValid[T any](s *server, w http.ResponseWriter, r *http.Request) (T, error) {
+func decodeValid[T any](s *server, w *recorder, r *http.Request) (T, error) {
 	data, err := s.body(w, r)
 	if err != nil {
 		var none T
@@ -143,7 +143,7 @@ func decodeValid[T any](s *server, w http.ResponseWriter, r *http.Request) (T, e
 	}
 	body, err := wire.Decode[T](data)
 	if err == nil {
-		err = bindBody(r, &body)
+		err = s.bindAndCharge(w, r, &body)
 	}
 	if err != nil {
 		return body, err

@@ -110,7 +110,7 @@ func (jsonVector) Schema(r huma.Registry) *huma.Schema { return vectorSchema{}.S
 // embeddingRoutes is the lane of texts by itself.
 func (s *server) embeddingRoutes() []route {
 	return []route{{
-		method: "POST", path: "/v1/embeddings", id: "embeddings", scope: access.Embed, reach: reachesNone, tag: tagEmbeddings, handle: s.embeddings, openAI: true,
+		method: "POST", path: "/v1/embeddings", id: "embeddings", scope: access.Embed, reach: reachesHeader, tag: tagEmbeddings, handle: s.embeddings, openAI: true,
 		in: typeOf[embeddingsRequest](), out: typeOf[embeddingsResponse](),
 		example: `{"model": "static", "input": ["read a file line by line", "sort a slice"]}`,
 		summary: "Texts as vectors, for clients of OpenAI's API",
@@ -135,6 +135,10 @@ func (s *server) embeddings(w *recorder, r *http.Request) error {
 	}
 	batch, dims, err := body.batch(lane)
 	if err != nil {
+		return err
+	}
+	w.event.Tenant = r.Header.Get(headerTenant)
+	if err := s.charge(w, r, []string{w.event.Tenant}, estimateBatch(batch)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), embedLimit)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/access"
+	"github.com/lanewise/lanewise/access/meter"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/router"
@@ -66,6 +67,9 @@ type Config struct {
 	// Access knows the callers by their keys, instead of Keys. nil, and no Keys: everybody may do everything.
 	Access Access
 
+	// Meter holds callers and tenants to what they may use. nil: there are no limits.
+	Meter *meter.Meter
+
 	// AnyName answers callers by whatever name they call this server. Without it, and without keys, only
 	// addresses, localhost and names without dots are answered: a page of a foreign site that has its own
 	// name resolved to this machine sends that name.
@@ -108,8 +112,9 @@ type server struct {
 	models    Models
 	backups   map[string]Backuper
 	shards    Shards
-	access    Access // nil: everybody may do everything
-	anyName   bool   // that name this server
+	access    Access       // nil: everybody may do everything
+	meter     *meter.Meter // nil: there are no limits
+	anyName   bool         // that name this server
 	ready     func(ctx context.Context) error
 	maxBody   int64
 	bodyTime  time.Duration // in which a body has to arrive
@@ -142,7 +147,7 @@ func newServer(c Config) (*server, error) {
 		router: c.Router, store: c.Store, embedders: c.Embedders, models: c.Models, backups: c.Backups, shards: c.Shards, access: c.Access, anyName: c.AnyName, ready: c.Ready,
 		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), bodyTime: bodyTime, stallTime: stallTime, log: c.Log, mux: http.NewServeMux(),
 	}
-	s.observer, s.metrics, s.pools, s.logTenant = c.Observer, c.Metrics, c.Pools, c.LogTenant
+	s.observer, s.metrics, s.pools, s.logTenant, s.meter = c.Observer, c.Metrics, c.Pools, c.LogTenant, c.Meter
 	if s.logTenant == nil {
 		s.logTenant = hashed
 	}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lanewise/lanewise/access/meter"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search/wire"
 )
@@ -30,6 +31,9 @@ type recorder struct {
 
 	event    Event        // what the handler tells of the request
 	attempts atomic.Int64 // on all lanes, those of losers among them
+
+	charged bool // what its callers may use was looked at
+	charges []*meter.Charge
 }
 
 // WriteHeader remembers the status.
@@ -114,6 +118,11 @@ func (s *server) serve(rt route) http.Handler {
 			return
 		}
 		defer cancel()
+		defer s.settle(rec, r)
+		if err := s.chargeAhead(rec, rt, r); err != nil {
+			s.fail(rec, r, err)
+			return
+		}
 		if err := rt.handle(rec, r.WithContext(ctx)); err != nil { //nolint:contextcheck // ctx is r's
 			s.fail(rec, r, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/lanewise/lanewise/access/meter"
 	"github.com/lanewise/lanewise/fault"
 )
 
@@ -30,6 +31,8 @@ func asOpenAI(err error) (body openAIError, status int) {
 		p.Code = &code
 	}
 	switch {
+	case status == http.StatusTooManyRequests && fault.Code(err) == meter.CodeSpent:
+		p.Type = meter.CodeSpent
 	case status == http.StatusTooManyRequests:
 		p.Type = "rate_limit_error"
 	case status < http.StatusInternalServerError:
@@ -47,6 +50,8 @@ func openAICode(status int, err error) string {
 	switch {
 	case status == http.StatusUnauthorized:
 		return "invalid_api_key"
+	case status == http.StatusTooManyRequests && fault.Code(err) == meter.CodeSpent:
+		return meter.CodeSpent
 	case status == http.StatusTooManyRequests:
 		return "rate_limit_exceeded"
 	case status == http.StatusNotFound && fault.Field(err) == "/model":

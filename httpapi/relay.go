@@ -132,6 +132,9 @@ func (s *server) relay(w *recorder, r *http.Request, at relay.Endpoint) error {
 	call.Tenant = r.Header.Get(headerTenant)
 	call.Resume = r.Header.Get(headerResume) == "true"
 	w.event.Model, w.event.Tenant = call.Model, call.Tenant
+	if err := s.charge(w, r, []string{call.Tenant}, estimateCall(call)); err != nil {
+		return err
+	}
 	reply, err := s.models.Relay(r.Context(), call)
 	if err != nil {
 		return err

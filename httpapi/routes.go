@@ -76,6 +76,7 @@ func (s *server) routes() []route {
 		routes = append(routes, s.adminRoutes()...)
 	}
 	routes = append(routes, s.watchRoutes()...)
+	routes = append(routes, s.usageRoutes()...)
 	if len(s.backups) > 0 {
 		routes = append(routes, s.backupRoutes()...)
 	}

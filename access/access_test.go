@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,6 +175,55 @@ func TestGate_followsItsFile(t *testing.T) {
 		time.Sleep(time.Second)
 		expect("0")
 	})
+}
+
+// Keys that are added at the same time are all there afterwards.
+func TestUpdateFile_oneAfterTheOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			err := access.UpdateFile(path, func(keys []access.Key) ([]access.Key, error) {
+				name := fmt.Sprint("k", i)
+				return append(keys, access.Key{Name: name, Digest: access.DigestOf(name), Scopes: access.Search}), nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if keys, err := access.ReadFile(path); err != nil || len(keys) != 20 {
+		t.Errorf("%d keys, %v", len(keys), err)
+	}
+	refused := errors.New("no")
+	if err := access.UpdateFile(path, func([]access.Key) ([]access.Key, error) { return nil, refused }); !errors.Is(err, refused) {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := access.UpdateFile(path, func(k []access.Key) ([]access.Key, error) { return k, nil }); !errors.Is(err, fault.Invalid) {
+		t.Errorf("a file that cannot be read is replaced: %v", err)
+	}
+}
+
+func TestLimits_areCheckedAndKept(t *testing.T) {
+	k := access.Key{Name: "a", Digest: access.DigestOf("a"), Scopes: access.Search, Limits: access.Limits{TokensPerDay: 5, CostPerMonth: 0.5}}
+	text, err := json.Marshal(k)
+	var again access.Key
+	if err != nil || again.UnmarshalJSON(text) != nil || again != k || !strings.Contains(string(text), `"limits":{"tokens_per_day":5,"cost_per_month":0.5}`) {
+		t.Errorf("%v %s %+v", err, text, again)
+	}
+	for _, l := range []access.Limits{{RequestsPerMinute: -1}, {CostPerDay: math.NaN()}, {CostPerMonth: math.Inf(1)}, {TokensPerMonth: -1}} {
+		k.Limits = l
+		if err := k.Check(); !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), `key "a": limits: `) {
+			t.Errorf("%+v: %v", l, err)
+		}
+	}
+	if (access.Limits{RequestsPerMinute: 1, TokensPerMinute: 1}).Budgeted() || !(access.Limits{CostPerDay: 1}).Budgeted() {
+		t.Error("rates are taken for budgets")
+	}
 }
 
 func TestCaller_inTheContext(t *testing.T) {

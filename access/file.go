@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/lanewise/lanewise/fault"
@@ -56,6 +57,27 @@ func WriteFile(path string, keys []Key) error {
 		return fmt.Errorf("write keys: %w", err)
 	}
 	return nil
+}
+
+// UpdateFile changes a key file, or makes one where there is none: change gets its keys and returns those that it is to
+// hold. Of several that do so at the same time each waits for the one before it (path + ".lock").
+func UpdateFile(path string, change func([]Key) ([]Key, error)) error {
+	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // beside the file that the operator names
+	if err != nil {
+		return fmt.Errorf("lock the keys: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // nothing is written to it
+	if err := lock(f); err != nil {
+		return fmt.Errorf("lock the keys: %w", err)
+	}
+	keys, err := ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if keys, err = change(keys); err != nil {
+		return err
+	}
+	return WriteFile(path, keys)
 }
 
 // strict decodes exactly one JSON value without unknown fields.

@@ -16,11 +16,12 @@ import (
 
 // ClientKey is a key that clients may show. In a file a plain text stands for a key that may do everything.
 type ClientKey struct {
-	Key    Secret   `yaml:"key,omitempty"`    // in plain text, or …
-	SHA256 string   `yaml:"sha256,omitempty"` // … its digest, in hexadecimal digits
-	Name   string   `yaml:"name,omitempty"`   // shown in logs. Default: keys/0 and so on, by position
-	Scopes []string `yaml:"scopes,omitempty"` // search, answer, embed, write, replica, admin. Default: all of them
-	Tenant string   `yaml:"tenant,omitempty"` // the only one whose points it reaches. Default: all of them
+	Key    Secret        `yaml:"key,omitempty"`    // in plain text, or …
+	SHA256 string        `yaml:"sha256,omitempty"` // … its digest, in hexadecimal digits
+	Name   string        `yaml:"name,omitempty"`   // shown in logs. Default: keys/0 and so on, by position
+	Scopes []string      `yaml:"scopes,omitempty"` // search, answer, embed, write, replica, admin. Default: all of them
+	Limits access.Limits `yaml:"limits,omitempty"` // of what its callers may use. Default: none
+	Tenant string        `yaml:"tenant,omitempty"` // the only one whose points it reaches. Default: all of them
 }
 
 // serverTLS is what the server shows of itself, and wants to see of its clients. The files are read
@@ -41,6 +42,7 @@ type tokens struct {
 	ScopeClaim  string        `yaml:"scope_claim,omitempty"`  // Default scope
 	ScopePrefix string        `yaml:"scope_prefix,omitempty"` // of the scopes' names there. Default: none
 	TenantClaim string        `yaml:"tenant_claim,omitempty"` // Default tenant
+	Limits      access.Limits `yaml:"limits,omitempty"`       // of what each subject may use. Default: none
 	AllTenants  bool          `yaml:"all_tenants,omitempty"`  // tokens without that claim reach all tenants. Default: they reach nothing
 }
 
@@ -62,7 +64,7 @@ func (c *Config) AdminKey() string {
 
 // access is the key at a position as it is kept.
 func (k ClientKey) access(at int) (access.Key, error) {
-	out := access.Key{Name: k.Name, Scopes: access.All, Tenant: k.Tenant}
+	out := access.Key{Name: k.Name, Scopes: access.All, Tenant: k.Tenant, Limits: k.Limits}
 	if k.Name == "" {
 		out.Name = fmt.Sprintf("keys/%d", at)
 	}
@@ -124,6 +126,7 @@ func (v *validator) tokens(t tokens) {
 	v.check(t.Issuer != "", "jwt.issuer", "missing: anybody's tokens would do")
 	v.check(t.Audience != "", "jwt.audience", "missing: tokens for other servers would do")
 	v.check(t.Leeway >= 0, "jwt.leeway", "must not be negative")
+	v.limits("jwt.limits", t.Limits)
 	for i, a := range t.Algorithms {
 		v.check(slices.Contains(jwt.Algorithms(), a), fmt.Sprintf("jwt.algorithms[%d]", i), fmt.Sprintf("is none of %s", strings.Join(jwt.Algorithms(), ", ")))
 	}
@@ -133,7 +136,7 @@ func (v *validator) tokens(t tokens) {
 func (t tokens) open(log *slog.Logger) (*jwt.Verifier, error) {
 	v, err := jwt.New(jwt.Config{
 		File: t.File, Issuer: t.Issuer, Audience: t.Audience, Algorithms: t.Algorithms, Leeway: t.Leeway,
-		ScopeClaim: t.ScopeClaim, ScopePrefix: t.ScopePrefix, TenantClaim: t.TenantClaim, AllTenants: t.AllTenants, Log: log,
+		ScopeClaim: t.ScopeClaim, ScopePrefix: t.ScopePrefix, TenantClaim: t.TenantClaim, AllTenants: t.AllTenants, Limits: t.Limits, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jwt: %w", err)

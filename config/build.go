@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lanewise/lanewise/access/meter"
 	"github.com/lanewise/lanewise/adapters/local"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/admit"
@@ -64,6 +65,7 @@ type System struct {
 	extra      int             // attempts that a request may cost
 	reranker   rerank.Provider // nil: none
 	observing  observing
+	meter      *meter.Meter // of keys and tenants; nil: they have no limits
 	log        *slog.Logger
 }
 
@@ -106,6 +108,9 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	}
 	s.watched(&surface, r)
 	if err = s.guard(&surface, r, o); err != nil {
+		return nil, err
+	}
+	if err = s.openMeter(&surface, r, o); err != nil {
 		return nil, err
 	}
 	s.Handler, err = httpapi.New(surface)

@@ -26,6 +26,11 @@ type Config struct {
 	KeysFile string `yaml:"keys_file,omitempty"`
 	// JWT knows callers by tokens that an identity provider signs. Default: it knows nobody.
 	JWT tokens `yaml:"jwt,omitempty"`
+	// Tenants bounds what each tenant may use of the whole server. Default: no limit.
+	Tenants tenants `yaml:"tenants,omitempty"`
+	// UsageFile keeps what budgets of keys and tenants have been used over a restart. Default: usage.db beside the map,
+	// where this file has budgets.
+	UsageFile string `yaml:"usage_file,omitempty"`
 	// Open lets everybody in who reaches the server, from wherever and by whatever name.
 	Open bool `yaml:"open,omitempty"`
 	// TLS encrypts connections. Default: they are not.

@@ -59,7 +59,7 @@ func (c *Config) rebase(dir string) {
 
 // paths points to all paths of files and folders.
 func (c *Config) paths() []*string {
-	out := []*string{&c.Store, &c.Map, &c.Embed.CacheFile, &c.KeysFile, &c.JWT.File, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA}
+	out := []*string{&c.Store, &c.Map, &c.Embed.CacheFile, &c.KeysFile, &c.JWT.File, &c.UsageFile, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA}
 	for i := range c.Shards {
 		for j := range c.Shards[i].Replicas {
 			out = append(out, &c.Shards[i].Replicas[j].Path, &c.Shards[i].Replicas[j].CA)
@@ -79,6 +79,9 @@ func (c *Config) Resolved() *Config {
 	r.Limits.Body = cmp.Or(r.Limits.Body, 32<<20)
 	r.Log.Level = cmp.Or(r.Log.Level, "info")
 	r.Log.Format = cmp.Or(r.Log.Format, "text")
+	if r.UsageFile == "" && r.Map != "" && r.budgeted() {
+		r.UsageFile = filepath.Join(filepath.Dir(r.Map), "usage.db")
+	}
 	if r.Store == "" {
 		r.resolveRouter()
 	}

@@ -162,6 +162,10 @@ func (s *System) observed() observe.State {
 		}
 	}
 	out.Traces = s.observing.traces
+	if s.meter != nil {
+		stats := s.meter.Stats()
+		out.Meter = &stats
+	}
 	for account, bucket := range s.quotas.byAccount {
 		out.Quotas[account] = bucket.Left()
 	}

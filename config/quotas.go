@@ -130,7 +130,7 @@ func (v *validator) quotas(c *Config) {
 	}
 	v.check(c.Quotas.Routers >= 0, "quota.routers", "must be at least 1")
 	v.notZero("quota.routers", c.Quotas.Routers == 0, "a router that reads this counts itself")
-	v.check(some || c.Quotas.Routers <= 1, "quota.routers", "has nothing to share: no upstream has a quota")
+	v.check(some || c.Quotas.Routers <= 1 || c.limited() || c.KeysFile != "", "quota.routers", "has nothing to share: no upstream has a quota, and no key or tenant a limit")
 	if c.Quotas.Redis != "" {
 		_, err := c.Quotas.redis()
 		v.check(err == nil, "quota.redis", fmt.Sprint(err))

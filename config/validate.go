@@ -35,6 +35,7 @@ func (c *Config) problems() []*Problem {
 	v.models(c.LLM)
 	v.prompts(c.LLM)
 	v.quotas(c)
+	v.allowances(c)
 	v.figures(c)
 	v.log(c.Log)
 	v.observing(c)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lanewise/lanewise/access/meter"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/admit"
 	"github.com/lanewise/lanewise/balance/quota"
@@ -38,6 +39,7 @@ func busy() State {
 		Traces: &Traces{courier: &courier{}},
 		Caches: map[string]embed.Stats{"static-256": {Hits: 1, Kept: 2, Shared: 3, Misses: 4, Bytes: 5}},
 		Quotas: map[string]quota.Amount{"acme": {Requests: 10, Tokens: 100}},
+		Meter:  &meter.Stats{Accounts: 3, Refused: map[meter.Refusal]uint64{{Of: meter.Tenant, By: meter.DayBudget}: 2}},
 	}
 }
 

@@ -3,6 +3,7 @@ package observe
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lanewise/lanewise/access/meter"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/embed"
@@ -16,6 +17,7 @@ type State struct {
 	Caches map[string]embed.Stats  // of vectors, by the space
 	Quotas map[string]quota.Amount // what is left of them, by the account
 	Traces *Traces                 // nil: there are none
+	Meter  *meter.Stats            // of the limits of keys and tenants; nil: there are none
 }
 
 // stateCollector makes metrics of a State.
@@ -50,6 +52,11 @@ var stateMetrics = [...]struct {
 	{"lanewise_quota_requests_left", "Requests that an upstream's quota allows now.", []string{"account"}},
 	{"lanewise_spans_total", "Spans that have ended, by whether the collector took them.", []string{"outcome"}},
 	{"lanewise_quota_tokens_left", "Tokens that an upstream's quota allows now.", []string{"account"}},
+	{"lanewise_limits_refused_total", "Requests refused because a key or a tenant has used what it may.", []string{"of", "limit"}},
+	{"lanewise_limits_accounts", "Keys and tenants with limits that are in memory.", nil},
+	{"lanewise_limits_forgotten_total", "Keys and tenants whose use was forgotten because there were too many.", nil},
+	{"lanewise_limits_unwritten", "Keys and tenants whose use is not in the file yet.", nil},
+	{"lanewise_limits_write_failed", "1 while what keys and tenants use cannot be written to the file.", nil},
 }
 
 func newStateCollector(state func() State) *stateCollector {
@@ -82,6 +89,9 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	for space, stats := range s.Caches {
 		w.cache(space, stats)
 	}
+	if s.Meter != nil {
+		w.limits(s.Meter)
+	}
 	for account, amount := range s.Quotas {
 		w.gauge("lanewise_quota_requests_left", amount.Requests, account)
 		w.gauge("lanewise_quota_tokens_left", amount.Tokens, account)
@@ -91,6 +101,21 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 		w.counter("lanewise_spans_total", sent, "sent")
 		w.counter("lanewise_spans_total", lost, "lost")
 	}
+}
+
+// limits tells of the limits of keys and tenants, none of which it names.
+func (w *scrape) limits(s *meter.Stats) {
+	for why, n := range s.Refused {
+		w.counter("lanewise_limits_refused_total", n, string(why.Of), string(why.By))
+	}
+	w.gauge("lanewise_limits_accounts", float64(s.Accounts))
+	w.counter("lanewise_limits_forgotten_total", s.Forgotten)
+	w.gauge("lanewise_limits_unwritten", float64(s.Unwritten))
+	failed := 0.0
+	if s.Failed {
+		failed = 1
+	}
+	w.gauge("lanewise_limits_write_failed", failed)
 }
 
 // scrape writes the metrics of one moment.

@@ -42,6 +42,7 @@ type Config struct {
 	TenantClaim string // empty: "tenant"
 	// AllTenants lets callers without the tenant's claim reach all tenants. Otherwise they reach nothing.
 	AllTenants bool
+	Limits     access.Limits // of what each subject may use
 
 	Log *slog.Logger // changes of the file; nil: none
 }
@@ -85,7 +86,7 @@ func (c Config) validate() error {
 			errs = append(errs, fault.New(fault.Invalid, "algorithms[%d]: %q is none of %s", i, a, strings.Join(Algorithms(), ", ")))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Limits.Check())...)
 }
 
 // Identify returns whom a token speaks of. It is fault.Unauthorized where the token is not believed, and says
@@ -141,7 +142,7 @@ func why(err error) string {
 
 // caller makes a caller of the claims.
 func (v *Verifier) caller(claims jwt.MapClaims) (access.Caller, error) {
-	c := access.Caller{Name: "jwt/" + name(claims)}
+	c := access.Caller{Name: "jwt/" + name(claims), Limits: v.config.Limits}
 	for _, word := range words(claims[v.config.ScopeClaim]) {
 		if plain, ours := strings.CutPrefix(word, v.config.ScopePrefix); ours {
 			scope, err := access.ParseScopes([]string{plain})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/lanewise/lanewise/fault"
 )
@@ -24,7 +25,7 @@ func (m *Meter) open() error {
 		return fmt.Errorf("make the folder of the budgets: %w", err)
 	}
 	file, err := bbolt.Open(m.config.File, 0o600, &bbolt.Options{Timeout: lockWait})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return fault.New(fault.Conflict, "open the budgets: another process has %s open", m.config.File)
 	}
 	if err != nil {

@@ -109,7 +109,7 @@ func TestBudgets_byDayAndMonthOfUTC(t *testing.T) {
 		refused(t, m, of("b", 1), 30*24*time.Hour+18*time.Hour) // to February
 		time.Sleep(18*time.Hour - 1)
 		refused(t, m, of("a", 1), 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		pass(t, m, of("a", 50)).Settle(meter.Use{Tokens: 50})
 		_, err := m.Reserve(of("a", 1))
 		if fault.RetryAfter(err) != 30*24*time.Hour || fault.Code(err) != meter.CodeSpent {

@@ -59,3 +59,27 @@ func (c *Client) Apply(ctx context.Context, file string, how router.Move) (route
 	body := map[string]any{"config": file, "plan": json.RawMessage(how.Plan), "per_second": how.PerSecond}
 	return call[router.Moved](ctx, c, request{method: http.MethodPost, path: []string{"v1", "admin", "apply"}, body: body})
 }
+
+// Use is what was used in a day or a month.
+type Use struct {
+	Tokens int64   `json:"tokens"`
+	Cost   float64 `json:"cost"`
+}
+
+// Standing is what one key or tenant has used in this day and month of UTC.
+type Standing struct {
+	Name  string `json:"name"`
+	Day   Use    `json:"day"`
+	Month Use    `json:"month"`
+}
+
+// Usage is who has used how much.
+type Usage struct {
+	Keys    []Standing `json:"keys"`
+	Tenants []Standing `json:"tenants"`
+}
+
+// Usage asks who has used how much.
+func (c *Client) Usage(ctx context.Context) (Usage, error) {
+	return call[Usage](ctx, c, request{method: http.MethodGet, path: []string{"v1", "admin", "usage"}})
+}

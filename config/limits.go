@@ -1,0 +1,92 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/lanewise/lanewise/access"
+	"github.com/lanewise/lanewise/access/meter"
+	"github.com/lanewise/lanewise/httpapi"
+)
+
+// tenants says what tenants may use, by whatever key.
+type tenants struct {
+	Limits access.Limits `yaml:"limits,omitempty"` // of each that has none of its own. Default: none
+	Most   int           `yaml:"most,omitempty"`   // keys and tenants that are in memory at one time. Default 100,000
+	// Own is what single tenants may use instead.
+	Own []struct {
+		Tenant string        `yaml:"tenant"`
+		Limits access.Limits `yaml:"limits"`
+	} `yaml:"own,omitempty"`
+}
+
+// allLimits are those of the file.
+func (c *Config) allLimits() []access.Limits {
+	out := []access.Limits{c.Tenants.Limits, c.JWT.Limits}
+	for _, k := range c.Keys {
+		out = append(out, k.Limits)
+	}
+	for _, t := range c.Tenants.Own {
+		out = append(out, t.Limits)
+	}
+	return out
+}
+
+func (c *Config) budgeted() bool { return slices.ContainsFunc(c.allLimits(), access.Limits.Budgeted) }
+
+func (c *Config) limited() bool {
+	return slices.ContainsFunc(c.allLimits(), func(l access.Limits) bool { return l != access.Limits{} })
+}
+
+// openMeter has the surface hold keys and tenants to what they may use.
+func (s *System) openMeter(surface *httpapi.Config, c *Config, o Options) error {
+	if o.Unguarded || !c.limited() && c.KeysFile == "" { // a file of keys may get limits at any time
+		return nil
+	}
+	settings := meter.Config{
+		Tenants: c.Tenants.Limits, Own: map[string]access.Limits{}, Most: c.Tenants.Most, File: c.UsageFile, Part: 1 / float64(max(c.Quotas.Routers, 1)), Log: o.Log,
+	}
+	for _, t := range c.Tenants.Own {
+		settings.Own[t.Tenant] = t.Limits
+	}
+	m, err := meter.New(settings)
+	if err != nil {
+		return err
+	}
+	s.opened(m.Close)
+	s.meter, surface.Meter = m, m
+	return nil
+}
+
+// allowances checks what keys and tenants may use.
+func (v *validator) allowances(c *Config) {
+	v.limits("tenants.limits", c.Tenants.Limits)
+	v.check(c.Tenants.Most >= 0, "tenants.most", "must not be negative")
+	names := map[string]string{}
+	for i, t := range c.Tenants.Own {
+		path := fmt.Sprintf("tenants.own[%d]", i)
+		v.unique(names, t.Tenant, path+".tenant")
+		v.limits(path+".limits", t.Limits)
+	}
+	for i, k := range c.Keys {
+		v.limits(fmt.Sprintf("keys[%d].limits", i), k.Limits)
+	}
+	if c.budgeted() && c.Map == "" && c.UsageFile == "" {
+		v.at("usage_file", "missing: there are budgets, which would begin anew at every start")
+	}
+}
+
+// limits checks limits one by one.
+func (v *validator) limits(path string, l access.Limits) {
+	for _, f := range [...]struct {
+		name  string
+		value float64
+	}{
+		{"requests_per_minute", float64(l.RequestsPerMinute)}, {"tokens_per_minute", float64(l.TokensPerMinute)},
+		{"tokens_per_day", float64(l.TokensPerDay)}, {"tokens_per_month", float64(l.TokensPerMonth)},
+		{"cost_per_day", l.CostPerDay}, {"cost_per_month", l.CostPerMonth},
+	} {
+		v.check(f.value >= 0, path+"."+f.name, "must not be negative")
+		v.notZero(path+"."+f.name, f.value == 0, allPass)
+	}
+}

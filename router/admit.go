@@ -12,15 +12,15 @@ import (
 )
 
 // newGate bounds the searches that are at work: what is more than the shards can
-// answer within a quarter of the deadline waits a little, fairly by tenant, and
-// is then shed as a whole, before anything has been spent on it.
+// answer within half of the deadline waits for a quarter of it at most, fairly by
+// tenant, and is then shed as a whole, before anything has been spent on it.
 func newGate(c Config) (*admit.Gate, error) {
 	a := c.Admission
-	a.Target = cmp.Or(a.Target, c.SearchTimeout/4)
+	a.Target = cmp.Or(a.Target, c.SearchTimeout/2)
 	a.Most = cmp.Or(a.Most, 1024)
 	a.Start = cmp.Or(a.Start, min(64, a.Most))
 	a.Least = cmp.Or(a.Least, min(4, a.Most))
-	a.Patience = cmp.Or(a.Patience, min(100*time.Millisecond, a.Target))
+	a.Patience = cmp.Or(a.Patience, min(100*time.Millisecond, a.Target/2))
 	return admit.New(a)
 }
 

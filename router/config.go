@@ -83,7 +83,7 @@ type Config struct {
 	ExtraAttempts int           // hedges and failovers that one request may cost over all lanes; 0: 8, negative: none
 
 	// Admission bounds the searches at work and those that wait. Most: 0 means
-	// 1,024 here, and Target a quarter of SearchTimeout.
+	// 1,024 here, and Target half of SearchTimeout.
 	Admission admit.Config
 
 	// CursorKey signs the cursors of pages, and the fences of passages in prompts. Routers with the same key

@@ -16,8 +16,8 @@ import (
 // Config describes a gate. Zero values mean the defaults.
 type Config struct {
 	// Target is the latency that nine of ten admitted calls should keep: the
-	// limit grows below it and shrinks above. A quarter of the usual deadline is
-	// a good value. Default 250 ms.
+	// limit grows below it and shrinks above. Half of the usual deadline is a good
+	// value. Default 500 ms.
 	Target time.Duration
 	// Least, Start and Most bound the number of calls at work. Default 4, 64 and 4,096.
 	Least, Start, Most int
@@ -35,7 +35,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Target = cmp.Or(c.Target, 250*time.Millisecond)
+	c.Target = cmp.Or(c.Target, 500*time.Millisecond)
 	c.Least = cmp.Or(c.Least, 4)
 	c.Start = cmp.Or(c.Start, max(c.Least, 64))
 	c.Most = cmp.Or(c.Most, max(c.Start, 4096))
@@ -142,9 +142,10 @@ func (p *Pass) Leave(err error) {
 	}
 	now := time.Now()
 	g := p.gate
-	g.busy.Add(-1)
-	if err == nil || errors.Is(err, context.DeadlineExceeded) {
-		g.observe(now, now.Sub(p.begun))
+	busy := int(g.busy.Add(-1)) + 1
+	late := errors.Is(err, context.DeadlineExceeded)
+	if err == nil || late {
+		g.observe(ended{at: now, took: now.Sub(p.begun), busy: busy, late: late})
 	}
 	if g.queued.Load() > 0 {
 		g.mu.Lock()
@@ -153,14 +154,15 @@ func (p *Pass) Leave(err error) {
 	}
 }
 
-// observe enters what a call took, unless somebody is at the limit already:
+// observe enters a call's end, unless somebody is at the limit already:
 // another call says as much.
-func (g *Gate) observe(now time.Time, took time.Duration) {
+func (g *Gate) observe(c ended) {
 	if !g.mu.TryLock() {
 		return
 	}
 	defer g.mu.Unlock()
-	g.limit.observe(now, took, g.queue.calls > 0)
+	c.held = g.queue.calls > 0
+	g.limit.observe(c)
 	g.most.Store(int64(g.limit.now()))
 }
 

@@ -203,28 +203,6 @@ func TestGate_aCallerWhoLeavesTakesNoPlace(t *testing.T) {
 	})
 }
 
-func TestLimiter_findsWhatKeepsTheTarget(t *testing.T) {
-	now := time.Now()
-	l := newLimiter(Config{Target: 100 * time.Millisecond}.withDefaults())
-	const rate = 1000 // calls a second: the latency is limit/rate (Little's law)
-	for range 200_000 {
-		now = now.Add(time.Second / rate)
-		l.observe(now, time.Duration(l.limit/rate*float64(time.Second)), true)
-	}
-	if l.limit < 80 || l.limit > 110 {
-		t.Errorf("limit %v, want about 100", l.limit)
-	}
-	l.held = false
-	before := l.limit
-	for range 10_000 {
-		now = now.Add(time.Millisecond)
-		l.observe(now, time.Millisecond, false)
-	}
-	if l.limit != before {
-		t.Errorf("limit %v, was %v: it must not grow where it holds nobody back", l.limit, before)
-	}
-}
-
 func TestNew_namesWrongFields(t *testing.T) {
 	for want, c := range map[string]Config{
 		"target":            {Target: -1},

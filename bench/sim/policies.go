@@ -150,7 +150,7 @@ type gated struct {
 }
 
 func gate(s searcher, deadline time.Duration) (searcher, error) {
-	g, err := admit.New(admit.Config{Target: deadline / 4})
+	g, err := admit.New(admit.Config{Target: deadline / 2, Patience: min(100*time.Millisecond, deadline/4)})
 	return gated{s, g}, err
 }
 

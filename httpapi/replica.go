@@ -13,8 +13,7 @@ import (
 // replicaRoutes serves a store, one endpoint for each of its methods.
 func (s *server) replicaRoutes() []route {
 	return []route{
-		replicaRoute("search", "Rank points by vectors",
-			replicaHandler(s, s.store.Search, wire.UnmarshalReplica[search.Query], wire.MarshalReplica[search.Result])),
+		replicaRoute("search", "Rank points by vectors", s.replicaSearch),
 		replicaRoute("write", "Apply a batch of writes",
 			replicaHandler(s, s.store.Write, wire.UnmarshalReplica[search.Batch], wire.MarshalReplica[search.Written])),
 		replicaRoute("get", "Read points by key",
@@ -62,6 +61,16 @@ func replicaHandler[In, Out any](
 		s.send(w, answer{}, data)
 		return nil
 	}
+}
+
+// replicaSearch takes a part of the query from a header.
+func (s *server) replicaSearch(w *recorder, r *http.Request) error {
+	read := func(data []byte) (search.Query, error) {
+		q, err := wire.UnmarshalReplica[search.Query](data)
+		q.Complete = r.Header.Get(wire.CompleteHeader) != ""
+		return q, err //nolint:wrapcheck // it names its field
+	}
+	return replicaHandler(s, s.store.Search, read, wire.MarshalReplica[search.Result])(w, r)
 }
 
 func (s *server) replicaGet(ctx context.Context, k wire.Keys) ([]search.Point, error) {

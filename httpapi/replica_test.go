@@ -50,6 +50,15 @@ func TestReplica_isTheStoreItself(t *testing.T) {
 		res.Report.Took = 0
 		return res, err
 	})
+	same(t, "complete search", store, far, func(s search.Store) (any, error) {
+		legs := []search.Leg{{Dense: []float32{0.1, 0.7}, K: 1}, {Dense: []float32{1, 0}, K: 1}}
+		res, err := s.Search(ctx, search.Query{Collection: "docs", Tenant: "t", Legs: legs, Complete: true})
+		if err == nil && len(res.Lists[0].Hits[0].Legs) != 2 {
+			t.Errorf("a hit brings the scores %v, want those of both legs", res.Lists[0].Hits[0].Legs)
+		}
+		res.Report.Took = 0
+		return res, err
+	})
 	same(t, "get", store, far, func(s search.Store) (any, error) {
 		return s.Get(ctx, "docs", []search.Key{{Tenant: "t", ID: "b"}, {Tenant: "t", ID: "none"}}, all)
 	})

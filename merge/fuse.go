@@ -30,17 +30,20 @@ const rrfOffset = 60
 // Ranking is one leg, merged over all shards.
 type Ranking struct {
 	Collection string        // of the leg's candidates
-	Hits       []search.Hit  // best first
+	Hits       []search.Hit  // best first; where one has Legs, by position of the ranking, they are all of its scores
 	Completed  []search.Hit  // further candidates with their scores in this leg, in any order
 	Metric     search.Metric // of a dense leg; empty: lexical (BM25)
 	Weight     float64       // 0: all legs count the same
 }
 
 // Missing returns, for every ranking, the keys of the other rankings' hits that it did not rank: what to ask
-// its shards for, by [search.Leg] Only, before fusing by [Completed]. Rankings of different
-// collections have no candidates in common.
+// its shards for, by [search.Leg] Only, before fusing by [Completed]. Hits that came with all of their scores
+// are not among them. Rankings of different collections have no candidates in common.
 func Missing(rankings []Ranking) [][]search.Key {
 	missing := make([][]search.Key, len(rankings))
+	if !slices.ContainsFunc(rankings, func(r Ranking) bool { return slices.ContainsFunc(r.Hits, lacksScores) }) {
+		return missing
+	}
 	for i, r := range rankings {
 		known := make(map[search.Key]bool, 2*len(r.Hits))
 		for _, h := range slices.Concat(r.Hits, r.Completed) {
@@ -51,7 +54,7 @@ func Missing(rankings []Ranking) [][]search.Key {
 				continue
 			}
 			for _, h := range other.Hits {
-				if !known[h.Key] {
+				if lacksScores(h) && !known[h.Key] {
 					known[h.Key] = true
 					missing[i] = append(missing[i], h.Key)
 				}
@@ -60,6 +63,9 @@ func Missing(rankings []Ranking) [][]search.Key {
 	}
 	return missing
 }
+
+// lacksScores reports whether nobody looked what the other legs give a hit.
+func lacksScores(h search.Hit) bool { return len(h.Legs) == 0 }
 
 // Fuse joins rankings into one, in the order of [Better], without cutting it. Each hit's Legs say where it
 // stood in every leg that knows it, its Score and Raw are the fused figure, and its Point is the newest
@@ -129,7 +135,7 @@ func unite(rankings []Ranking) *union {
 	return u
 }
 
-// enter adds a score to a candidate. Only a ranked hit can become one.
+// enter adds a score to a candidate, and those that came with it. Only a ranked hit can become one.
 func (u *union) enter(h search.Hit, s search.LegScore, ranked bool) {
 	id := identity{h.Collection, h.Key}
 	i, known := u.index[id]
@@ -149,8 +155,22 @@ func (u *union) enter(h search.Hit, s search.LegScore, ranked bool) {
 	if h.Version > at.Version {
 		at.Point, at.Shard = h.Point, h.Shard
 	}
-	if !slices.ContainsFunc(at.Legs, func(old search.LegScore) bool { return old.Leg == s.Leg }) {
-		at.Legs = append(at.Legs, s)
+	judge(at, s)
+	for _, other := range h.Legs {
+		if other.Leg < u.legs {
+			judge(at, search.LegScore{Leg: other.Leg, Score: other.Score})
+		}
+	}
+}
+
+// judge gives a candidate its score in a leg. That of a ranking is the better one.
+func judge(h *search.Hit, s search.LegScore) {
+	at := slices.IndexFunc(h.Legs, func(old search.LegScore) bool { return old.Leg == s.Leg })
+	switch {
+	case at < 0 && finite(s.Score):
+		h.Legs = append(h.Legs, s)
+	case at >= 0 && h.Legs[at].Rank == 0 && s.Rank > 0:
+		h.Legs[at] = s
 	}
 }
 

@@ -108,6 +108,26 @@ func TestMissing_namesEachUnknownCandidateOnce(t *testing.T) {
 	}
 }
 
+// Hits that bring all of their scores fuse as if those had been asked for.
+func TestFuse_hitsBringTheirScores(t *testing.T) {
+	dense := merge.Ranking{Hits: scored("a", .8, "b", .4), Metric: search.Cosine}
+	dense.Hits[0].Legs = []search.LegScore{{Leg: 0, Score: .8}, {Leg: 1, Score: 5}}
+	dense.Hits[1].Legs = []search.LegScore{{Leg: 0, Score: .4}}
+	words := merge.Ranking{Hits: scored("c", 10., "a", 5.)}
+	words.Hits[0].Legs = []search.LegScore{{Leg: 0, Score: -.2}, {Leg: 1, Score: 10}}
+	if got := merge.Missing([]merge.Ranking{dense, words}); len(got[0])+len(got[1]) != 0 {
+		t.Errorf("missing %v of rankings that bring everything", got)
+	}
+	hits := merge.Fuse(merge.Completed, []merge.Ranking{dense, words})
+	if diff := cmp.Diff([]string{"a=0.7500", "c=0.5000", "b=0.2500"}, table(hits)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	want := [][]search.LegScore{{{Leg: 0, Rank: 1, Score: .8}, {Leg: 1, Rank: 2, Score: 5}}, {{Leg: 0, Score: -.2}, {Leg: 1, Rank: 1, Score: 10}}, {{Leg: 0, Rank: 2, Score: .4}}}
+	if diff := cmp.Diff(want, [][]search.LegScore{hits[0].Legs, hits[1].Legs, hits[2].Legs}); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // TestFuse_completedEqualsTheFormula fuses what Missing asked for and compares it with the formula over the union.
 func TestFuse_completedEqualsTheFormula(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -36,15 +36,30 @@ func (r *Router) find(ctx context.Context, p *plan, depth int, fields search.Fie
 			if p.MinScore != nil && p.mode == Dense {
 				list = merge.AtLeast(list, *p.MinScore)
 			}
+			inPlan(list.Hits, at[q])
 			out.lists[leg], out.rankings[leg] = list, p.legs[leg].ranking(list.Hits)
 		}
 	}
 	err = p.unheard(&out.report, err)
-	needed := p.Fusion == merge.Completed || p.MinScore != nil && p.mode == Hybrid
-	if len(p.legs) == 1 || !needed || err != nil && !errors.Is(err, fault.Partial) {
+	if !p.completes() || err != nil && !errors.Is(err, fault.Partial) {
 		return out, err
 	}
 	return out, errors.Join(err, r.complete(ctx, p, &out))
+}
+
+// completes reports whether the scores of all candidates in all legs are needed.
+func (p *plan) completes() bool {
+	return len(p.legs) > 1 && (p.Fusion == merge.Completed || p.MinScore != nil && p.mode == Hybrid)
+}
+
+// inPlan turns the legs that hits have scores in from those of a query to those of the plan.
+func inPlan(hits []search.Hit, at []int) {
+	for i := range hits {
+		for j := range hits[i].Legs {
+			s := &hits[i].Legs[j]
+			s.Leg = at[s.Leg]
+		}
+	}
 }
 
 // searchEach runs queries side by side and sums up their reports. If some are
@@ -116,9 +131,13 @@ func addReport(sum *search.Report, rep search.Report) {
 }
 
 // complete asks each leg for the scores of the candidates that only other legs
-// ranked, so that the fused order does not depend on how deep a leg went.
+// ranked, so that the fused order does not depend on how deep a leg went. Most
+// stores have given them at once.
 func (r *Router) complete(ctx context.Context, p *plan, f *found) error {
 	queries, at := p.completions(merge.Missing(f.rankings))
+	if len(queries) == 0 {
+		return nil
+	}
 	var report search.Report
 	results, err := r.searchEach(ctx, p, queries, &report)
 	for q, result := range results {

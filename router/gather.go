@@ -135,7 +135,14 @@ func (g *gathering) next() []asking {
 func (g *gathering) part(a asking) search.Query {
 	q := g.query
 	q.Fields, q.Legs = g.fields, a.asked
+	q.Complete = g.completes(a)
 	return q
+}
+
+// completes reports whether a shard is asked what all legs make of its hits. Some of the legs could only
+// tell a part.
+func (g *gathering) completes(a asking) bool {
+	return g.query.Complete && len(a.legs) == len(g.query.Legs)
 }
 
 // leg is a leg as one shard gets it. The breadth of an approximate search follows
@@ -158,14 +165,18 @@ func (g *gathering) put(a asking, said answer) {
 	if !a.words {
 		g.replicas[a.at] = said.replica
 	}
-	shard := g.shards[a.at]
+	shard, complete := g.shards[a.at], g.completes(a)
 	name := g.topo.shards[shard].name
 	for i, leg := range a.legs {
 		list := said.lists[i]
 		for j := range list.Hits {
-			list.Hits[j].Shard = name
-			if list.Hits[j].Collection == "" {
-				list.Hits[j].Collection = g.query.Collection
+			h := &list.Hits[j]
+			h.Shard = name
+			if h.Collection == "" {
+				h.Collection = g.query.Collection
+			}
+			if !complete || slices.ContainsFunc(h.Legs, func(s search.LegScore) bool { return s.Leg < 0 || s.Leg >= len(g.legs) }) {
+				h.Legs = nil // not asked for, or of legs that there are not
 			}
 		}
 		g.legs[leg].Put(a.at, list, func(h *search.Hit) bool { return g.mayAnswer(shard, h) })
@@ -209,7 +220,7 @@ func (r *Router) gather(ctx context.Context, g *gathering) (search.Result, error
 		result.Lists[leg] = g.legs[leg].List()
 		tally := g.legs[leg].Tally()
 		g.report.Dropped += result.Lists[leg].Dropped
-		g.report.RowsAsked += tally.RowsAsked
+		g.report.RowsAsked += g.rowsAsked(leg, tally)
 		g.report.RowsSaved += tally.RowsSaved
 		g.report.Refills += tally.Refills
 		for _, at := range tally.Uncertain {

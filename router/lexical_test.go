@@ -99,6 +99,7 @@ func (w *wordy) TermStats(_ context.Context, q search.TermQuery) (search.TermSta
 
 func (w *wordy) Search(ctx context.Context, q search.Query) (search.Result, error) {
 	dense := q
+	dense.Complete = false // of a part of the legs it would not be
 	dense.Legs = slices.DeleteFunc(slices.Clone(q.Legs), func(l search.Leg) bool { return len(l.Sparse.Index) > 0 })
 	var res search.Result
 	if len(dense.Legs) > 0 {

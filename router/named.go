@@ -3,6 +3,7 @@ package router
 import (
 	"slices"
 
+	"github.com/lanewise/lanewise/merge"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -36,6 +37,18 @@ func (g *gathering) partKeys(keys []search.Key) [][]search.Key {
 		return nil
 	}
 	return parts
+}
+
+// rowsAsked is how many rows of a leg the shards were asked for: of points by name not more than there are.
+func (g *gathering) rowsAsked(leg int, t merge.Tally) int {
+	if g.named[leg] == nil {
+		return t.RowsAsked
+	}
+	rows := 0
+	for _, keys := range g.named[leg] {
+		rows += len(keys)
+	}
+	return min(rows, t.RowsAsked)
 }
 
 // idle reports whether a shard owns none of the points that a leg names.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -16,6 +18,7 @@ type namedOnly struct {
 	mu    sync.Mutex
 	asked []search.Key
 	calls int
+	old   bool // it has not heard of Query.Complete
 }
 
 func (s *namedOnly) Search(ctx context.Context, q search.Query) (search.Result, error) {
@@ -25,6 +28,7 @@ func (s *namedOnly) Search(ctx context.Context, q search.Query) (search.Result, 
 		s.asked = append(s.asked, l.Only...)
 	}
 	s.mu.Unlock()
+	q.Complete = q.Complete && !s.old
 	return s.Store.Search(ctx, q)
 }
 
@@ -74,5 +78,42 @@ func TestSearch_namedPointsAreAskedOfTheirOwners(t *testing.T) {
 	}
 	if hits := ask([]search.Key{}...); len(hits) != 0 {
 		t.Errorf("an empty list ranks nothing, got %d", len(hits))
+	}
+}
+
+// The scores that a fusion needs come with the candidates; only those of shards that do not know of that are
+// asked for, and the answer is the same.
+func TestRetrieve_scoresAreCompletedAtOnce(t *testing.T) {
+	points := scattered(300, 8)
+	q := router.Request{Collection: "vecs", K: 10, Legs: []router.Leg{{Vector: points[1].Dense}, {Vector: points[2].Dense}}}
+	var want []search.Hit
+	for _, old := range []int{0, 1, 4} {
+		stores, shards := make([]*namedOnly, 4), make([][]search.Store, 4)
+		for i, s := range locals(t, 4) {
+			stores[i] = &namedOnly{Store: s, old: i < old}
+			shards[i] = []search.Store{stores[i]}
+		}
+		r := newRouter(t, router.Config{}, shards...)
+		create(t, r, search.Collection{Name: "vecs", Dims: 8})
+		upsert(t, r, "vecs", "", points...)
+		res := retrieve(t, r, q)
+		named := 0
+		for i, s := range stores {
+			if named += len(s.asked); i >= old && len(s.asked) > 0 {
+				t.Errorf("shard %d has completed its scores and was asked again for %d points", i, len(s.asked))
+			}
+		}
+		if rows := res.Report.RowsAsked + res.Report.RowsSaved; (named > 0) != (old > 0) || rows != 2*4*50+named && res.Report.Refills == 0 {
+			t.Errorf("%d old shards: %d points were asked for by name, the report has %d rows", old, named, rows)
+		}
+		for i := range res.Hits {
+			res.Hits[i].Version = 0 // each router stamps its own
+		}
+		if want == nil {
+			want = res.Hits
+		}
+		if diff := cmp.Diff(want, res.Hits); diff != "" {
+			t.Errorf("%d old shards: %s", old, diff)
+		}
 	}
 }

@@ -54,7 +54,7 @@ func (p *plan) queries(depth int, fields search.Fields) (queries []search.Query,
 			byName[l.collection.Name] = q
 			at = append(at, nil)
 			queries = append(queries, search.Query{
-				Collection: l.collection.Name, Tenant: p.Tenant, Filter: p.Filter, Fields: fields, Epoch: p.topo.m.Epoch(),
+				Collection: l.collection.Name, Tenant: p.Tenant, Filter: p.Filter, Fields: fields, Epoch: p.topo.m.Epoch(), Complete: p.completes(),
 			})
 		}
 		queries[q].Legs = append(queries[q].Legs, search.Leg{Dense: l.Vector, Sparse: l.Sparse, K: depth, EF: p.EF, Exact: p.Exact})

@@ -84,6 +84,9 @@ type Query struct {
 	Filter     Filter // the zero Filter matches every point
 	Fields     Fields
 	Epoch      uint64 // of the shard map that routed the query; 0: none
+	// Complete asks for the scores of every hit in all legs of its collection, as [Hit] Legs. A store that cannot
+	// tell leaves Legs empty: its points are then to be asked for by [Leg] Only.
+	Complete bool
 }
 
 // LegScore is the place of a hit in one leg of its query.
@@ -101,7 +104,9 @@ type Hit struct {
 	Score      float64 // canonical: larger is better
 	Raw        float64 // the engine's own figure
 	Shard      string  // that answered
-	Legs       []LegScore
+	// Legs are the hit's scores in all legs that give it one, by rising leg. Empty: nobody looked. Those of a store,
+	// which sees no more than its part, have no ranks.
+	Legs []LegScore
 }
 
 // List is the answer to one leg: hits by descending score, ties by key.

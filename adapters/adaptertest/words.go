@@ -28,6 +28,7 @@ var wordChecks = []check{ //nolint:gochecknoglobals // a constant table
 	{name: "lexical lists are prefixes and say when they end", run: wordsPrefix},
 	{name: "lexical legs beside dense ones", run: wordsBeside},
 	{name: "lexical only ranks exactly these points", run: wordsOnly},
+	{name: "hits bring the scores of other legs", run: completed},
 	{name: "statistics of terms are exact", run: wordsCounted},
 }
 

@@ -52,6 +52,9 @@ func (s *Store) Search(ctx context.Context, q search.Query) (search.Result, erro
 	if err != nil {
 		return search.Result{}, err
 	}
+	if q.Complete && len(rankings) > 1 {
+		complete(lists, rankings)
+	}
 	return search.Result{Lists: lists, Report: search.Report{Complete: true, Coverage: 1}}, nil
 }
 

@@ -240,11 +240,16 @@ func (r *recall) score(row uint32) (sum float64, found bool) {
 	return sum, found
 }
 
+// open makes the window as large as the part.
+func (r *recall) open() {
+	for i := range r.terms {
+		r.terms[i].lo, r.terms[i].hi = 0, len(r.terms[i].list.rows)
+	}
+}
+
 // only ranks rows by name.
 func (r *recall) only(slots []slot, sv *sieve) error {
-	for i := range r.terms {
-		r.terms[i].hi = len(r.terms[i].list.rows)
-	}
+	r.open()
 	for _, at := range slots {
 		sum, found := r.score(rowNumber(int(at.block), int(at.row)))
 		if !found {

@@ -74,10 +74,9 @@ func (s *Store) exchange(ctx context.Context, op string, data []byte) ([]byte, e
 // request fills a copy of the operation's template.
 func (s *Store) request(ctx context.Context, op string, data []byte) *http.Request {
 	req := s.calls[op].WithContext(ctx)
-	req.Header = s.headers
 	deadline, bounded := ctx.Deadline()
 	if bounded || tracing.Traced(ctx) {
-		req.Header = maps.Clone(s.headers)
+		req.Header = maps.Clone(req.Header)
 		tracing.Header(ctx, req.Header)
 	}
 	if bounded {

@@ -43,7 +43,6 @@ type Config struct {
 type Store struct {
 	transport   *http.Transport
 	calls       map[string]*http.Request // one template per operation
-	headers     http.Header              // of calls without a deadline; never changed
 	address     string                   // names the server in errors
 	maxResponse int64
 
@@ -66,15 +65,18 @@ func New(c Config) (*Store, error) {
 	s := &Store{
 		transport:   c.transport(),
 		calls:       make(map[string]*http.Request),
-		headers:     c.headers(),
 		address:     base.Host,
 		maxResponse: cmp.Or(c.MaxResponse, 256<<20),
 	}
 	for _, op := range []string{"search", "write", "get", "scroll", "count", "stats", "terms"} {
 		target := *base
 		target.Path = strings.TrimSuffix(base.Path, "/") + wire.ReplicaPath + op
-		s.calls[op] = &http.Request{Method: http.MethodPost, URL: &target, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+		s.calls[op] = &http.Request{Method: http.MethodPost, URL: &target, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: c.headers()}
 	}
+	whole := *s.calls["search"]
+	whole.Header = c.headers()
+	whole.Header[wire.CompleteHeader] = []string{"1"}
+	s.calls[completeSearch] = &whole
 	return s, nil
 }
 
@@ -134,8 +136,14 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// completeSearch is a search that asks for the scores of all legs.
+const completeSearch = "complete search"
+
 // Search answers a query on the server.
 func (s *Store) Search(ctx context.Context, q search.Query) (search.Result, error) {
+	if q.Complete {
+		return call[search.Query, search.Result](ctx, s, completeSearch, q)
+	}
 	return call[search.Query, search.Result](ctx, s, "search", q)
 }
 

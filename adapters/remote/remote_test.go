@@ -57,6 +57,9 @@ func TestStore_carriesEveryMethod(t *testing.T) {
 	q := search.Query{Collection: "docs", Tenant: "t", Legs: []search.Leg{{Dense: []float32{1, 2}, K: 10}}, Filter: filter, Epoch: 3}
 	res, err := s.Search(ctx, q)
 	check("search", err, q, res, f.result)
+	q.Complete = true
+	res, err = s.Search(ctx, q)
+	check("complete search", err, q, res, f.result)
 	b := search.Batch{Collection: "docs", Upserts: []search.Point{point}, Deletes: []search.Tombstone{{Key: point.Key, Version: 8}}}
 	written, err := s.Write(ctx, b)
 	check("write", err, b, written, f.written)

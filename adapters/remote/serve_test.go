@@ -22,7 +22,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // serve answers the replica protocol from a store, as a lanewise server does.
 func serve(s search.Store) http.Handler {
 	mux := http.NewServeMux()
-	handle(mux, "search", s.Search)
+	handle(mux, "search", func(ctx context.Context, q search.Query) (search.Result, error) {
+		q.Complete, _ = ctx.Value(complete{}).(bool)
+		return s.Search(ctx, q)
+	})
 	handle(mux, "write", s.Write)
 	handle(mux, "get", func(ctx context.Context, k wire.Keys) ([]search.Point, error) {
 		return s.Get(ctx, k.Collection, k.Keys, k.Fields)
@@ -49,7 +52,7 @@ func handle[Q search.Query | search.Batch | wire.Keys | search.Scan | search.Ter
 		q, err := wire.UnmarshalReplica[Q](data)
 		var res R
 		if err == nil {
-			res, err = answer(r.Context(), q)
+			res, err = answer(context.WithValue(r.Context(), complete{}, r.Header.Get(wire.CompleteHeader) == "1"), q)
 		}
 		if err == nil {
 			data, err = wire.MarshalReplica(res)
@@ -61,6 +64,9 @@ func handle[Q search.Query | search.Batch | wire.Keys | search.Scan | search.Ter
 		w.Write(data) //nolint:errcheck // the test sees it
 	})
 }
+
+// complete is the key of what a request's header says.
+type complete struct{}
 
 func problem(w http.ResponseWriter, err error, status int) {
 	body, _ := wire.Encode(wire.NewProblem(err, status))

@@ -134,6 +134,7 @@ func (w *writer) hit(h *search.Hit) {
 	})
 }
 
+// legScores writes what legs give a hit. A score that is NaN or infinite is as good as none.
 func (w *writer) legScores(scores []search.LegScore) {
 	if len(scores) == 0 {
 		return
@@ -141,6 +142,9 @@ func (w *writer) legScores(scores []search.LegScore) {
 	w.name("legs")
 	w.b = append(w.b, '[')
 	for _, s := range scores {
+		if !finite(s.Score) {
+			continue
+		}
 		w.next()
 		w.object(func() {
 			w.int("leg", s.Leg)

@@ -26,7 +26,7 @@
 //
 // One POST per method of search.Store and search.TermCounter, below [ReplicaPath]:
 //
-//	search  search.Query         → search.Result
+//	search  search.Query         → search.Result (Complete is the [CompleteHeader])
 //	write   search.Batch         → search.Written
 //	get     Keys                 → []search.Point
 //	scroll  search.Scan          → search.Page
@@ -51,13 +51,21 @@ import (
 	"github.com/lanewise/lanewise/fault"
 )
 
+// ReplicaPath is the prefix of the replica protocol's endpoints.
+const ReplicaPath = "/v1/replica/"
+
+// Header is the name of a request header.
+type Header = string
+
+// The headers.
 const (
-	// ReplicaPath is the prefix of the replica protocol's endpoints.
-	ReplicaPath = "/v1/replica/"
 	// TimeoutHeader is the request header in which a client states how many
 	// milliseconds it will wait for the answer, a positive decimal integer. A
 	// server gives up by then.
-	TimeoutHeader = "Lanewise-Timeout-Ms"
+	TimeoutHeader Header = "Lanewise-Timeout-Ms"
+	// CompleteHeader, with the value 1, is Complete of a [search.Query] on its way to a replica. It is
+	// not in the body, where a server of an older version would refuse it: that one leaves Legs empty.
+	CompleteHeader Header = "Lanewise-Complete"
 )
 
 // checker is a body that has more to say than its types.

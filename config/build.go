@@ -58,6 +58,7 @@ type System struct {
 	mu         sync.Mutex // guards closers
 	shutdown   time.Duration
 	closers    []func() error            // in the order of opening
+	followers  followers                 // of those who tell members
 	quotas     quotas                    // of the upstreams
 	generators map[string]*llm.Generator // the lane of each model, by its name
 	models     *models.Set               // nil for a bare replica
@@ -147,7 +148,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 			return fmt.Errorf("make the folder of the shard map: %w", err)
 		}
 	}
-	shards, err := s.openShards(c.Shards) //nolint:contextcheck // it connects to nobody yet
+	shards, fleets, err := s.openShards(ctx, c.Shards)
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 		return err
 	}
 	s.embedders = embedders
-	if s.reranker, err = s.openReranker(c.Rerank); err != nil {
+	if s.reranker, err = s.openReranker(c.Rerank); err != nil { //nolint:contextcheck // what finds its members outlives the start
 		return err
 	}
 	if err := s.openRoutes(c.LLM, embedders[0]); err != nil {
@@ -184,6 +185,12 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 		return fmt.Errorf("build the router: %w", err)
 	}
 	s.opened(s.Router.Close)
+	for i, f := range fleets {
+		s.opened(f.moor)                                               // before the router, which it changes
+		if err := f.embark(s.Router, shards[i].Replicas); err != nil { //nolint:contextcheck // it bounds itself
+			return fmt.Errorf("shards[%d]: %w", i, err)
+		}
+	}
 	if c.AsShard {
 		s.store = s.Router
 	}
@@ -208,15 +215,15 @@ func (h Hedge) lane() balance.LaneConfig {
 	return balance.LaneConfig{HedgeDelay: h.Delay, HedgeQuantile: h.Quantile, HedgeShare: h.Share}
 }
 
-func (s *System) openShards(shards []Shard) ([]router.Shard, error) {
-	out := make([]router.Shard, len(shards))
+func (s *System) openShards(ctx context.Context, shards []Shard) ([]router.Shard, []*fleet, error) {
+	out, fleets := make([]router.Shard, len(shards)), make([]*fleet, len(shards))
 	for i, shard := range shards {
 		var err error
-		if out[i], err = shard.opened(s.openReplica); err != nil {
-			return nil, fmt.Errorf("shards[%d].%w", i, err)
+		if out[i], fleets[i], err = s.openShard(ctx, shard); err != nil {
+			return nil, nil, fmt.Errorf("shards[%d].%w", i, err)
 		}
 	}
-	return out, nil
+	return out, fleets, nil
 }
 
 func (s *System) openReplica(name string, r Replica) (search.Store, error) {

@@ -47,5 +47,6 @@ func (v *validator) companion(path string, l Replica) {
 		return
 	}
 	v.replica(path, l)
+	v.check(l.Discover.isZero(), path+".discover", "is for the replicas")
 	v.check(!l.Aborts, path+".aborts", "is for the replicas")
 }

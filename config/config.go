@@ -111,6 +111,8 @@ type Replica struct {
 	CA string `yaml:"ca,omitempty"`
 	// Path is the folder of a local store, instead of a URL.
 	Path string `yaml:"path,omitempty"`
+	// Discover finds servers that take the place of the URL's.
+	Discover discover `yaml:"discover,omitempty"`
 
 	Qdrant   Qdrant   `yaml:"qdrant,omitempty"`
 	Milvus   Milvus   `yaml:"milvus,omitempty"`
@@ -156,10 +158,12 @@ type EmbedUpstream struct {
 	// Kind is "static", the model that is built in, "openai", any server of the
 	// OpenAI-compatible /v1/embeddings, Azure's among them, or "tei", "ollama" or
 	// "cohere", a server with an interface of its own.
-	Kind string   `yaml:"kind"`
-	URL  string   `yaml:"url,omitempty"` // of an openai upstream, with its /v1
-	Key  Secret   `yaml:"key,omitempty"`
-	Keys []Secret `yaml:"keys,omitempty"` // beside key, used in turn; one that is refused is never used again
+	Kind string `yaml:"kind"`
+	URL  string `yaml:"url,omitempty"` // of an openai upstream, with its /v1
+	// Discover finds servers that take the place of the URL's.
+	Discover discover `yaml:"discover,omitempty"`
+	Key      Secret   `yaml:"key,omitempty"`
+	Keys     []Secret `yaml:"keys,omitempty"` // beside key, used in turn; one that is refused is never used again
 	// KeyHeader carries the key as it is, such as api-key for Azure. Default: a bearer token.
 	KeyHeader string `yaml:"key_header,omitempty"`
 
@@ -243,7 +247,9 @@ type LLMUpstream struct {
 	// URL is the server's: with its /v1 for openai, the resource's for azure. Default:
 	// Anthropic's own, for anthropic.
 	URL string `yaml:"url,omitempty"`
-	Key Secret `yaml:"key,omitempty"`
+	// Discover finds servers that take the place of the URL's.
+	Discover discover `yaml:"discover,omitempty"`
+	Key      Secret   `yaml:"key,omitempty"`
 	// Keys are used in turn, beside key, of openai and azure; one that is refused is never used again.
 	Keys  []Secret `yaml:"keys,omitempty"`
 	Model string   `yaml:"model,omitempty"` // azure: default the deployment

@@ -26,6 +26,8 @@ func TestDocs_nameEveryKey(t *testing.T) {
 			case field == reflect.TypeFor[EmbedUpstream](), field == reflect.TypeFor[LLMUpstream](), field == reflect.TypeFor[RerankUpstream]():
 				walk("", field)
 			case path == "shards[].lexical[]": // as a replica
+			case field == reflect.TypeFor[discover]():
+				walk("discover", field)
 			case field.Kind() == reflect.Struct:
 				walk(path, field)
 			case !strings.Contains(manual, "`"+path+"`"):

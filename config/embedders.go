@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lanewise/lanewise/discovery"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/embed/cohere"
 	"github.com/lanewise/lanewise/embed/diskcache"
@@ -35,6 +36,7 @@ const watchEvery = 5 * time.Minute
 // embedLane is what goes into the lane of one space.
 type embedLane struct {
 	space     embed.Space
+	from      []EmbedUpstream
 	upstreams []embed.Upstream
 	shown     []gauged
 	shortens  bool
@@ -76,10 +78,35 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 			return nil, fmt.Errorf("embed: %w", err)
 		}
 		s.opened(lane.Close)
-		s.measure(lane, l.shown) //nolint:contextcheck // it outlives the start
+		s.measure(lane, l.shown)     //nolint:contextcheck // it outlives the start
+		s.discoverEmbedders(l, lane) //nolint:contextcheck // it outlives the start
 		out = append(out, lane)
 	}
 	return out, nil
+}
+
+// discoverEmbedders has the lane follow those who tell its members.
+func (s *System) discoverEmbedders(l *embedLane, lane *embed.Embedder) {
+	members := alone(l.upstreams, lane.Update)
+	for i, u := range l.from {
+		if u.Discover.isZero() {
+			continue
+		}
+		discovering(s, "embed/"+u.Name, u.Discover, &found[closable, embed.Upstream]{
+			url: u.URL,
+			open: func(url string) (closable, error) {
+				at := u
+				at.URL = url
+				return at.open(context.Background(), nil) // it calls nobody
+			},
+			place: func(m discovery.Member, p closable) embed.Upstream {
+				up := l.upstreams[i]
+				up.Name, up.Provider, up.Weight, up.Tier = memberName(u.Name, m), p, shared(u.Weight, m), u.Tier+m.Tier
+				return up
+			},
+			apply: func(list []embed.Upstream) error { return members.set(i, list) },
+		})
+	}
 }
 
 // openShelf opens the cache on disk; nil: none is wanted.
@@ -112,7 +139,7 @@ func (s *System) embedUpstream(ctx context.Context, u EmbedUpstream) (embed.Upst
 }
 
 func (l *embedLane) add(u EmbedUpstream, up embed.Upstream) {
-	l.upstreams = append(l.upstreams, up)
+	l.upstreams, l.from = append(l.upstreams, up), append(l.from, u)
 	l.remote = l.remote || u.Kind != kindStatic
 	// The built-in model's dims are in the order of their weight: the first 128 alone
 	// find 135 answers where all find 140 (internal/quality, in the first ten).
@@ -196,6 +223,7 @@ func (v *validator) embedders(c Embed) {
 		}
 		v.bare(path, u.foreign())
 		v.gauge(path, u.Metrics, u.Aborts, u.Quota)
+		v.discoverUpstream(path, u.Discover, u.Kind == kindStatic)
 		if u.Kind == kindStatic {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/lanewise/lanewise/adapters/local"
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -50,6 +51,9 @@ func (j *joining) Open(file string, known map[string]bool) ([]router.Shard, erro
 			continue
 		}
 		shard, err := s.opened(func(name string, r Replica) (search.Store, error) {
+			if !r.Discover.isZero() {
+				return nil, fault.New(fault.Invalid, "discover: a shard that joins names its replicas itself, until the next start")
+			}
 			return j.store(fmt.Sprintf("%s at %s", name, r.where()), r)
 		})
 		if err != nil {

@@ -62,11 +62,20 @@ func (c *Config) paths() []*string {
 	out := []*string{&c.Store, &c.Map, &c.Embed.CacheFile, &c.KeysFile, &c.JWT.File, &c.UsageFile, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA}
 	for i := range c.Shards {
 		for j := range c.Shards[i].Replicas {
-			out = append(out, &c.Shards[i].Replicas[j].Path, &c.Shards[i].Replicas[j].CA)
+			out = append(out, &c.Shards[i].Replicas[j].Path, &c.Shards[i].Replicas[j].CA, &c.Shards[i].Replicas[j].Discover.File)
 		}
 		for j := range c.Shards[i].Lexical {
 			out = append(out, &c.Shards[i].Lexical[j].Path, &c.Shards[i].Lexical[j].CA)
 		}
+	}
+	for i := range c.Embed.Upstreams {
+		out = append(out, &c.Embed.Upstreams[i].Discover.File)
+	}
+	for i := range c.Rerank.Upstreams {
+		out = append(out, &c.Rerank.Upstreams[i].Discover.File)
+	}
+	for i := range c.LLM.Upstreams {
+		out = append(out, &c.LLM.Upstreams[i].Discover.File)
 	}
 	return out
 }

@@ -2,10 +2,12 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/lanewise/lanewise/balance/quota"
+	"github.com/lanewise/lanewise/discovery"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/llm/models"
@@ -131,6 +133,7 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (*models.Set, error) {
 	}
 	set := models.Config{Default: c.Default, Open: len(c.Models) == 0, Extra: s.extra, Served: s.served, Routes: s.routing()}
 	s.generators = map[string]*llm.Generator{}
+	var rosters []modelRoster
 	for i, m := range c.public() {
 		lane, err := llm.New(llm.Config{Name: laneName(m.Name, c), Upstreams: m.pool(upstreams), Trace: s.trace()})
 		if err != nil {
@@ -138,12 +141,14 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (*models.Set, error) {
 		}
 		s.opened(lane.Close)
 		s.generators[m.Name] = lane
+		rosters = append(rosters, m.roster(upstreams, lane))
 		if m.Context == 0 {
 			m.Context = window(m.members(), c.Upstreams)
 		}
 		set.Models = append(set.Models, m.open(lane))
 	}
 	s.measure(learners(s.generators), shown)
+	s.discoverGenerators(c, upstreams, rosters)
 	if err := s.follow(c, learners(s.generators)); err != nil { //nolint:contextcheck // it outlives the start
 		return nil, err
 	}
@@ -194,11 +199,64 @@ func (m Model) members() []string {
 func (m Model) pool(upstreams map[string]llm.Upstream) []llm.Upstream {
 	out := make([]llm.Upstream, len(m.Upstreams))
 	for i, place := range m.Upstreams {
-		u := upstreams[place.Name]
-		u.Model, u.Weight, u.Tier = cmp.Or(place.Model, u.Model), cmp.Or(place.Weight, u.Weight), cmp.Or(place.Tier, u.Tier)
-		out[i] = u
+		out[i] = m.placed(i, upstreams[place.Name])
 	}
 	return out
+}
+
+// placed is an upstream, or one that stands for it, at a place in the model's pool.
+func (m Model) placed(at int, u llm.Upstream) llm.Upstream {
+	place := m.Upstreams[at]
+	u.Model, u.Weight, u.Tier = cmp.Or(place.Model, u.Model), cmp.Or(place.Weight, u.Weight), cmp.Or(place.Tier, u.Tier)
+	return u
+}
+
+// modelRoster is the members of a model's lane.
+type modelRoster struct {
+	Model
+	members *roster[llm.Upstream]
+}
+
+func (m Model) roster(upstreams map[string]llm.Upstream, lane *llm.Generator) modelRoster {
+	return modelRoster{m, alone(m.pool(upstreams), lane.Update)}
+}
+
+// set puts what was found into the place of an upstream, if the model has it.
+func (m modelRoster) set(upstream string, list []llm.Upstream) error {
+	at := slices.Index(m.Model.members(), upstream)
+	if at < 0 {
+		return nil
+	}
+	placed := make([]llm.Upstream, len(list))
+	for i, u := range list {
+		placed[i] = m.placed(at, u)
+	}
+	return m.members.set(at, placed)
+}
+
+// discoverGenerators has the lanes follow those who tell their members.
+func (s *System) discoverGenerators(c LLM, upstreams map[string]llm.Upstream, rosters []modelRoster) {
+	for _, u := range c.Upstreams {
+		if u.Discover.isZero() {
+			continue
+		}
+		discovering(s, "llm/"+u.Name, u.Discover, &found[generating, llm.Upstream]{
+			url:  u.URL,
+			open: func(url string) (generating, error) { at := u; at.URL = url; return at.open(nil) },
+			place: func(m discovery.Member, p generating) llm.Upstream {
+				up := upstreams[u.Name]
+				up.Name, up.Provider, up.Weight, up.Tier = memberName(u.Name, m), p, shared(u.Weight, m), u.Tier+m.Tier
+				return up
+			},
+			apply: func(list []llm.Upstream) error {
+				var errs []error
+				for _, r := range rosters {
+					errs = append(errs, r.set(u.Name, list))
+				}
+				return errors.Join(errs...)
+			},
+		})
+	}
 }
 
 // learners are the lanes of all models. An upstream may be in several of them.

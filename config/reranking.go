@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/lanewise/lanewise/discovery"
 	"github.com/lanewise/lanewise/rerank"
 	"github.com/lanewise/lanewise/rerank/cohere"
 	"github.com/lanewise/lanewise/rerank/tei"
@@ -24,14 +25,16 @@ type RerankUpstream struct {
 	Name string `yaml:"name,omitempty"` // default: its kind and position
 	// Kind is "tei", text-embeddings-inference's own /rerank, or "cohere", any server
 	// with that of Cohere: Jina, vLLM, Infinity.
-	Kind   string  `yaml:"kind"`
-	URL    string  `yaml:"url"`
-	Key    Secret  `yaml:"key,omitempty"`
-	Model  string  `yaml:"model,omitempty"`  // of a cohere upstream
-	Weight float64 `yaml:"weight,omitempty"` // share of the load. Default 1
-	Slots  int     `yaml:"slots,omitempty"`  // calls it runs at one time. Default: not known
-	Tier   int     `yaml:"tier,omitempty"`   // used only while earlier tiers have no healthy upstream. Default 0
-	Aborts bool    `yaml:"aborts,omitempty"` // a call that is cancelled stops costing anything
+	Kind string `yaml:"kind"`
+	URL  string `yaml:"url"`
+	// Discover finds servers that take the place of the URL's.
+	Discover discover `yaml:"discover,omitempty"`
+	Key      Secret   `yaml:"key,omitempty"`
+	Model    string   `yaml:"model,omitempty"`  // of a cohere upstream
+	Weight   float64  `yaml:"weight,omitempty"` // share of the load. Default 1
+	Slots    int      `yaml:"slots,omitempty"`  // calls it runs at one time. Default: not known
+	Tier     int      `yaml:"tier,omitempty"`   // used only while earlier tiers have no healthy upstream. Default 0
+	Aborts   bool     `yaml:"aborts,omitempty"` // a call that is cancelled stops costing anything
 }
 
 // resolve fills in the names and weights of the upstreams.
@@ -62,14 +65,32 @@ func (s *System) openReranker(c Rerank) (rerank.Provider, error) {
 		return nil, fmt.Errorf("rerank: %w", err)
 	}
 	s.opened(lane.Close)
+	members := alone(upstreams, lane.Update)
+	for i, u := range c.Upstreams {
+		if u.Discover.isZero() {
+			continue
+		}
+		discovering(s, "rerank/"+u.Name, u.Discover, &found[reranking, rerank.Upstream]{
+			url:  u.URL,
+			open: func(url string) (reranking, error) { at := u; at.URL = url; return at.open() },
+			place: func(m discovery.Member, p reranking) rerank.Upstream {
+				up := upstreams[i]
+				up.Name, up.Provider, up.Weight, up.Tier = memberName(u.Name, m), p, shared(u.Weight, m), u.Tier+m.Tier
+				return up
+			},
+			apply: func(list []rerank.Upstream) error { return members.set(i, list) },
+		})
+	}
 	return lane, nil
 }
 
-func (u RerankUpstream) open() (interface {
+// reranking is a provider that holds connections.
+type reranking interface {
 	rerank.Provider
 	io.Closer
-}, error,
-) {
+}
+
+func (u RerankUpstream) open() (reranking, error) {
 	if u.Kind == kindTEI {
 		return tei.New(tei.Config{URL: u.URL, Key: string(u.Key)})
 	}
@@ -84,6 +105,7 @@ func (v *validator) rerankers(c Rerank) {
 		v.unique(names, u.Name, path+".name")
 		v.load(path, u.Weight, u.Slots, u.Tier)
 		v.url(path+".url", u.URL)
+		v.discoverUpstream(path, u.Discover, false)
 		if v.kind(path, u.Kind, kindTEI, kindCohere) && u.Kind == kindTEI {
 			v.check(u.Model == "", path+".model", "has no meaning here: the server runs one model")
 		} else if u.Kind == kindCohere {

@@ -103,6 +103,7 @@ func (v *validator) shards(shards []Shard) {
 
 func (v *validator) replica(path string, r Replica) {
 	v.weight(path, r.Weight)
+	v.discover(path+".discover", r.Discover, r.Path != "")
 	switch {
 	case r.URL == "" && r.Path == "":
 		v.at(path, "missing url or path: a replica is a server, of lanewise or of an engine, or a local folder")
@@ -175,6 +176,7 @@ func (v *validator) upstreams(c *Config) {
 		v.unique(names, u.Name, path+".name")
 		v.load(path, u.Weight, u.Slots, u.Tier)
 		v.generator(path, u)
+		v.discoverUpstream(path, u.Discover, u.Kind == kindExtract)
 	}
 }
 

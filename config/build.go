@@ -67,6 +67,7 @@ type System struct {
 	reranker   rerank.Provider // nil: none
 	observing  observing
 	meter      *meter.Meter // of keys and tenants; nil: they have no limits
+	clustered  clustered
 	log        *slog.Logger
 }
 
@@ -86,6 +87,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	s.openCluster(r.Cluster)
 	if err := s.openTraces(ctx, r.Traces, o.Version); err != nil {
 		return nil, err
 	}

@@ -70,6 +70,7 @@ type Config struct {
 	Quotas   Quotas   `yaml:"quota,omitempty"`
 	Log      Log      `yaml:"log,omitempty"`
 	Metrics  metering `yaml:"metrics,omitempty"`
+	Cluster  cluster  `yaml:"kubernetes,omitempty"`
 	Traces   spans    `yaml:"traces,omitempty"`
 
 	file   string           // that it was read from, or empty

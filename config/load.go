@@ -60,6 +60,7 @@ func (c *Config) rebase(dir string) {
 // paths points to all paths of files and folders.
 func (c *Config) paths() []*string {
 	out := []*string{&c.Store, &c.Map, &c.Embed.CacheFile, &c.KeysFile, &c.JWT.File, &c.UsageFile, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA}
+	out = append(out, c.Cluster.paths()...)
 	for i := range c.Shards {
 		for j := range c.Shards[i].Replicas {
 			out = append(out, &c.Shards[i].Replicas[j].Path, &c.Shards[i].Replicas[j].CA, &c.Shards[i].Replicas[j].Discover.File)

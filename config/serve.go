@@ -11,12 +11,17 @@ import (
 
 // Serve answers requests on l until ctx ends, then lets those under way finish
 // within the shutdown timeout. It closes l, but not the system.
-func (s *System) Serve(ctx context.Context, l net.Listener) error {
+func (s *System) Serve(ctx context.Context, l net.Listener) (err error) {
 	metrics, err := s.listenMetrics(ctx)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
 	defer metrics.Close()
+	unscale, err := s.serveScaling(ctx)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer func() { err = errors.Join(err, unscale()) }()
 	server := &http.Server{
 		Handler:           s.Handler,
 		ReadHeaderTimeout: 10 * time.Second,

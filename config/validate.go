@@ -39,6 +39,7 @@ func (c *Config) problems() []*Problem {
 	v.figures(c)
 	v.log(c.Log)
 	v.observing(c)
+	v.kubernetes(c.Cluster)
 	return v.list
 }
 

@@ -22,28 +22,36 @@ const (
 	proxyNamespace = "kube-system"
 	proxyMap       = "extension-apiserver-authentication"
 	proxyEvery     = time.Minute
+	proxyRetry     = 3 * time.Second
 )
 
-// FrontProxy asks the API server. Its error is fault.Refused where the service account
-// may not read the ConfigMap: it needs the role extension-apiserver-authentication-reader
-// in the namespace kube-system.
-func (c *Cluster) FrontProxy(ctx context.Context) (*FrontProxy, error) {
+// FrontProxy returns what is asked for by Run.
+func (c *Cluster) FrontProxy() *FrontProxy {
 	p := &FrontProxy{cluster: c}
-	return p, p.refresh(ctx)
+	p.current.Store(&metrics.Proxy{})
+	return p
 }
 
-// Get returns what was true last.
+// Get returns what was true last. Before the first answer it is empty, and nobody is
+// believed.
 func (p *FrontProxy) Get() metrics.Proxy { return *p.current.Load() }
 
-// Run asks again every minute, until ctx ends. While nobody answers what is known stays.
+// Run asks the API server every minute, and every few seconds while it does not answer,
+// until ctx ends. What is known stays. The service account needs the role
+// extension-apiserver-authentication-reader in the namespace kube-system.
 func (p *FrontProxy) Run(ctx context.Context) {
 	troubled := false
-	for wait(ctx, proxyEvery) {
-		err := p.refresh(ctx)
+	for {
+		err, pause := p.refresh(ctx), proxyEvery
+		if err != nil {
+			pause = proxyRetry
+		}
 		if err != nil && !troubled && ctx.Err() == nil {
 			p.cluster.log.WarnContext(ctx, "the API server does not say how it shows itself: what it said last counts", "err", err)
 		}
-		troubled = err != nil
+		if troubled = err != nil; !wait(ctx, pause) {
+			return
+		}
 	}
 }
 

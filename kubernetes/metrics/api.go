@@ -100,6 +100,7 @@ var statuses = []struct {
 	{fault.Forbidden, http.StatusForbidden, metav1.StatusReasonForbidden},
 	{fault.NotFound, http.StatusNotFound, metav1.StatusReasonNotFound},
 	{fault.Invalid, http.StatusBadRequest, metav1.StatusReasonBadRequest},
+	{fault.Unavailable, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable},
 }
 
 func refuse(w http.ResponseWriter, err error) {

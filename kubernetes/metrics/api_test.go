@@ -235,6 +235,13 @@ func TestAPI_believesTheAPIServerOnly(t *testing.T) {
 	}
 }
 
+func TestAPI_beforeTheAPIServerIsKnown(t *testing.T) {
+	f := open(t, func(c *metrics.Config) { c.Proxy = func() metrics.Proxy { return metrics.Proxy{} } })
+	if got := f.get(t, f.client, "/apis", asHPA, nil); got != http.StatusServiceUnavailable {
+		t.Errorf("status %d, want 503", got)
+	}
+}
+
 func TestAPI_discovery(t *testing.T) {
 	f := open(t, nil)
 	var groups metav1.APIGroupList

@@ -3,14 +3,14 @@ package metrics
 import (
 	"crypto/x509"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 
 	"github.com/lanewise/lanewise/fault"
 )
 
-// Proxy is what the API server shows of itself when it passes a request on.
+// Proxy is what the API server shows of itself when it passes a request on. Without a CA
+// nobody is believed.
 type Proxy struct {
 	CA          *x509.CertPool // that has signed its client certificate
 	Names       []string       // common names of that certificate; none: any
@@ -41,9 +41,12 @@ func ParseProxy(data map[string]string) (Proxy, error) {
 }
 
 // user returns the name of the user for whom the API server asks. Its error is
-// fault.Unauthorized where nobody vouches for the request, and fault.Forbidden where the
-// certificate is another's.
+// fault.Unauthorized where nobody vouches for the request, fault.Forbidden where the
+// certificate is another's, and fault.Unavailable without a CA.
 func (p Proxy) user(r *http.Request) (string, error) {
+	if p.CA == nil { // x509 would take the system's
+		return "", fault.New(fault.Unavailable, "it is not known yet how the API server shows itself")
+	}
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return "", fault.New(fault.Unauthorized, "no client certificate: this API is asked through the API server of the cluster")
 	}
@@ -68,5 +71,5 @@ func (p Proxy) user(r *http.Request) (string, error) {
 			return user, nil
 		}
 	}
-	return "", fault.New(fault.Unauthorized, "%s", fmt.Sprintf("no user in the header %s", headers[0]))
+	return "", fault.New(fault.Unauthorized, "no user in the header %s", headers[0])
 }

@@ -58,7 +58,7 @@ func (r *Router) keepCanaryLater(ctx context.Context, space string) {
 // lacksCanary returns the embedder whose canary should be stored now, or nil.
 func (r *Router) lacksCanary(space string) canaried {
 	t := r.topo.Load()
-	if r.file == nil || t.move != nil || t.m.Canary(space) != nil {
+	if r.keep == nil || t.move != nil || t.m.Canary(space) != nil {
 		return nil
 	}
 	for _, e := range r.cfg.Embedders {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
@@ -55,11 +56,19 @@ func (r *Router) CreateCollection(ctx context.Context, c search.Collection) (sea
 	case ok && have == stored:
 		return stored, r.createAgain(ctx, stored)
 	}
-	if err := r.everywhere(ctx, search.Batch{Collection: c.Name, Create: &stored}); err != nil {
-		return c, err
+	steps := []func() error{
+		func() error { return r.everywhere(ctx, search.Batch{Collection: c.Name, Create: &stored}) },
+		func() error {
+			return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithCollection(c) })
+		},
 	}
-	if err := r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithCollection(c) }); err != nil {
-		return stored, err
+	if r.mapIsShared() { // who is first in the map decides what the collection is like
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return stored, err
+		}
 	}
 	r.keepCanary(ctx, stored.Space)
 	return stored, nil
@@ -107,12 +116,20 @@ func (r *Router) describe(c search.Collection) (search.Collection, error) {
 	return c, nil
 }
 
-// everywhere sends a batch to all replicas of all shards. To drop what is not
-// there is no failure.
+// everywhere sends a batch to all replicas of all shards, and again where the shard map was edited in between. To
+// drop what is not there is no failure.
 func (r *Router) everywhere(ctx context.Context, b search.Batch) error {
-	t := r.topo.Load()
-	b.Epoch = r.writeEpoch(t)
-	return errors.Join(scatter(len(t.shards), func(i int) error { return r.writeTo(ctx, t.shards[i], b) })...)
+	for {
+		if err := r.mayWrite(); err != nil {
+			return err
+		}
+		t := r.topo.Load()
+		b.Epoch = r.writeEpoch(t)
+		err := errors.Join(scatter(len(t.shards), func(i int) error { return r.writeTo(ctx, t.shards[i], b) })...)
+		if !errors.Is(err, fault.Conflict) || !r.overtaken(ctx, t.m.Epoch()) {
+			return err
+		}
+	}
 }
 
 // writeTo sends a batch to all replicas of a shard.
@@ -148,7 +165,11 @@ func (r *Router) DropCollection(ctx context.Context, name string) error {
 		return err
 	}
 	r.forget(name)
-	return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithoutCollection(name) })
+	err = r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithoutCollection(name) })
+	if err == nil && r.mapIsShared() { // another router may have given it back to a replica that had dropped it
+		err = r.everywhere(ctx, search.Batch{Collection: name, Drop: true})
+	}
+	return err
 }
 
 // forget drops what the router knows of a collection that goes.

@@ -56,14 +56,14 @@ func lastOfEach(points []search.Point) []search.Point {
 // stamp gives every write of the batch a fresh version and returns the last.
 func (r *Router) stamp(b *search.Batch) search.Version {
 	n := len(b.Upserts) + len(b.Deletes)
-	first := r.clock.next(n)
+	fresh := r.clock.next(n)
 	for i := range b.Upserts {
-		b.Upserts[i].Version = first + search.Version(i)
+		b.Upserts[i].Version = fresh.at(i)
 	}
 	for i := range b.Deletes {
-		b.Deletes[i].Version = first + search.Version(len(b.Upserts)+i)
+		b.Deletes[i].Version = fresh.at(len(b.Upserts) + i)
 	}
-	return first + search.Version(n) - 1
+	return fresh.at(n - 1)
 }
 
 // writeAll is writeOnce, and again where the shard map was edited in between: stores refuse what an
@@ -72,10 +72,35 @@ func (r *Router) writeAll(ctx context.Context, c search.Collection, stamped func
 	for {
 		epoch := r.topo.Load().m.Epoch()
 		written, err := r.writeOnce(ctx, c, stamped)
-		if !errors.Is(err, fault.Conflict) || errors.Is(err, errElsewhere) || r.topo.Load().m.Epoch() == epoch {
+		if !errors.Is(err, fault.Conflict) || errors.Is(err, errElsewhere) || !r.overtaken(ctx, epoch) {
 			return written, err
 		}
 	}
+}
+
+// overtaken reports whether the map in force is newer than that of an epoch, for who was refused. A map
+// that is shared is read again for that.
+func (r *Router) overtaken(ctx context.Context, epoch uint64) bool {
+	if k, shared := r.keep.(*sharedMap); shared && r.topo.Load().m.Epoch() == epoch {
+		if r.change.enter(ctx) != nil {
+			return false
+		}
+		defer r.change.Unlock()
+		if r.topo.Load().m.Epoch() == epoch && k.catchUp(ctx) != nil {
+			return false
+		}
+	}
+	return r.topo.Load().m.Epoch() > epoch
+}
+
+func (r *Router) mapIsShared() bool { return r.cfg.MapStore != nil }
+
+// mayWrite refuses while a router that shares its map has no lease.
+func (r *Router) mayWrite() error {
+	if k, shared := r.keep.(*sharedMap); shared {
+		return k.tenure.check()
+	}
+	return nil
 }
 
 // writeOnce splits a stamped batch by shard and writes each part to every
@@ -91,6 +116,9 @@ func (r *Router) writeOnce(ctx context.Context, c search.Collection, stamped fun
 		return search.Written{}, err
 	}
 	defer r.commits.leave(crowd)
+	if err := r.mayWrite(); err != nil {
+		return search.Written{}, err
+	}
 	now, ok := t.m.Collection(c.Name)
 	if !ok || !now.Accepts(c) && !c.Accepts(now) {
 		return search.Written{}, unknownCollection(c.Name)

@@ -31,6 +31,12 @@ type Config struct {
 	// that the replicas report at the start.
 	MapPath string
 
+	// MapStore holds the shard map where several routers share it, instead of a file. MapPath then
+	// names the file of the map that is taken over where none is shared yet. The caller closes it after the router.
+	MapStore MapStore
+	// Name tells the routers that share a map apart. It is needed with MapStore, and must be a new one after each start.
+	Name string
+
 	// Embedders turn texts into vectors, one for each space; a collection that
 	// names no space uses the first. Without one only vectors can be searched.
 	Embedders []embed.Provider
@@ -137,6 +143,9 @@ func (c Config) withDefaults() Config {
 // checked by the shard map.
 func (c Config) validate() error {
 	var errs []error
+	if c.MapStore != nil && c.Name == "" {
+		errs = append(errs, fault.New(fault.Invalid, "name: routers that share a shard map need one each"))
+	}
 	names := map[string]bool{}
 	for i, s := range c.Shards {
 		if len(s.Replicas) == 0 {

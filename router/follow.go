@@ -26,6 +26,7 @@ type follower struct {
 	id   uint64        // that no other one has, in this process or the next
 	into string        // the collection that is made of this one
 	turn chan struct{} // holds a token while nobody works on it
+	seen uint64        // routers that had joined when it was looked at last
 
 	mu   sync.Mutex
 	keys map[search.Key]struct{} // written since they were taken the last time
@@ -98,6 +99,14 @@ func (f *follower) forgot() bool {
 	was := f.lost
 	f.lost = false
 	return was
+}
+
+// meet loses what is noted where other routers have joined: what they wrote is not.
+func (f *follower) meet(joined uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost = f.lost || f.seen != joined
+	f.seen = joined
 }
 
 // lossy reports whether keys were lost.

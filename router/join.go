@@ -102,7 +102,7 @@ func (y *registry) hurry() {
 func (r *Router) compareFirst() error {
 	y := &r.registry
 	y.states, y.wake = map[string]*ReplicaState{}, make(chan struct{}, 1)
-	if r.cfg.MapPath != "" {
+	if r.cfg.MapPath != "" && r.cfg.MapStore == nil {
 		y.file = r.cfg.MapPath + ".out"
 	}
 	t := r.topo.Load()
@@ -118,6 +118,9 @@ func (r *Router) compareFirst() error {
 	y.stop = stop
 	r.compare(ctx)
 	y.loop.Go(func() { r.keepComparing(ctx) })
+	if r.keep != nil {
+		y.loop.Go(func() { r.keep.run(ctx) })
+	}
 	return nil
 }
 

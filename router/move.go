@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
-	"github.com/lanewise/lanewise/internal/sealed"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/shardmap"
 )
@@ -96,32 +93,6 @@ func (m *move) check(c search.Collection, b search.Batch) error {
 	return nil
 }
 
-// note is what is stored beside the map while a move is not finished.
-type note struct {
-	Epoch uint64          `json:"epoch"` // that the move starts from
-	Plan  json.RawMessage `json:"plan"`
-}
-
-func (r *Router) notePath() string { return r.cfg.MapPath + ".move" }
-
-// unfinished reports whether a move was begun and not finished, so that shards may hold copies
-// of points that they do not own. A damaged note says so, too.
-func (r *Router) unfinished() (bool, error) {
-	if r.file == nil {
-		return false, nil
-	}
-	var n note
-	err := sealed.Read(r.notePath(), &n)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
-	case err != nil && !errors.Is(err, fault.Invalid):
-		return false, err //nolint:wrapcheck // it names the file
-	}
-	r.cfg.Log.Warn("a move of points was begun and not finished: run lanewise apply again", "file", r.notePath(), "epoch", n.Epoch, "err", err)
-	return true, nil
-}
-
 // Apply carries out a plan: it copies what moves to its new shards, compares the copies with
 // the originals, puts the new map in force with one durable step, and removes the points from
 // where they were. Until that step reads are answered from the old shards, and writes to points
@@ -132,7 +103,7 @@ func (r *Router) unfinished() (bool, error) {
 // it was. Errors: fault.Conflict for a plan that does not fit the map, or while another
 // move or repair is under way; fault.Invalid for shards that are missing.
 func (r *Router) Apply(ctx context.Context, how Move) (Moved, error) {
-	if r.file == nil {
+	if r.keep == nil {
 		return Moved{}, fault.New(fault.Invalid, "the shard map is in memory only: name a file for it in the configuration")
 	}
 	if !r.moving.TryLock() {
@@ -142,21 +113,13 @@ func (r *Router) Apply(ctx context.Context, how Move) (Moved, error) {
 	r.underWay.Store(true)
 	defer r.underWay.Store(false)
 	j := &journey{r: r, how: how}
-	m := r.topo.Load().m
-	applied, err := shardmap.Applied(m, how.Plan)
+	err := j.run(ctx)
 	if err != nil {
-		return Moved{}, err //nolint:wrapcheck // Invalid: it says what it read
+		r.change.Lock()
+		defer r.change.Unlock()
+		r.keep.abandon()
 	}
-	if !applied {
-		if err := j.carry(ctx); err != nil {
-			return j.moved, err
-		}
-	}
-	j.moved.Epoch = r.topo.Load().m.Epoch()
-	if err := j.clean(ctx); err != nil {
-		return j.moved, fmt.Errorf("the points are moved; remove the old ones: %w", err)
-	}
-	return j.moved, nil
+	return j.moved, err
 }
 
 func errBusy() error {
@@ -174,10 +137,32 @@ type journey struct {
 	moved Moved
 }
 
+// run carries the points to their new shards, or goes on after that.
+func (j *journey) run(ctx context.Context) error {
+	applied, err := shardmap.Applied(j.r.topo.Load().m, j.how.Plan)
+	switch {
+	case err != nil:
+		return err //nolint:wrapcheck // Invalid: it says what it read
+	case applied:
+		_, err = j.begin(j.r.topo.Load().m)
+	default:
+		err = j.carry(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	j.moved.Epoch = j.r.topo.Load().m.Epoch()
+	if err := j.clean(ctx); err != nil {
+		return fmt.Errorf("the points are moved; remove the old ones: %w", err)
+	}
+	return nil
+}
+
 // carry takes the points to their new shards, up to the moment from which they are read there.
 func (j *journey) carry(ctx context.Context) (err error) {
 	r := j.r
-	plan, err := shardmap.ReadPlan(r.topo.Load().m, j.how.Plan)
+	m := r.topo.Load().m
+	plan, err := shardmap.ReadPlan(m, j.how.Plan)
 	if err != nil {
 		return err //nolint:wrapcheck // it says what is wrong with the plan
 	}
@@ -186,20 +171,18 @@ func (j *journey) carry(ctx context.Context) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			r.publish(func(t *topology) { t.move = nil })
 			for _, s := range j.joins {
 				err = errors.Join(err, s.close())
 			}
 		}
 	}()
-	if err := sealed.Write(r.notePath(), note{Epoch: plan.Epoch, Plan: j.how.Plan}); err != nil {
-		return err //nolint:wrapcheck // it names the file
-	}
 	j.move = &move{
 		plan: plan, from: r.topo.Load().m.Shards(), to: plan.Next().Shards(),
 		start: time.Now(), pace: newPace(j.how.PerSecond), total: counted(j.how.Plan),
 	}
-	j.old = r.publish(func(t *topology) { t.move, t.mixed = j.move, true })
+	if j.old, err = j.begin(m); err != nil {
+		return err
+	}
 	if err := j.quiesce(ctx); err != nil {
 		return fmt.Errorf("wait for writes under way: %w", err)
 	}
@@ -245,17 +228,18 @@ func (j *journey) build(plan *shardmap.Plan) error {
 	return nil
 }
 
-// publish changes the topology, and returns it as it is then.
-func (r *Router) publish(change func(*topology)) *topology {
+// begin has the move known before it begins.
+func (j *journey) begin(m *shardmap.Map) (*topology, error) {
+	r := j.r
 	r.change.Lock()
 	defer r.change.Unlock()
-	now := *r.topo.Load()
-	change(&now)
-	r.topo.Store(&now)
-	return &now
+	if err := r.keep.begin(m, j.how.Plan); err != nil {
+		return nil, err
+	}
+	return r.publish(func(t *topology) { t.move, t.mixed = j.move, true }), nil
 }
 
-// quiesce waits until no write is under way that does not know of the move.
+// quiesce waits until no write is under way that does not know of the move, from this router or another.
 func (j *journey) quiesce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*j.r.cfg.WriteTimeout)
 	defer cancel()
@@ -267,7 +251,7 @@ func (j *journey) quiesce(ctx context.Context) error {
 			return fmt.Errorf("shard %s: %w", s.name, err)
 		}
 	}
-	return nil
+	return j.r.keep.settle(ctx, j.old)
 }
 
 // flip puts the new map in force. Queries that began with the old one end before
@@ -279,20 +263,11 @@ func (j *journey) flip(ctx context.Context, next *shardmap.Map) error {
 	r := j.r
 	r.change.Lock()
 	defer r.change.Unlock()
-	if err := r.file.Save(next); err != nil {
-		// Whether it failed before or after the new map was in its place, the file decides.
-		if now, readErr := r.file.Load(); readErr != nil || now.Epoch() != next.Epoch() {
-			return errors.Join(err, readErr)
-		}
+	if err := r.keep.flip(next, j.joins); err != nil {
+		return err
 	}
-	for _, s := range j.old.shards {
-		if !slices.Contains(j.next, s) {
-			r.retired = append(r.retired, s)
-		}
-	}
-	r.topo.Store(&topology{m: next, shards: j.next, counts: newCounts(next.Shards()), mixed: true})
 	j.joins = nil // they are not ours to close any more
-	r.cfg.Log.Info("points have moved, and the new shard map is in force", "epoch", next.Epoch(), "copied", j.moved.Copied)
+	r.cfg.Log.Info("points have moved, and the new shard map is in force", "epoch", r.topo.Load().m.Epoch(), "copied", j.moved.Copied)
 	return nil
 }
 
@@ -306,6 +281,9 @@ func (j *journey) clean(ctx context.Context) error {
 		j.old.counts.wait()
 	}
 	t := r.topo.Load()
+	if err := r.keep.settle(ctx, t); err != nil {
+		return err
+	}
 	pace := newPace(j.how.PerSecond)
 	for _, c := range t.m.Collections() {
 		if c.Placement.By == search.ByExternal {
@@ -321,10 +299,11 @@ func (j *journey) clean(ctx context.Context) error {
 			}
 		}
 	}
-	if err := os.Remove(r.notePath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	r.change.Lock()
+	defer r.change.Unlock()
+	if err := r.keep.finish(); err != nil {
 		return err
 	}
-	r.publish(func(t *topology) { t.mixed = false })
 	r.registry.hurry()
 	return nil
 }

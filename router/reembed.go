@@ -61,7 +61,7 @@ const lastMile = 32
 //
 // Nothing that is acknowledged is lost: the writes of the time are noted and followed, and for
 // the moment of the swap new ones wait, to go to the new collection. A write that a name was asked for goes
-// to what the name stands for when it is stored. Points without a text cannot be embedded: they end it with fault.Invalid.
+// to what the name stands for when it is stored. While other routers share the map it is fault.Conflict. Points without a text cannot be embedded: they end it with fault.Invalid.
 func (r *Router) Reembed(ctx context.Context, q Reembed) (Reembedded, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*r.cfg.WriteTimeout)
 	defer cancel()
@@ -78,6 +78,12 @@ func (r *Router) Reembed(ctx context.Context, q Reembed) (Reembedded, error) {
 		return j.done, err
 	}
 	defer leave()
+	joined, release, err := r.alone(ctx)
+	if err != nil {
+		return j.done, err
+	}
+	defer release()
+	f.meet(joined)
 	if at.Follower != f.id || f.forgot() {
 		at = seamAt{Follower: f.id}
 		if err := r.commits.drain(ctx); err != nil { // those that it has not noted
@@ -140,7 +146,7 @@ func (j *reembedding) allowed() error {
 	case !j.Replace:
 		return &fault.Error{Class: fault.Invalid, Field: "/replace", Message: fmt.Sprintf("%q is the collection's own name: it can become an alias of %q only where the old points are dropped, "+
 			"which has to be asked for", j.Collection, j.into.Name)}
-	case j.r.file == nil:
+	case j.r.keep == nil:
 		return fault.BadField("/replace", "%q cannot become an alias: without a file for the shard map, aliases end with the process", j.Collection)
 	}
 	return nil
@@ -315,7 +321,7 @@ func (j *reembedding) carry(ctx context.Context, keys []search.Key) error {
 	}
 	for i, k := range keys {
 		if !there[k] {
-			b.Deletes = append(b.Deletes, search.Tombstone{Key: k, Version: first + search.Version(i)})
+			b.Deletes = append(b.Deletes, search.Tombstone{Key: k, Version: first.at(i)})
 		}
 	}
 	if err := j.embed(ctx, b.Upserts); err != nil {

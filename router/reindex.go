@@ -38,7 +38,7 @@ type seam struct {
 // again at any time.
 //
 // A step never undoes a write: it takes its versions first, waits for the writes under way, and then reads, so that
-// every write which it has not seen is newer. Where an engine keeps no versions, writes at the same time may be lost.
+// every write which it has not seen is newer. While other routers share the map it is fault.Conflict. Where an engine keeps no versions, writes at the same time may be lost.
 func (r *Router) Reindex(ctx context.Context, q Reindex) (Reindexed, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*r.cfg.WriteTimeout)
 	defer cancel()
@@ -59,6 +59,11 @@ func (r *Router) Reindex(ctx context.Context, q Reindex) (Reindexed, error) {
 	} else if q.Cursor == "" {
 		at.Sweep = 1
 	}
+	_, release, err := r.alone(ctx)
+	if err != nil {
+		return Reindexed{}, err
+	}
+	defer release()
 	done, last, more, err := r.giveWords(ctx, lexical, at.After, max(q.Limit, 0))
 	switch {
 	case err != nil:
@@ -120,12 +125,12 @@ func (r *Router) giveWords(ctx context.Context, c search.Collection, after searc
 }
 
 // wordsFor returns the points that lack words, with words and versions from first on.
-func (r *Router) wordsFor(c search.Collection, points []search.Point, first search.Version) (b search.Batch, err error) {
+func (r *Router) wordsFor(c search.Collection, points []search.Point, first stamps) (b search.Batch, err error) {
 	for _, p := range points {
-		if p.Text == "" || len(p.Sparse.Index) > 0 || p.Version >= first {
+		if p.Text == "" || len(p.Sparse.Index) > 0 || p.Version >= first.at(0) {
 			continue
 		}
-		p.Version = first + search.Version(len(b.Upserts))
+		p.Version = first.at(len(b.Upserts))
 		b.Upserts = append(b.Upserts, p)
 	}
 	if err := r.inWords(c, b.Upserts); err != nil {

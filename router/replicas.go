@@ -14,11 +14,11 @@ import (
 
 // With returns a router with c's embedders, reranker, generator, routes, prompts, timeouts and other
 // settings of single requests, which goes on with r's shards, map, limits and all that was learned: of
-// those c says nothing (Shards, MapPath, Lane, Picker, Limit, Admission, CursorKey, Trace are r's). Requests may be
+// those c says nothing (Shards, MapPath, MapStore, Name, Lane, Picker, Limit, Admission, CursorKey, Trace are r's). Requests may be
 // under way on both. One of them, and no matter which, is to be closed in the end, once.
 func (r *Router) With(c Config) (*Router, error) {
 	c = c.withDefaults()
-	c.Shards, c.MapPath, c.Lane, c.Picker, c.Limit = r.cfg.Shards, r.cfg.MapPath, r.cfg.Lane, r.cfg.Picker, r.cfg.Limit
+	c.Shards, c.MapPath, c.MapStore, c.Name, c.Lane, c.Picker, c.Limit = r.cfg.Shards, r.cfg.MapPath, r.cfg.MapStore, r.cfg.Name, r.cfg.Lane, r.cfg.Picker, r.cfg.Limit
 	c.Admission, c.CursorKey, c.Trace = r.cfg.Admission, r.cfg.CursorKey, r.cfg.Trace
 	next := &Router{cfg: c, engine: r.engine}
 	fresh := Router{cfg: c, engine: r.engine}

@@ -25,6 +25,11 @@ func (m *mending) restate(ctx context.Context, keys []search.Key) error {
 	if len(keys) == 0 {
 		return nil
 	}
+	_, release, err := m.r.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	first := m.r.clock.next(len(keys))
 	if err := m.s.writes.drain(ctx); err != nil {
 		return err
@@ -38,11 +43,11 @@ func (m *mending) restate(ctx context.Context, keys []search.Key) error {
 	b, there := search.Batch{Upserts: points}, versionsOf(points)
 	for i, key := range keys {
 		if _, ok := there[key]; !ok {
-			b.Deletes = append(b.Deletes, search.Tombstone{Key: key, Version: first + search.Version(i)})
+			b.Deletes = append(b.Deletes, search.Tombstone{Key: key, Version: first.at(i)})
 		}
 	}
 	for i := range points {
-		points[i].Version = first + search.Version(i)
+		points[i].Version = first.at(i)
 	}
 	for i := range m.replicas {
 		if _, err := m.write(ctx, i, b); err != nil {

@@ -40,8 +40,8 @@ type Router struct {
 // engine is what all routers share that follow each other.
 type engine struct {
 	topo       atomic.Pointer[topology]
-	change     sync.Mutex     // held while the topology is replaced
-	file       *shardmap.File // nil: the map lives in memory
+	change     lock   // held while the topology is replaced, and what keeps its map is asked
+	keep       keeper // nil: the map lives in memory
 	clock      clock
 	gate       *admit.Gate
 	quota      merge.Quota
@@ -99,26 +99,22 @@ func New(c Config) (*Router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admission: %w", err)
 	}
-	r := &Router{cfg: c, engine: &engine{gate: gate, cursors: newCursors(c.CursorKey), fence: prompt.NewFence(c.CursorKey)}}
+	r := &Router{cfg: c, engine: &engine{change: make(lock, 1), gate: gate, cursors: newCursors(c.CursorKey), fence: prompt.NewFence(c.CursorKey)}}
 	if r.builtIn, err = prompt.Parse(prompt.Text{}); err != nil {
 		return nil, err
 	}
-	m, err := r.openMap()
+	t, err := r.openMap()
 	if err != nil {
 		return nil, err
 	}
 	if r.lane, err = balance.NewLane(c.Lane); err != nil {
 		return nil, errors.Join(fmt.Errorf("lane %s: %w", c.Lane.Name, err), r.closeMap())
 	}
-	shards, err := r.buildShards(m)
-	if err != nil {
+	if t.shards, err = r.buildShards(t.m); err != nil {
 		return nil, errors.Join(err, r.closeMap())
 	}
-	mixed, err := r.unfinished()
-	if err != nil {
-		return nil, errors.Join(err, r.closeMap())
-	}
-	r.topo.Store(&topology{m: m, shards: shards, counts: newCounts(m.Shards()), mixed: mixed})
+	t.counts = newCounts(t.m.Shards())
+	r.topo.Store(t)
 	if err := r.adopt(); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}

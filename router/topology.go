@@ -2,50 +2,33 @@ package router
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/shardmap"
 )
 
-// openMap loads the stored map, or makes one for the configured shards. A stored
-// map whose shards differ from the configured ones is refused: placement never
-// changes by itself. Taking a stored map raises its epoch.
-func (r *Router) openMap() (*shardmap.Map, error) {
-	if r.cfg.MapPath == "" {
-		return shardmap.New(r.cfg.mapShards())
-	}
-	var err error
-	if r.file, err = shardmap.OpenFile(r.cfg.MapPath); err != nil {
-		return nil, err
-	}
-	m, err := r.file.Load()
+// openMap opens what keeps the shard map, if anything does, and returns a topology without its shards.
+func (r *Router) openMap() (*topology, error) {
 	switch {
-	case errors.Is(err, fault.NotFound):
-		if m, err = shardmap.New(r.cfg.mapShards()); err == nil {
-			err = r.file.Save(m)
-		}
-	case err == nil:
-		if err = m.Fits(r.cfg.mapShards()); err != nil {
-			err = fmt.Errorf("shard map %s: %w", r.cfg.MapPath, err)
-			break
-		}
-		m = m.Raised() // stores refuse what a router before this one still has on its way
-		err = r.file.Save(m)
+	case r.cfg.MapStore != nil:
+		r.keep = newSharedMap(r)
+	case r.cfg.MapPath != "":
+		r.keep = &fileMap{r: r, path: r.cfg.MapPath, log: r.cfg.Log}
+	default:
+		m, err := shardmap.New(r.cfg.mapShards())
+		return &topology{m: m}, err
 	}
-	if err != nil {
-		return nil, errors.Join(err, r.closeMap())
-	}
-	return m, nil
+	return r.keep.open(r.cfg.mapShards())
 }
 
 func (r *Router) closeMap() error {
-	if r.file == nil {
+	if r.keep == nil {
 		return nil
 	}
-	return r.file.Close()
+	return r.keep.close()
 }
 
 // adopt asks all replicas what they hold: the clock moves past their newest
@@ -104,7 +87,7 @@ func (r *Router) refresh(c search.Collection, met map[string]bool) error {
 func (r *Router) adoptOne(st search.Stats) error {
 	r.clock.advance(st.Newest)
 	switch have, ok := r.topo.Load().m.Collection(st.Collection.Name); {
-	case !ok && r.file != nil && st.Collection.Placement.By != search.ByExternal:
+	case !ok && r.keep != nil && st.Collection.Placement.By != search.ByExternal:
 		return nil // dropped, or not ours
 	case !ok:
 		return r.edit(func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithCollection(st.Collection) })
@@ -123,19 +106,57 @@ func (r *Router) edit(change func(*shardmap.Map) (*shardmap.Map, error)) error {
 	if old.move != nil {
 		return old.move.refuse("the shard map cannot be changed")
 	}
-	next, err := change(old.m)
-	if err != nil {
-		return err
+	if r.keep != nil {
+		return r.keep.edit(change)
 	}
-	if r.file != nil {
-		if err := r.file.Save(next); err != nil {
+	next, err := change(old.m)
+	if err == nil {
+		r.publish(func(t *topology) { t.m = next })
+	}
+	return err
+}
+
+// publish changes the topology, and returns it as it is then. The caller holds the lock.
+func (r *Router) publish(change func(*topology)) *topology {
+	now := *r.topo.Load()
+	change(&now)
+	r.topo.Store(&now)
+	return &now
+}
+
+// reshape gives a topology a map and its shards: those that are there stay as they are, and what is new is one of
+// those that join, or made as configured. The caller holds the lock.
+func (r *Router) reshape(t *topology, m *shardmap.Map, joins []*shard) error {
+	old := r.topo.Load()
+	t.m, t.counts = m, newCounts(m.Shards())
+	have := slices.Concat(old.shards, joins)
+	for _, ms := range m.Shards() {
+		if i := slices.IndexFunc(have, func(s *shard) bool { return s.name == ms.Name }); i >= 0 {
+			t.shards = append(t.shards, have[i])
+			continue
+		}
+		s, err := r.makeShard(ms.Name)
+		if err != nil {
 			return err
 		}
+		t.shards = append(t.shards, s)
 	}
-	now := *old
-	now.m = next
-	r.topo.Store(&now)
+	for _, s := range old.shards {
+		if !slices.Contains(t.shards, s) {
+			r.retired = append(r.retired, s)
+		}
+	}
 	return nil
+}
+
+// makeShard makes a configured shard.
+func (r *Router) makeShard(name string) (*shard, error) {
+	i := slices.IndexFunc(r.cfg.Shards, func(s Shard) bool { return s.Name == name })
+	if i < 0 {
+		return nil, fault.New(fault.Conflict, "shard %s is in the shard map, and the configuration has no replicas for it", name)
+	}
+	r.registry.reset(r.cfg.Shards[i])
+	return r.buildShard(r.cfg.Shards[i])
 }
 
 // brief names what two descriptions of a collection most often differ in.

@@ -243,7 +243,7 @@ func guarded[R any](call func() (R, error)) (res R, err error) {
 // writeEpoch is the epoch that fences off routers with an older map. A map in
 // memory has no history, so it fences off nobody.
 func (r *Router) writeEpoch(t *topology) uint64 {
-	if r.file == nil {
+	if r.keep == nil {
 		return 0
 	}
 	return t.m.Epoch()

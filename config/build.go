@@ -109,6 +109,9 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	if s.models != nil && s.models.Relays() {
 		surface.Models = s.models
 	}
+	if s.Router != nil {
+		surface.Lanes = plaza{s}
+	}
 	s.watched(&surface, r)
 	if err = s.guard(&surface, r, o); err != nil {
 		return nil, err

@@ -1,53 +1,72 @@
 package config
 
 import (
-	"context"
-	"fmt"
+	"maps"
+	"slices"
 
-	"github.com/lanewise/lanewise/embed"
-	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/discovery"
+	"github.com/lanewise/lanewise/httpapi"
+	"github.com/lanewise/lanewise/router"
 )
 
-// staticFloor tells questions that the sources may answer from others, with the embedding model that is built
-// in: of 176 questions about Go's library 3 % stay below, of 30 about anything else 90 %.
-const staticFloor = 0.35
-
-// openUpstreams returns the upstreams that write answers by name, and those of which
-// it is measured whether they stop cancelled calls.
-func (s *System) openUpstreams(c LLM, e embed.Provider) (map[string]llm.Upstream, []gauged, error) {
-	upstreams := map[string]llm.Upstream{}
-	var shown []gauged
-	for i, u := range c.Upstreams {
-		bucket, client, err := s.quota(u.Quota, "llm/"+u.Name)
-		if err != nil {
-			return nil, nil, fmt.Errorf("llm.upstreams[%d]: %w", i, err)
-		}
-		provider, err := s.llmProvider(u, e, client)
-		if err != nil {
-			return nil, nil, fmt.Errorf("llm.upstreams[%d]: %w", i, err)
-		}
-		upstreams[u.Name] = llm.Upstream{
-			Name: u.Name, Provider: provider, Model: u.Model, Weight: u.Weight, Slots: u.Slots, Tier: u.Tier, Aborts: u.Aborts || u.Kind == kindExtract, Quota: bucket,
-		}
-		if u.Metrics != "" {
-			shown = append(shown, gauged{u.Name, u.Metrics, busyGenerator(provider)})
-		}
-	}
-	return upstreams, shown, nil
+// steered is a pool whose members an operator may change.
+type steered interface {
+	pooled
+	Steer(name string, to balance.State) error
+	Reweigh(name string, weight float64) error
 }
 
-// sentences embeds texts into rows, all of one task so that a question and a
-// sentence can be compared.
-func sentences(e embed.Provider) func(ctx context.Context, texts []string) ([][]float32, error) {
-	return func(ctx context.Context, texts []string) ([][]float32, error) {
-		v, err := e.Embed(ctx, embed.Batch{Texts: texts, Task: embed.QueryTask})
-		if err != nil {
-			return nil, err
-		}
-		rows := make([][]float32, v.Rows())
-		for i := range rows {
-			rows[i] = v.Row(i)
-		}
-		return rows, nil
+// shardPool is the replicas of a shard that are read.
+type shardPool struct {
+	router *router.Router
+	state  balance.Snapshot
+}
+
+func (p shardPool) Snapshot() balance.Snapshot { return p.state }
+func (p shardPool) Steer(name string, to balance.State) error {
+	return p.router.Steer(p.state.Pool, name, to)
+}
+func (p shardPool) Reweigh(name string, weight float64) error {
+	return p.router.Reweigh(p.state.Pool, name, weight)
+}
+
+// plaza is all lanes of a system.
+type plaza struct{ system *System }
+
+var _ httpapi.Lanes = plaza{}
+
+// Lanes implements [httpapi.Lanes].
+func (p plaza) Lanes() (out []httpapi.Lane) {
+	s := p.system
+	for _, state := range s.Router.State().Pools {
+		out = append(out, lanesOf(state.Pool+"/", shardPool{s.Router, state})...)
 	}
+	for _, e := range s.embedders {
+		out = append(out, lanesOf("embed/", e)...)
+	}
+	out = append(out, lanesOf("rerank/", s.reranker)...)
+	for _, model := range slices.Sorted(maps.Keys(s.generators)) {
+		out = append(out, lanesOf("llm/"+model+"/", s.generators[model])...)
+	}
+	return out
+}
+
+// Found implements [httpapi.Lanes].
+func (p plaza) Found() []discovery.Status { return p.system.followers.status() }
+
+// lanesOf are the members of a pool, if it is one.
+func lanesOf(prefix string, pool any) (out []httpapi.Lane) {
+	p, ok := pool.(steered)
+	if !ok {
+		return nil
+	}
+	for _, m := range p.Snapshot().Members {
+		out = append(out, httpapi.Lane{
+			Name: prefix + m.Name, State: m,
+			Steer:   func(to balance.State) error { return p.Steer(m.Name, to) },
+			Reweigh: func(weight float64) error { return p.Reweigh(m.Name, weight) },
+		})
+	}
+	return out
 }

@@ -45,7 +45,7 @@ type operation struct {
 func fullServer(t *testing.T) *server {
 	t.Helper()
 	r := newRouter(t, &script{lines: []string{"one [1]"}})
-	return mustServer(t, Config{Router: r, Store: r, Embedders: []embed.Provider{letters{}}, Models: &parrot{}, Version: "1.2.3"})
+	return mustServer(t, Config{Lanes: &oneLane{}, Router: r, Store: r, Embedders: []embed.Provider{letters{}}, Models: &parrot{}, Version: "1.2.3"})
 }
 
 func contractOf(t *testing.T, s *server) document {

@@ -92,6 +92,12 @@ type Config struct {
 	// Pools returns the state of all lanes, for GET /v1/topology. nil: those of Router alone.
 	Pools func() []balance.Snapshot
 
+	// Lanes are what an operator may change, for /v1/admin/lanes. nil: there is no such endpoint.
+	Lanes Lanes
+
+	// Details are lines about the server's standing, for GET /readyz?verbose. nil: there are none.
+	Details func() []string
+
 	// LogTenant is how the log names a tenant; "": not at all. nil: by the beginning of
 	// the SHA-256 of its name.
 	LogTenant func(tenant string) string
@@ -125,6 +131,8 @@ type server struct {
 	observer  Observer
 	metrics   http.Handler
 	pools     func() []balance.Snapshot
+	lanes     Lanes
+	details   func() []string
 	mux       *http.ServeMux
 	contract  *contract
 }
@@ -147,6 +155,7 @@ func newServer(c Config) (*server, error) {
 		router: c.Router, store: c.Store, embedders: c.Embedders, models: c.Models, backups: c.Backups, shards: c.Shards, access: c.Access, anyName: c.AnyName, ready: c.Ready,
 		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), bodyTime: bodyTime, stallTime: stallTime, log: c.Log, mux: http.NewServeMux(),
 	}
+	s.lanes, s.details = c.Lanes, c.Details
 	s.observer, s.metrics, s.pools, s.logTenant, s.meter = c.Observer, c.Metrics, c.Pools, c.LogTenant, c.Meter
 	if s.logTenant == nil {
 		s.logTenant = hashed

@@ -77,6 +77,7 @@ func (s *server) routes() []route {
 	}
 	routes = append(routes, s.watchRoutes()...)
 	routes = append(routes, s.usageRoutes()...)
+	routes = append(routes, s.laneRoutes()...)
 	if len(s.backups) > 0 {
 		routes = append(routes, s.backupRoutes()...)
 	}
@@ -182,7 +183,7 @@ func (s *server) serverRoutes() []route {
 		},
 		{
 			method: "GET", path: "/readyz", id: "readyz", tag: tagServer, open: true, handle: s.readyz,
-			summary: "May it get traffic?", media: "text/plain", detail: "Stays 200 while single shards are down: answers say what is missing.",
+			summary: "May it get traffic?", media: "text/plain", detail: "Stays 200 while single shards are down: answers say what is missing. 503 while the server ends. With ?verbose the answer tells of the configuration, too.",
 		},
 		{
 			method: "GET", path: "/openapi.json", id: "openapi", tag: tagServer, open: true, handle: s.openAPI,
@@ -223,6 +224,10 @@ func (s *server) readyz(w *recorder, r *http.Request) error {
 		if err := s.ready(r.Context()); err != nil {
 			return &httpError{status: http.StatusServiceUnavailable, err: err}
 		}
+	}
+	if s.details != nil && r.URL.Query().Has("verbose") {
+		s.send(w, answer{contentType: "text/plain; charset=utf-8"}, []byte(strings.Join(append([]string{"ok"}, s.details()...), "\n")+"\n"))
+		return nil
 	}
 	return s.healthz(w, r)
 }

@@ -38,6 +38,7 @@ type topology struct {
 	Collections []topoCollection `json:"collections"`
 	Admission   topoAdmission    `json:"admission"`
 	Pools       []topoPool       `json:"pools"`
+	Discovery   []topoFound      `json:"discovery,omitempty"`
 }
 
 type topoCollection struct {
@@ -95,6 +96,7 @@ func (s *server) topology(w *recorder, _ *http.Request) error {
 		}
 	}
 	now := time.Now()
+	out.Discovery = s.found(now)
 	for _, p := range s.pools() {
 		out.Pools = append(out.Pools, publicPool(&p, now))
 	}

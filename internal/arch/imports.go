@@ -43,7 +43,7 @@ var doors = []door{
 	{"kubernetes", "discovery kubernetes/metrics router shardmap fault"},
 	{"kubernetes/metrics", "kubernetes/scaling fault"},
 	{"kubernetes/scaling", "balance fault"},
-	{"httpapi", "access access/meter balance router search search/wire embed rerank llm llm/relay llm/prompt fault"},
+	{"httpapi", "discovery access access/meter balance router search search/wire embed rerank llm llm/relay llm/prompt fault"},
 	{"observe", "access/meter balance balance/quota embed router httpapi fault"},
 	{"config", "observe discovery discovery/* kubernetes kubernetes/* fault search search/* balance balance/* shardmap shardmap/* merge embed embed/* llm llm/* rerank rerank/* adapters/* router httpapi access access/*"},
 	{"internal/arch", "pure"},

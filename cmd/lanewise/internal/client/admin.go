@@ -83,3 +83,39 @@ type Usage struct {
 func (c *Client) Usage(ctx context.Context) (Usage, error) {
 	return call[Usage](ctx, c, request{method: http.MethodGet, path: []string{"v1", "admin", "usage"}})
 }
+
+// Lane is a member of a pool.
+type Lane struct {
+	Name     string  `json:"name"`
+	State    string  `json:"state"`
+	Weight   float64 `json:"weight"`
+	InFlight int64   `json:"in_flight"`
+	Good     uint64  `json:"good"`
+	Bad      uint64  `json:"bad"`
+}
+
+// Lanes lists the lanes.
+func (c *Client) Lanes(ctx context.Context) ([]Lane, error) {
+	out, err := call[struct {
+		Lanes []Lane `json:"lanes"`
+	}](ctx, c, request{method: http.MethodGet, path: []string{"v1", "admin", "lanes"}})
+	return out.Lanes, err
+}
+
+// LaneOrder says what becomes of a lane.
+type LaneOrder struct {
+	Lane   string   `json:"lane"`
+	Action string   `json:"action"` // drain, undrain, weight or eject
+	Weight *float64 `json:"weight,omitempty"`
+}
+
+// LaneChange is a lane before and after an order.
+type LaneChange struct {
+	Before Lane `json:"before"`
+	After  Lane `json:"after"`
+}
+
+// ChangeLane has an order carried out.
+func (c *Client) ChangeLane(ctx context.Context, o LaneOrder) (LaneChange, error) {
+	return call[LaneChange](ctx, c, request{method: http.MethodPost, path: []string{"v1", "admin", "lanes"}, body: o})
+}

@@ -36,20 +36,24 @@ func TestSearch_whileTheOnlyCopyIsDead(t *testing.T) {
 // none does, although the first one was put aside.
 func TestSearch_whileOneCopyIsUp(t *testing.T) {
 	for name, start := range kinds() {
-		t.Run(name, func(t *testing.T) {
-			first, second := start(t), newLanewise(t)
-			s := build(t, router.Config{}, []search.Store{first.open(t), second.open(t)})
-			l := s.load(t, 8)
-			for range 2 {
-				for _, victim := range []server{first, second} {
-					l.until("with both copies", nil, right(100))
-					victim.signal(t, syscall.SIGKILL)
-					l.until("with one copy", nil, right(200))
-					victim.start(t)
-					l.settle()
-				}
-			}
-		})
+		t.Run(name, func(t *testing.T) { inTurn(t, start(t), 2) })
+	}
+}
+
+// inTurn kills a server and the other copy in turn, some rounds.
+func inTurn(t *testing.T, first server, rounds int) {
+	t.Helper()
+	second := newLanewise(t)
+	s := build(t, router.Config{}, []search.Store{first.open(t), second.open(t)})
+	l := s.load(t, 8)
+	for range rounds {
+		for _, victim := range []server{first, second} {
+			l.until("with both copies", nil, right(100))
+			victim.signal(t, syscall.SIGKILL)
+			l.until("with one copy", nil, right(200))
+			victim.start(t)
+			l.settle()
+		}
 	}
 }
 
@@ -91,29 +95,33 @@ func TestUpsert_whileOneCopyIsDead(t *testing.T) {
 // A replica that hangs is passed over: what it holds up is asked again of the other
 // one, it is taken out of use, and no search fails.
 func TestSearch_whileACopyHangs(t *testing.T) {
+	for name, start := range kinds() {
+		t.Run(name, func(t *testing.T) { hangs(t, start) })
+	}
+}
+
+// hangs stops a server while another one has a copy.
+func hangs(t *testing.T, start func(testing.TB) server) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("a replica is taken out of use after 10 s: not in short mode")
 	}
-	for name, start := range kinds() {
-		t.Run(name, func(t *testing.T) {
-			victim, other := start(t), newLanewise(t)
-			w := &watch{}
-			s := build(t, router.Config{
-				Picker: w, Trace: &balance.Trace{Started: w.started, Ended: w.ended},
-				// On a busy machine, calls that are slow without a hang would use up the
-				// lane's 5 %, and one that hangs would wait for its deadline.
-				Lane: balance.LaneConfig{HedgeShare: 1},
-			}, []search.Store{victim.open(t), other.open(t)})
-			l := s.load(t, 1)                            // one after another, for watch
-			l.until("with both copies", nil, right(300)) // which earn hedges for the pool
-			w.mustHave(t, "r0 answered", &w.answered)
-			victim.signal(t, syscall.SIGSTOP)
-			defer victim.signal(t, syscall.SIGCONT)
-			l.until("while it hangs", nil, func(error) bool { return w.out.Load() })
-			w.mustHave(t, "a hedge of r1 won", &w.hedged)
-			l.until("without it", nil, right(100))
-		})
-	}
+	victim, other := start(t), newLanewise(t)
+	w := &watch{}
+	s := build(t, router.Config{
+		Picker: w, Trace: &balance.Trace{Started: w.started, Ended: w.ended},
+		// On a busy machine, calls that are slow without a hang would use up the
+		// lane's 5 %, and one that hangs would wait for its deadline.
+		Lane: balance.LaneConfig{HedgeShare: 1},
+	}, []search.Store{victim.open(t), other.open(t)})
+	l := s.load(t, 1)                            // one after another, for watch
+	l.until("with both copies", nil, right(300)) // which earn hedges for the pool
+	w.mustHave(t, "r0 answered", &w.answered)
+	victim.signal(t, syscall.SIGSTOP)
+	defer victim.signal(t, syscall.SIGCONT)
+	l.until("while it hangs", nil, func(error) bool { return w.out.Load() })
+	w.mustHave(t, "a hedge of r1 won", &w.hedged)
+	l.until("without it", nil, right(100))
 }
 
 // watch sees when the first replica is out of use: a call's first attempt begins while

@@ -66,6 +66,9 @@ type System struct {
 	extra      int             // attempts that a request may cost
 	reranker   rerank.Provider // nil: none
 	observing  observing
+	crowd      *crowd // of clients
+	crowdTimes Timeouts
+	maxHeader  int
 	meter      *meter.Meter // of keys and tenants; nil: they have no limits
 	clustered  clustered
 	log        *slog.Logger
@@ -82,6 +85,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	r := c.Resolved()
 	o.Log = r.withoutSecrets(o.Log)
 	s := &System{log: discard(o.Log), served: o.Served, Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores, external: r.Collections}
+	s.openCrowd(r)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -104,7 +108,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	}
 	surface := httpapi.Config{
 		Router: s.Router, Store: s.store, Embedders: s.embedders, Backups: s.backups, Shards: &joining{system: s}, AnyName: r.Open || r.guarded(),
-		MaxBody: int64(r.Limits.Body), Version: o.Version, Log: o.Log,
+		MaxBody: int64(r.Limits.Body), Clients: httpapi.Clients{BodyTime: r.Timeouts.Body, BodyRate: int64(r.Limits.BodyRate), Stall: r.Timeouts.Stall, Streams: r.Limits.Streams}, Version: o.Version, Log: o.Log,
 	}
 	if s.models != nil && s.models.Relays() {
 		surface.Models = s.models

@@ -47,7 +47,7 @@ func host(t *testing.T, s *System) (url string) {
 }
 
 // remember stores two texts and returns the id that fits a question best.
-func remember(t *testing.T, r *router.Router) string {
+func remember(t testing.TB, r *router.Router) string {
 	t.Helper()
 	if _, err := r.CreateCollection(t.Context(), search.Collection{Name: "c"}); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func remember(t *testing.T, r *router.Router) string {
 	return best(t, r)
 }
 
-func best(t *testing.T, r *router.Router) string {
+func best(t testing.TB, r *router.Router) string {
 	t.Helper()
 	found, err := r.Retrieve(t.Context(), router.Request{Collection: "c", Text: "kitten on a couch", K: 1})
 	if err != nil || len(found.Hits) != 1 {

@@ -288,13 +288,22 @@ type Timeouts struct {
 	Answer   time.Duration `yaml:"answer,omitempty"`   // default 60s
 	Write    time.Duration `yaml:"write,omitempty"`    // default 10s
 	Shutdown time.Duration `yaml:"shutdown,omitempty"` // for requests under way at the end. Default 10s
+	Header   time.Duration `yaml:"header,omitempty"`   // until a request's header has arrived. Default 10s
+	Body     time.Duration `yaml:"body,omitempty"`     // until its body has. Default 2m
+	Idle     time.Duration `yaml:"idle,omitempty"`     // for which a connection may wait for its next request. Default 2m
+	Stall    time.Duration `yaml:"stall,omitempty"`    // for which a client may leave an answer unread. Default 30s
 }
 
 // Limits bound what requests may cost.
 type Limits struct {
-	Body          Size `yaml:"body,omitempty"`           // of a request's body. Default 32MiB
-	Searches      int  `yaml:"searches,omitempty"`       // at work at one time. Default 1024
-	ExtraAttempts int  `yaml:"extra_attempts,omitempty"` // hedges and failovers of one request. Default 8; -1: none
+	Body          Size `yaml:"body,omitempty"`                    // of a request's body. Default 32MiB
+	BodyRate      Size `yaml:"body_rate,omitempty"`               // by the second, at which a body has to arrive after ten seconds. Default 4KiB
+	Headers       Size `yaml:"headers,omitempty"`                 // of a request's header. Default 64KiB
+	Connections   int  `yaml:"connections,omitempty"`             // of clients, open at one time. Default 16384
+	PerAddress    int  `yaml:"connections_per_address,omitempty"` // of one client address. Default: no limit
+	Streams       int  `yaml:"streams,omitempty"`                 // answers that are streamed at one time. Default 4096
+	Searches      int  `yaml:"searches,omitempty"`                // at work at one time. Default 1024
+	ExtraAttempts int  `yaml:"extra_attempts,omitempty"`          // hedges and failovers of one request. Default 8; -1: none
 	// Replica is what this router may ask of one replica at a time at most. How much
 	// of that is good for it is found out. Default 4096; -1: no limit.
 	Replica int `yaml:"replica,omitempty"`

@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/httpapi"
 )
 
 // Load reads a file and checks everything in it. The error joins a [Problem] for
@@ -87,6 +88,14 @@ func (c *Config) Resolved() *Config {
 	r.Listen = cmp.Or(r.Listen, DefaultListen)
 	r.Timeouts.Shutdown = cmp.Or(r.Timeouts.Shutdown, 10*time.Second)
 	r.Limits.Body = cmp.Or(r.Limits.Body, 32<<20)
+	r.Limits.BodyRate = cmp.Or(r.Limits.BodyRate, httpapi.DefaultBodyRate)
+	r.Limits.Headers = cmp.Or(r.Limits.Headers, 64<<10)
+	r.Limits.Connections = cmp.Or(r.Limits.Connections, 16384)
+	r.Limits.Streams = cmp.Or(r.Limits.Streams, httpapi.DefaultStreams)
+	r.Timeouts.Header = cmp.Or(r.Timeouts.Header, 10*time.Second)
+	r.Timeouts.Body = cmp.Or(r.Timeouts.Body, httpapi.DefaultBodyTime)
+	r.Timeouts.Idle = cmp.Or(r.Timeouts.Idle, 2*time.Minute)
+	r.Timeouts.Stall = cmp.Or(r.Timeouts.Stall, httpapi.DefaultStall)
 	r.Log.Level = cmp.Or(r.Log.Level, "info")
 	r.Log.Format = cmp.Or(r.Log.Format, "text")
 	if r.UsageFile == "" && r.Map != "" && r.budgeted() {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 )
 
 // Serve answers requests on l until ctx ends, then lets those under way finish
@@ -22,11 +21,8 @@ func (s *System) Serve(ctx context.Context, l net.Listener) (err error) {
 		return errors.Join(err, l.Close())
 	}
 	defer func() { err = errors.Join(err, unscale()) }()
-	server := &http.Server{
-		Handler:           s.Handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-	}
+	server := s.server()
+	l = crowded{l, s.crowd}
 	serve := server.Serve
 	if s.tls != nil {
 		server.TLSConfig = s.tls

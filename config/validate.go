@@ -36,6 +36,7 @@ func (c *Config) problems() []*Problem {
 	v.prompts(c.LLM)
 	v.quotas(c)
 	v.allowances(c)
+	v.clients(c)
 	v.figures(c)
 	v.log(c.Log)
 	v.observing(c)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/lanewise/lanewise/access"
 	"github.com/lanewise/lanewise/fault"
@@ -62,7 +61,6 @@ func adminHandler[In, Out any](s *server, f func(*http.Request, In) (Out, error)
 		if err := d.Decode(&in); err != nil {
 			return fault.Wrap(fault.Invalid, "read the body", err)
 		}
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		out, err := f(r, in)
 		if err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/llm/prompt"
@@ -23,6 +22,13 @@ func (s *server) answer(w *recorder, r *http.Request) error {
 	}
 	body.Session = cmp.Or(body.Session, r.Header.Get(headerSession))
 	w.event.asks(&body.SearchRequest)
+	if body.Stream {
+		release, err := s.stream()
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	stream, err := s.router.Answer(r.Context(), question(&body))
 	if err != nil {
 		return err
@@ -113,7 +119,6 @@ func (s *server) streamAnswer(ctx context.Context, w *recorder, stream *router.A
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold the events back
 	w.WriteHeader(http.StatusOK)
 	e := events{w: w, flush: http.NewResponseController(w)}
-	_ = e.flush.SetWriteDeadline(time.Time{}) // a server's limit for ordinary answers does not fit; ctx ends the stream
 	first := stream.Answer()
 	e.send("sources", wire.SearchResponse{Hits: publicHits(asked.Collection, first.Hits, nil), Report: wire.NewReport(first.Report)})
 	for e.err == nil {

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/lanewise/lanewise/access"
 	"github.com/lanewise/lanewise/fault"
@@ -37,7 +36,6 @@ func (s *server) backup(w *recorder, r *http.Request) error {
 		names := strings.Join(slices.Sorted(maps.Keys(s.backups)), ", ")
 		return fault.New(fault.NotFound, "store %q is not one of this server's: %s", name, names)
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // it takes as long as it takes
 	w.Header().Set("Content-Type", "application/octet-stream")
 	err := store.Backup(r.Context(), w)
 	if err != nil && w.wrote {

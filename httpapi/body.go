@@ -30,23 +30,53 @@ func (s *server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	size := min(max(r.ContentLength, 0), firstRead) + bytes.MinRead // room for the read that finds the end
 	buf := bytes.NewBuffer(make([]byte, 0, size))
-	conn := http.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Now().Add(s.bodyTime)) // in-memory connections have none
-	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, s.maxBody))
+	if len(r.TransferEncoding) > 0 {
+		// A length may have stood beside the chunks, and a proxy before this server may have believed that instead: nothing that
+		// follows on this connection can be trusted (RFC 9112, section 6.3).
+		w.Header().Set("Connection", "close")
+	}
+	in := &paced{Reader: http.MaxBytesReader(w, r.Body, s.maxBody), conn: http.NewResponseController(w), limits: s.clients, start: time.Now()}
+	_, err := buf.ReadFrom(in)
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		return nil, s.tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close") // the rest of it may still come
-		return nil, refuse(http.StatusRequestTimeout, "the body did not arrive within %s", s.bodyTime)
+		return nil, refuse(http.StatusRequestTimeout, "the body came too slowly: it has %s, and after %s it needs %d bytes a second", s.clients.BodyTime, bodyGrace, s.clients.BodyRate)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, fault.New(fault.Invalid, "the body ends before its announced length")
 	case err != nil:
 		return nil, fault.Wrap(fault.Invalid, "read the body", err)
 	}
-	_ = conn.SetReadDeadline(time.Time{}) // the connection's end is still listened for
+	_ = in.conn.SetReadDeadline(time.Time{}) // the connection's end is still listened for
 	return buf.Bytes(), nil
+}
+
+// bodyGrace is for how long a body may come at any rate.
+const bodyGrace = 10 * time.Second
+
+// paced reads a body that has to arrive in time, and at a rate.
+type paced struct {
+	io.Reader
+	conn   *http.ResponseController
+	limits Clients
+	start  time.Time
+	read   int64
+	until  time.Time // when the connection's patience ends
+}
+
+// Read moves the deadline on as bytes come. It is moved by a second at least, since that costs a little.
+func (p *paced) Read(b []byte) (int, error) {
+	earned := bodyGrace + time.Duration(p.read*int64(time.Second)/p.limits.BodyRate)
+	until := p.start.Add(min(earned, p.limits.BodyTime))
+	if until.Sub(p.until) >= time.Second || p.until.IsZero() {
+		p.until = until
+		_ = p.conn.SetReadDeadline(until) // in-memory connections have none
+	}
+	n, err := p.Reader.Read(b)
+	p.read += int64(n)
+	return n, err //nolint:wrapcheck // it is the body
 }
 
 func (s *server) tooLarge() error {

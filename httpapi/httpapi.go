@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/lanewise/lanewise/access"
@@ -30,9 +31,28 @@ import (
 // DefaultMaxBody is the largest request body that is read, in bytes.
 const DefaultMaxBody = 32 << 20
 
-// bodyTime is how long a body may take to arrive, so that a client which stops half-way
-// does not hold memory and a connection for ever.
-const bodyTime = 2 * time.Minute
+// The defaults of Clients.
+const (
+	DefaultBodyTime = 2 * time.Minute
+	DefaultBodyRate = 4 << 10
+	DefaultStall    = 30 * time.Second
+	DefaultStreams  = 4096
+)
+
+// Clients bounds what slow clients may hold: memory, a connection, the slot of a model. Zero values mean the defaults.
+type Clients struct {
+	BodyTime time.Duration // in which a body has to arrive
+	BodyRate int64         // bytes of it by the second, once ten seconds have passed
+	Stall    time.Duration // for which an answer may be left unread: what the connection's buffers do not hold waits here, and in the upstream
+	Streams  int           // answers that are streamed at one time
+}
+
+func (c Clients) withDefaults() Clients {
+	return Clients{
+		BodyTime: cmp.Or(c.BodyTime, DefaultBodyTime), BodyRate: cmp.Or(c.BodyRate, DefaultBodyRate),
+		Stall: cmp.Or(c.Stall, DefaultStall), Streams: cmp.Or(c.Streams, DefaultStreams),
+	}
+}
 
 // Config says what a server serves. At least one of Router and Store is needed.
 type Config struct {
@@ -80,6 +100,7 @@ type Config struct {
 	Ready func(ctx context.Context) error
 
 	MaxBody int64        // bytes of a request body; 0: DefaultMaxBody
+	Clients Clients      // what slow ones may hold
 	Version string       // shown in the contract; "": "dev"
 	Log     *slog.Logger // one line a request, at level Info, and defects; nil: none
 
@@ -123,8 +144,8 @@ type server struct {
 	anyName   bool         // that name this server
 	ready     func(ctx context.Context) error
 	maxBody   int64
-	bodyTime  time.Duration // in which a body has to arrive
-	stallTime time.Duration // for which a client may leave a stream unread
+	clients   Clients
+	streams   atomic.Int64 // under way
 	log       *slog.Logger
 	logTenant func(tenant string) string
 	repeats   repeats
@@ -153,7 +174,7 @@ func newServer(c Config) (*server, error) {
 	}
 	s := &server{
 		router: c.Router, store: c.Store, embedders: c.Embedders, models: c.Models, backups: c.Backups, shards: c.Shards, access: c.Access, anyName: c.AnyName, ready: c.Ready,
-		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), bodyTime: bodyTime, stallTime: stallTime, log: c.Log, mux: http.NewServeMux(),
+		maxBody: cmp.Or(c.MaxBody, DefaultMaxBody), clients: c.Clients.withDefaults(), log: c.Log, mux: http.NewServeMux(),
 	}
 	s.lanes, s.details = c.Lanes, c.Details
 	s.observer, s.metrics, s.pools, s.logTenant, s.meter = c.Observer, c.Metrics, c.Pools, c.LogTenant, c.Meter

@@ -55,7 +55,7 @@ func TestBody_cutShort(t *testing.T) {
 // A client that stops half-way through its body gets an answer, and the connection ends.
 func TestBody_hasToArrive(t *testing.T) {
 	s := mustServer(t, Config{Router: newRouter(t, nil)})
-	s.bodyTime = 10 * time.Millisecond
+	s.clients.BodyTime = 10 * time.Millisecond
 	server := httptest.NewServer(s)
 	defer server.Close()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())

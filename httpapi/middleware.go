@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -20,8 +21,11 @@ import (
 // recorder is a ResponseWriter that remembers what became of the request.
 type recorder struct {
 	http.ResponseWriter
-	id     string // of the request
-	route  string // pattern that matched
+	conn   *http.ResponseController
+	stall  time.Duration // for which the client may leave what is written unread
+	armed  time.Time     // when the connection's deadline was set last
+	id     string        // of the request
+	route  string        // pattern that matched
 	status int
 	bytes  int
 	wrote  bool
@@ -47,9 +51,32 @@ func (w *recorder) Write(p []byte) (int, error) {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	n, err := w.ResponseWriter.Write(p) //nolint:gosec // bodies are JSON, text, or the page that html/template made
-	w.bytes += n
-	return n, err //nolint:wrapcheck // this is the writer
+	written := 0
+	for chunk := range slices.Chunk(p, writeChunk) {
+		w.arm()
+		n, err := w.ResponseWriter.Write(chunk) //nolint:gosec // bodies are JSON, text, or the page that html/template made
+		written += n
+		w.bytes += n
+		if err != nil {
+			return written, err //nolint:wrapcheck // this is the writer
+		}
+	}
+	return written, nil
+}
+
+// writeChunk is how much of an answer is given to the connection at a time: a client must read at least that much
+// before it counts as stalled.
+const writeChunk = 64 << 10
+
+// arm gives the client time to read. A deadline is moved only when a part of it has passed, since that costs more
+// than a small event. It is left behind for what net/http still holds back: the next request sets its own.
+func (w *recorder) arm() {
+	now := time.Now()
+	if now.Sub(w.armed) < w.stall/4 {
+		return
+	}
+	w.armed = now
+	_ = w.conn.SetWriteDeadline(now.Add(w.stall)) // in-memory connections have none
 }
 
 // Unwrap lets http.ResponseController reach Flush.
@@ -58,7 +85,10 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // ServeHTTP gives every request an id, keeps panics inside, and tells what became
 // of it when it is over.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rec := &recorder{ResponseWriter: w, id: requestID(r)}
+	rec := &recorder{ResponseWriter: w, conn: http.NewResponseController(w), stall: s.clients.Stall, id: requestID(r)}
+	if r.Header.Get("Expect") != "" {
+		rec.arm() // net/http writes before the handler does, and the last request's deadline may have passed
+	}
 	rec.event.Start = time.Now()
 	rec.Header().Set("X-Request-Id", rec.id)
 	r = s.watch(rec, r)

@@ -26,7 +26,7 @@ type openAIProblem struct {
 func asOpenAI(err error) (body openAIError, status int) {
 	status = classify(err)
 	p := openAIProblem{Message: err.Error(), Type: "server_error"}
-	p.Message = strings.TrimPrefix(p.Message, fault.Field(err)+": ") // param says it
+	p.Message = shortened(strings.TrimPrefix(p.Message, fault.Field(err)+": "), mostDetail) // param says it
 	if code := openAICode(status, err); code != "" {
 		p.Code = &code
 	}
@@ -40,6 +40,7 @@ func asOpenAI(err error) (body openAIError, status int) {
 	}
 	// A pointer such as /input/3 blames the parameter "input".
 	if name, _, _ := strings.Cut(strings.TrimPrefix(fault.Field(err), "/"), "/"); name != "" {
+		name = shortened(name, mostField)
 		p.Param = &name
 	}
 	return openAIError{p}, status

@@ -7,13 +7,18 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/llm/relay"
 )
 
-// stallTime is how long a client may leave a stream unread before it is cut off:
-// what the connection's buffers do not hold waits in the upstream, whose slot it
-// takes.
-const stallTime = 30 * time.Second
+// stream counts an answer that is streamed, until release is called.
+func (s *server) stream() (release func(), err error) {
+	if s.streams.Add(1) > int64(s.clients.Streams) {
+		s.streams.Add(-1)
+		return nil, fault.Busy(time.Second, "%d answers are streamed already, which is this server's limit", s.clients.Streams)
+	}
+	return func() { s.streams.Add(-1) }, nil
+}
 
 // pass writes the events of a stream as they come, and flushes where the client
 // would wait otherwise. An error after the first one is an event, too.
@@ -23,8 +28,7 @@ func (s *server) pass(w *recorder, r *http.Request, stream relay.Stream) {
 	h["Cache-Control"] = []string{"no-cache"}
 	h["X-Accel-Buffering"] = []string{"no"} // nginx would hold the events back
 	w.WriteHeader(http.StatusOK)
-	out := outlet{w: w, conn: http.NewResponseController(w), stall: s.stallTime}
-	defer out.done()
+	out := outlet{w: w, conn: http.NewResponseController(w)}
 	for out.err == nil {
 		e, err := stream.Next()
 		switch {
@@ -64,18 +68,15 @@ func errorEvent(err error) []byte {
 	return append(append([]byte("data: "), data...), "\n\n"...)
 }
 
-// outlet writes to a client that may stop reading.
+// outlet writes to a client until that fails.
 type outlet struct {
-	w     io.Writer
-	conn  *http.ResponseController
-	stall time.Duration
-	armed time.Time // when the connection's deadline was set last
-	err   error
+	w    io.Writer
+	conn *http.ResponseController
+	err  error
 }
 
 func (o *outlet) write(p []byte) {
 	if o.err == nil {
-		o.arm()
 		_, o.err = o.w.Write(p)
 	}
 }
@@ -83,23 +84,5 @@ func (o *outlet) write(p []byte) {
 func (o *outlet) flush() {
 	if o.err == nil {
 		o.err = o.conn.Flush()
-	}
-}
-
-// arm gives the client time to read. A deadline is moved only when a part of it
-// has passed, since that costs more than a small event.
-func (o *outlet) arm() {
-	now := time.Now()
-	if now.Sub(o.armed) < o.stall/4 {
-		return
-	}
-	o.armed = now
-	_ = o.conn.SetWriteDeadline(now.Add(o.stall)) // in-memory connections have none
-}
-
-// done leaves no deadline behind for the connection's next request.
-func (o *outlet) done() {
-	if o.err == nil {
-		_ = o.conn.SetWriteDeadline(time.Time{})
 	}
 }

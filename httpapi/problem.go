@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
@@ -71,6 +72,7 @@ func classify(err error) int {
 // problem describes an error to the client.
 func problem(err error) wire.Problem {
 	p := wire.NewProblem(err, classify(err))
+	p.Detail, p.Field = shortened(p.Detail, mostDetail), shortened(p.Field, mostField)
 	if partial, ok := errors.AsType[*router.PartialError](err); ok {
 		report := wire.NewReport(partial.Report)
 		p.Report = &report
@@ -79,6 +81,20 @@ func problem(err error) wire.Problem {
 		p.Replicas = unwritten.Points
 	}
 	return p
+}
+
+// Errors may quote what the client sent, which may be long.
+const (
+	mostDetail = 1000 // bytes
+	mostField  = 200
+)
+
+// shortened cuts a long text, between two runes.
+func shortened(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // fail answers with an error.

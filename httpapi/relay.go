@@ -135,6 +135,13 @@ func (s *server) relay(w *recorder, r *http.Request, at relay.Endpoint) error {
 	if err := s.charge(w, r, []string{call.Tenant}, estimateCall(call)); err != nil {
 		return err
 	}
+	if call.Stream {
+		release, err := s.stream()
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	reply, err := s.models.Relay(r.Context(), call)
 	if err != nil {
 		return err

@@ -240,7 +240,7 @@ func TestRelay_clientStopsReading(t *testing.T) {
 		}
 		close(told)
 	}))
-	g.own.stallTime = 200 * time.Millisecond
+	g.own.clients.Stall = 200 * time.Millisecond
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -12,12 +12,14 @@ import (
 
 // State is what a system tells of itself when it is scraped. Its parts may be zero.
 type State struct {
-	Router router.State            // of a router; its Pools are not looked at
-	Pools  []balance.Snapshot      // of all lanes
-	Caches map[string]embed.Stats  // of vectors, by the space
-	Quotas map[string]quota.Amount // what is left of them, by the account
-	Traces *Traces                 // nil: there are none
-	Meter  *meter.Stats            // of the limits of keys and tenants; nil: there are none
+	Router             router.State            // of a router; its Pools are not looked at
+	Pools              []balance.Snapshot      // of all lanes
+	Caches             map[string]embed.Stats  // of vectors, by the space
+	Quotas             map[string]quota.Amount // what is left of them, by the account
+	Traces             *Traces                 // nil: there are none
+	Connections        int                     // of clients
+	ConnectionsRefused uint64                  // because there were too many
+	Meter              *meter.Stats            // of the limits of keys and tenants; nil: there are none
 }
 
 // stateCollector makes metrics of a State.
@@ -52,6 +54,8 @@ var stateMetrics = [...]struct {
 	{"lanewise_quota_requests_left", "Requests that an upstream's quota allows now.", []string{"account"}},
 	{"lanewise_spans_total", "Spans that have ended, by whether the collector took them.", []string{"outcome"}},
 	{"lanewise_quota_tokens_left", "Tokens that an upstream's quota allows now.", []string{"account"}},
+	{"lanewise_connections", "Connections of clients.", nil},
+	{"lanewise_connections_refused_total", "Connections refused because there were too many.", nil},
 	{"lanewise_limits_refused_total", "Requests refused because a key or a tenant has used what it may.", []string{"of", "limit"}},
 	{"lanewise_limits_accounts", "Keys and tenants with limits that are in memory.", nil},
 	{"lanewise_limits_forgotten_total", "Keys and tenants whose use was forgotten because there were too many.", nil},
@@ -89,6 +93,8 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	for space, stats := range s.Caches {
 		w.cache(space, stats)
 	}
+	w.gauge("lanewise_connections", float64(s.Connections))
+	w.counter("lanewise_connections_refused_total", s.ConnectionsRefused)
 	if s.Meter != nil {
 		w.limits(s.Meter)
 	}

@@ -184,12 +184,13 @@ func TestLimit_anAttemptGrowsNoLongerThanItHelps(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The limit swings: it grows step by step and is halved by a trial every 10 s.
-		// At the end, which lies between two trials, it was 21 to 31 in several runs, at
-		// the top of a swing 44 at most in 50 runs; 68 and more where the latency is not
-		// heeded. The bound is half-way.
-		end := time.Now().Add(65 * time.Second)
+		// The limit swings: it grows step by step and is halved by a trial every 10 s. At the end
+		// it was 22 to 39 in 50 runs, and at 156, above all callers, where the latency is not
+		// heeded. No timer is behind it but those of the bubble; it has few callers, because each
+		// step of virtual time costs a sleeping processor's wake-up, which a busy machine delays.
+		end := time.Now().Add(25 * time.Second)
 		var wg sync.WaitGroup
-		for range 500 { // who come again and again
+		for range 150 { // who come again and again
 			wg.Go(func() {
 				for time.Now().Before(end) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -207,10 +208,10 @@ func TestLimit_anAttemptGrowsNoLongerThanItHelps(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if s := p.Snapshot().Members[0]; s.Limit > 56 {
+		if s := p.Snapshot().Members[0]; s.Limit > 90 {
 			t.Errorf("a limit of %d for a member with four slots", s.Limit)
-		} else if s.Good < 24_000 {
-			t.Errorf("%d answers, of the 26,000 that it could give", s.Good)
+		} else if s.Good < 9_200 {
+			t.Errorf("%d answers, of the 10,000 that it could give", s.Good)
 		}
 		_ = p.Close()
 		idle(t, p)

@@ -165,3 +165,49 @@ func TestServer_ofAStoreAlone(t *testing.T) {
 		}
 	}
 }
+
+// endless searches its store over and over, as one would be searched that has many
+// more points, and says why it stopped.
+type endless struct {
+	search.Store
+	begun   chan struct{}
+	stopped chan error
+}
+
+func (e endless) Search(ctx context.Context, q search.Query) (search.Result, error) {
+	close(e.begun)
+	for {
+		if _, err := e.Store.Search(ctx, q); err != nil {
+			e.stopped <- err
+			return search.Result{}, err
+		}
+	}
+}
+
+// TestReplica_stopsAScanThatIsCancelled: a remote lanewise server over a store of its own aborts what
+// nobody waits for any more, so that aborts may be declared for it.
+func TestReplica_stopsAScanThatIsCancelled(t *testing.T) {
+	e := endless{Store: newStore(t), begun: make(chan struct{}), stopped: make(chan error, 1)}
+	docs := search.Collection{Name: "docs", Dims: 2, Metric: search.Dot, Placement: search.Placement{By: search.ByID}}
+	point := search.Point{Key: search.Key{ID: "a"}, Version: 1, Dense: []float32{1, 0}}
+	for _, b := range []search.Batch{{Collection: "docs", Create: &docs}, {Collection: "docs", Upserts: []search.Point{point}}} {
+		if _, err := e.Write(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	far := dial(t, e)
+	ctx, cancel := context.WithCancel(t.Context())
+	answered := make(chan error, 1)
+	go func() {
+		_, err := far.Search(ctx, search.Query{Collection: "docs", Legs: []search.Leg{{Dense: []float32{1, 0}, K: 1}}})
+		answered <- err
+	}()
+	<-e.begun
+	cancel()
+	if err := <-answered; !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller: %v, want its cancel", err)
+	}
+	if err := <-e.stopped; !errors.Is(err, context.Canceled) {
+		t.Errorf("the server's scan: %v, want it cancelled", err)
+	}
+}

@@ -153,6 +153,9 @@ func (a *attempt) observe(e ending) {
 		r.class.observe(e.ran)
 	}
 	a.sample = sample{class: r.class.id, took: e.ran, at: e.at}
+	if e.err == nil {
+		a.sample.cost = a.cost.Load()
+	}
 	if cut {
 		if a.sample.took *= lostFactor; a.sample.took < a.entry.latency.typical(r.class) {
 			return

@@ -20,15 +20,21 @@ type latencies struct {
 	windows atomic.Pointer[[]*medianOf] // by class id; grown by copying
 	peak    atomic.Uint64               // float64 bits, ns: peak-sensitive average over all classes
 	waiting atomic.Pointer[sample]      // the newest first
+	speed   atomic.Uint64               // float64 bits: cost that a call gets done in a second, of late; 0: not known
 
-	mu     sync.Mutex // held by who enters
-	peakAt time.Duration
+	mu         sync.Mutex // held by who enters
+	peakAt     time.Duration
+	work, busy float64 // cost and seconds of the last answers
 }
+
+// fading is what remains of the work of earlier answers when one more comes.
+const fading = 1 - 1.0/window
 
 // sample is a latency on its way into a window.
 type sample struct {
 	class    int
 	took, at time.Duration // at: pool time
+	cost     int64         // of an answer
 	earlier  *sample
 }
 
@@ -101,6 +107,10 @@ func (l *latencies) enter(s *sample) {
 	}
 	l.peak.Store(math.Float64bits(peak))
 	l.peakAt = s.at
+	if s.cost > 0 {
+		l.work, l.busy = fading*l.work+float64(s.cost), fading*l.busy+took.Seconds()
+		l.speed.Store(math.Float64bits(l.work / l.busy))
+	}
 }
 
 // add replaces the oldest latency of the window by took. One at a time may.

@@ -1,6 +1,9 @@
 package balance
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Snapshot is the state of a pool at one moment, as data.
 type Snapshot struct {
@@ -33,6 +36,7 @@ type MemberState struct {
 	Aborts   bool                     // a cancelled call stops costing it anything
 	Measured bool                     // that was measured, not declared
 	Latency  map[string]time.Duration // median of the last answers, by class
+	Speed    float64                  // cost that one call of its last answers got done in a second; 0: not known
 	Ejected  uint64                   // times that it was taken out of use
 	// What became of its attempts.
 	Good    uint64 // answers
@@ -79,8 +83,8 @@ func (c *core) describe(e *entry, classes map[string]*class) MemberState {
 	m := MemberState{
 		Name: e.name, State: state, Tier: e.tier, Slots: e.slots, Weight: e.weight,
 		Inflight: e.inflight.Load(), Load: e.load.Load(), Foreign: e.foreign.calls(c.now()),
-		Latency: make(map[string]time.Duration),
-		Good:    e.health.outcomes[good].Load(), Unknown: e.health.outcomes[unknown].Load(),
+		Latency: make(map[string]time.Duration), Speed: math.Float64frombits(e.latency.speed.Load()),
+		Good: e.health.outcomes[good].Load(), Unknown: e.health.outcomes[unknown].Load(),
 		Slow: e.health.outcomes[slow].Load(), Bad: e.health.outcomes[bad].Load(),
 		Busy: e.health.outcomes[throttled].Load(), Ejected: e.health.out.Load(),
 	}

@@ -77,6 +77,7 @@ type topoMember struct {
 	Load     int64              `json:"load"`
 	Aborts   bool               `json:"aborts"`
 	Latency  map[string]float64 `json:"latency_ms"`
+	Speed    float64            `json:"speed,omitzero" doc:"Cost that one call of its last answers got done in a second: tokens, in the lanes embed and llm"`
 	Good     uint64             `json:"good"`
 	Unknown  uint64             `json:"unknown"`
 	Slow     uint64             `json:"slow"`
@@ -117,7 +118,7 @@ func publicPool(p *balance.Snapshot, now time.Time) topoPool {
 func publicMember(m *balance.MemberState, now time.Time) topoMember {
 	out := topoMember{
 		Name: m.Name, State: string(m.State), Tier: m.Tier, Slots: m.Slots, Weight: m.Weight, InFlight: m.Inflight, Limit: m.Limit, Load: m.Load,
-		Aborts: m.Aborts, Latency: inMilliseconds(m.Latency), Good: m.Good, Unknown: m.Unknown, Slow: m.Slow, Bad: m.Bad, Busy: m.Busy, Ejected: m.Ejected,
+		Aborts: m.Aborts, Latency: inMilliseconds(m.Latency), Speed: m.Speed, Good: m.Good, Unknown: m.Unknown, Slow: m.Slow, Bad: m.Bad, Busy: m.Busy, Ejected: m.Ejected,
 	}
 	if !m.Until.IsZero() {
 		out.UntilMS = max(0, milliseconds(m.Until.Sub(now)))

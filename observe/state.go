@@ -47,6 +47,7 @@ var stateMetrics = [...]struct {
 	{"lanewise_pool_waiting", "Calls in line for a member that is not full.", []string{"lane", "pool"}},
 	{"lanewise_member_up", "1 while a member gets calls, 0 while it is ejected, throttled or on trial.", []string{"lane", "pool", "member"}},
 	{"lanewise_member_in_flight", "Attempts on a member.", []string{"lane", "pool", "member"}},
+	{"lanewise_member_speed", "Cost that one call of a member's last answers got done in a second: tokens, in the lanes embed and llm.", []string{"lane", "pool", "member"}},
 	{"lanewise_member_weight", "Configured weight of a member.", []string{"lane", "pool", "member"}},
 	{"lanewise_member_ejections_total", "Times that a member was taken out of use.", []string{"lane", "pool", "member"}},
 	{"lanewise_embed_cache_texts_total", "Texts that needed a vector, by where it came from.", []string{"space", "from"}},
@@ -170,6 +171,9 @@ func (w *scrape) pool(p *balance.Snapshot) {
 		}
 		w.gauge("lanewise_member_up", up, lane, pool, name)
 		w.gauge("lanewise_member_in_flight", float64(m.Inflight), lane, pool, name)
+		if m.Speed > 0 {
+			w.gauge("lanewise_member_speed", m.Speed, lane, pool, name)
+		}
 		w.gauge("lanewise_member_weight", m.Weight, lane, pool, name)
 		w.counter("lanewise_member_ejections_total", m.Ejected, lane, pool, name)
 	}

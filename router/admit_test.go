@@ -210,7 +210,7 @@ func TestOverload_ofOneShardLeavesTheOthersAlone(t *testing.T) {
 		hot, calm := home[true], home[false]
 		good := rush{rate: 1000, tenants: []string{hot, hot, hot, calm}, seed: 2}.goodput(r, q, 10*time.Second)
 		t.Logf("answered: %v of 750 and 250", good)
-		if good[calm] < 240 {
+		if good[calm] < 230 {
 			t.Errorf("%.0f a second of the 250 searches on the idle shard were answered", good[calm])
 		}
 		if good[hot] < 320 {

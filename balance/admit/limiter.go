@@ -13,7 +13,7 @@ const (
 	windowMost  = 1000 // latencies kept of a window
 	meanOver    = 16   // calls, about
 	tail        = 0.9
-	shrink      = 0.9  // times the limit at least, where the tail is above the target
+	shrink      = 0.9  // times the limit, where the tail is above the target
 	growth      = 2    // times the limit at most, where calls wait and the tail is below the target
 	trial       = 0.5  // of the limit: what has not helped by then will not
 	helped      = 0.75 // of the tail before a trial; by Little's law it follows the limit where that is the cause
@@ -117,6 +117,6 @@ func (l *limiter) decide(p time.Duration) {
 		if l.high.took == 0 || l.limit <= trial*l.high.limit {
 			l.high = mark{inUse, p}
 		}
-		l.limit = max(l.least, inUse*max(trial, min(shrink, fits)))
+		l.limit = max(l.least, inUse*shrink)
 	}
 }

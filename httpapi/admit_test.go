@@ -124,7 +124,7 @@ func attempts() map[string][]attempt {
 		"healthz": {{status: 200}}, "readyz": {{status: 200}}, "openapi": {{status: 200}}, "docs": {{status: 200}},
 
 		"put-collection": never, "list-collections": never, "get-collection": never, "delete-collection": never, "put-alias": never,
-		"admin-replicas": never, "admin-repair": never, "admin-reindex": never, "admin-reembed": never, "admin-plan": never, "admin-apply": never, "admin-usage": never, "backup": never, "list-lanes": never, "change-lane": never, "topology": never, "metrics": never,
+		"admin-replicas": never, "admin-repair": never, "admin-reindex": never, "admin-reembed": never, "admin-plan": never, "admin-apply": never, "admin-usage": never, "backup": never, "list-lanes": never, "change-lane": never, "topology": never, "requests": never, "metrics": never,
 		"replica-search": never, "replica-write": never, "replica-get": never, "replica-scroll": never, "replica-count": never, "replica-stats": never, "replica-terms": never,
 	}
 }

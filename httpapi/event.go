@@ -14,6 +14,7 @@ import (
 	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/llm/relay"
 	"github.com/lanewise/lanewise/router"
+	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
 )
 
@@ -48,6 +49,10 @@ type Event struct {
 	Searches   int    // under the surface: those of a batch, or the one of an answer
 	Partial    int    // searches in which shards were missing
 	Coverage   float64
+	Hits       int
+	Shards     int // that were asked, over all searches
+	Answered   int // of those
+	Rows       int // asked of the shards
 	Refills    int
 	Stages     []router.Stage // of all searches of a batch, those of the same name added up
 	Attempts   int            // calls of upstreams on all lanes
@@ -69,17 +74,20 @@ func (e *Event) asks(b *wire.SearchRequest) {
 func (e *Event) searched(b *wire.SearchRequest, res *router.Response, err error) {
 	e.asks(b)
 	e.Searches, e.Stages, e.Mode = 1, res.Stages, res.Report.Mode
-	if err == nil || res.Report.ShardsAsked > 0 {
-		e.reported(res.Report.Coverage, res.Report.Complete)
-	}
-	e.Refills, e.Hedges, e.Failovers = res.Report.Refills, res.Report.Hedges, res.Report.Failovers
+	e.Hits = len(res.Hits)
+	e.reported(&res.Report, err == nil || res.Report.ShardsAsked > 0)
 }
 
-func (e *Event) reported(coverage float64, complete bool) {
-	e.Coverage = coverage
-	if !complete {
-		e.Partial = 1
+// reported enters what a report says; complete tells whether it says how complete the answer is.
+func (e *Event) reported(rep *search.Report, complete bool) {
+	if complete {
+		e.Coverage = rep.Coverage
+		if !rep.Complete {
+			e.Partial = 1
+		}
 	}
+	e.Shards, e.Answered, e.Rows = rep.ShardsAsked, rep.ShardsAnswered, rep.RowsAsked
+	e.Refills, e.Hedges, e.Failovers = rep.Refills, rep.Hedges, rep.Failovers
 }
 
 // add enters one search of a batch, whose coverage is that of the worst.
@@ -90,6 +98,10 @@ func (e *Event) add(part *Event) {
 	e.Searches += part.Searches
 	e.Partial += part.Partial
 	e.Coverage = min(e.Coverage, part.Coverage)
+	e.Hits += part.Hits
+	e.Shards += part.Shards
+	e.Answered += part.Answered
+	e.Rows += part.Rows
 	e.Refills += part.Refills
 	e.Hedges += part.Hedges
 	e.Failovers += part.Failovers
@@ -111,8 +123,8 @@ func (e *Event) stage(s router.Stage) {
 // answered enters an answer as far as it has come.
 func (e *Event) answered(a router.Answer) {
 	e.Searches, e.Stages, e.Mode = 1, a.Stages, a.Report.Mode
-	e.reported(a.Report.Coverage, a.Report.Complete)
-	e.Refills, e.Hedges, e.Failovers = a.Report.Refills, a.Report.Hedges, a.Report.Failovers
+	e.Hits = len(a.Hits)
+	e.reported(&a.Report, true)
 	e.routed(&a.Route, &a.Usage)
 	e.Model = cmp.Or(a.Route.Chosen, a.Choice.Model, a.Model)
 }
@@ -131,8 +143,18 @@ func (s *server) watch(w *recorder, r *http.Request) *http.Request {
 	if s.observer != nil {
 		ctx, w.event.Trace = s.observer.Begin(ctx, r.Header)
 	}
-	ctx = balance.WithTrace(ctx, &balance.Trace{Started: func(balance.Attempt) { w.attempts.Add(1) }})
-	return r.WithContext(ctx)
+	if s.pools != nil {
+		w.timeline = s.recent.follow(w.id, w.event.Start)
+	}
+	hooks := &balance.Trace{Started: func(balance.Attempt) { w.attempts.Add(1) }}
+	if t := w.timeline; t != nil {
+		hooks.Started = func(a balance.Attempt) {
+			w.attempts.Add(1)
+			t.started(a)
+		}
+		hooks.Ended = t.ended
+	}
+	return r.WithContext(balance.WithTrace(ctx, hooks))
 }
 
 // conclude tells the observer and the log what became of a request.
@@ -143,6 +165,9 @@ func (s *server) conclude(w *recorder, r *http.Request) {
 	e.Class, e.Key, e.Attempts = classOf(w.err), w.caller, int(w.attempts.Load())
 	if s.observer != nil {
 		s.observer.End(r.Context(), e)
+	}
+	if w.timeline != nil {
+		w.timeline.concluded(*e)
 	}
 	s.logRequest(w, r)
 }

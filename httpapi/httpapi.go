@@ -24,6 +24,7 @@ import (
 	"github.com/lanewise/lanewise/access/meter"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/httpapi/ui"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -149,6 +150,7 @@ type server struct {
 	log       *slog.Logger
 	logTenant func(tenant string) string
 	repeats   repeats
+	recent    recent
 	observer  Observer
 	metrics   http.Handler
 	pools     func() []balance.Snapshot
@@ -203,6 +205,7 @@ func newServer(c Config) (*server, error) {
 	for _, rt := range routes {
 		s.mux.Handle(rt.method+" "+rt.pattern(), s.serve(rt))
 	}
+	s.mux.Handle("GET /ui/", s.serve(route{path: "/ui/", open: true, handle: showPage(ui.Handler("/ui/"))}))
 	s.mux.Handle("/", s.serve(route{path: "/", open: true, handle: s.unknown}))
 	return s, nil
 }

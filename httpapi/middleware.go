@@ -35,6 +35,7 @@ type recorder struct {
 
 	event    Event        // what the handler tells of the request
 	attempts atomic.Int64 // on all lanes, those of losers among them
+	timeline *timeline    // nil: it is not kept
 
 	charged bool // what its callers may use was looked at
 	charges []*meter.Charge

@@ -22,9 +22,23 @@ func (s *server) watchRoutes() []route {
 			method: "GET", path: "/v1/topology", id: "topology", tag: tagServer, scope: access.Admin, out: typeOf[topology](), handle: s.topology,
 			summary: "All lanes and what they are doing",
 			detail:  "Every lane, the pools in it and their members as they are at this moment: load, health, latency. Pools come in the order of their road: shards, embedders, reranker, models.",
+		}, route{
+			method: "GET", path: "/v1/requests", id: "requests", tag: tagServer, scope: access.Admin, out: typeOf[requestList](), handle: s.requests,
+			summary: "The last requests as they went",
+			detail: "Up to 256 requests that called upstreams, with their stages and attempts, those under way among them, in the order in which they last changed; of a busy server a sample. " +
+				"Nothing that a request said is kept: no texts, vectors, filters or ids; tenants are named as in the log. The page at /ui/ draws them.",
+			query: []parameter{{"after", "Only what has changed since: next of the answer before."}, {"limit", "How many at most, the latest ones. Default 100."}},
 		})
 	}
 	return routes
+}
+
+// showPage makes a handler of pages.
+func showPage(h http.Handler) handlerFunc {
+	return func(w *recorder, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
 }
 
 func (s *server) showMetrics(w *recorder, r *http.Request) error {

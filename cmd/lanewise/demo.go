@@ -80,7 +80,7 @@ func runDemo(ctx context.Context, a *app, once bool, listen string) (err error) 
 func printTry(a *app, url string) {
 	p := a.printer()
 	p.Line("")
-	p.Line("%s (Ctrl-C ends it); the API is described at %s/docs. Try:", p.Bold("serving on "+url), url)
+	p.Line("%s (Ctrl-C ends it). %s shows the lanes at work; the API is described at %s/docs. Try:", p.Bold("serving on "+url), p.Bold(url+"/ui/"), url)
 	p.Line("")
 	for _, call := range tries() {
 		p.Line("  curl -s %s%s -H 'content-type: application/json' \\\n    -d '%s'", url, call.path, call.body)

@@ -120,7 +120,8 @@ func serve(ctx context.Context, a *app, cfg *config.Config) (err error) {
 	if cfg.TLS.Cert != "" {
 		scheme = "https"
 	}
-	a.printer().Line("lanewise %s on %s://%s (API: %s://%s/docs), Ctrl-C ends it", role, scheme, l.Addr(), scheme, l.Addr())
+	url := scheme + "://" + l.Addr().String()
+	a.printer().Line("lanewise %s on %s (lanes: %s/ui/, API: %s/docs), Ctrl-C ends it", role, url, url, url)
 	return sys.Serve(ctx, l)
 }
 

@@ -1,0 +1,255 @@
+package ui_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/lanewise/lanewise/config"
+)
+
+const adminKey = "key-of-the-operator"
+
+// shown serves the page of a router over two shards with two replicas each, for callers with a key, and
+// returns its URL.
+func shown(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	c := &config.Config{Keys: []config.ClientKey{{Key: adminKey, Name: "operator"}}}
+	for _, name := range []string{"s0", "s1"} {
+		c.Shards = append(c.Shards, config.Shard{Name: name, Replicas: []config.Replica{{Path: filepath.Join(dir, name, "a")}, {Path: filepath.Join(dir, name, "b")}}})
+	}
+	sys, err := c.Build(t.Context(), config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(sys.Handler)
+	t.Cleanup(func() {
+		server.Close()
+		if err := sys.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	var points []string
+	for i, text := range []string{"A scanner reads a file line by line.", "Sort sorts a slice in ascending order.", "A mutex guards a value against two writers."} {
+		points = append(points, fmt.Sprintf(`{"id": "p%d", "text": %q}`, i, text))
+	}
+	for path, body := range map[string]string{"": `{}`, "/points": `{"points": [` + strings.Join(points, ",") + `]}`} {
+		put(t, sys.Handler, "/v1/collections/docs"+path, body)
+	}
+	return server.URL + "/ui/"
+}
+
+func put(t *testing.T, h http.Handler, path, body string) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPut, path, bytes.NewReader([]byte(body)))
+	r.Host = "localhost"
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+adminKey)
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+	}
+}
+
+// browser starts the one that LANEWISE_TEST_BROWSER names.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	path := os.Getenv("LANEWISE_TEST_BROWSER")
+	if path == "" {
+		t.Skip("LANEWISE_TEST_BROWSER names no Chromium to show the page in")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WSURLReadTimeout(time.Minute))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // it lives as long as the context of the first call
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) { //nolint:revive // t first, as everywhere
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read is the value of an expression in the page.
+func read[T any](t *testing.T, ctx context.Context, expression string) T { //nolint:revive // t first, as everywhere
+	t.Helper()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// until waits until an expression is true in the page.
+func until(condition string) chromedp.Action[chromedp.Void] {
+	return chromedp.Evaluate[chromedp.Void](
+		"new Promise((yes) => { const look = () => ("+condition+") ? yes(1) : setTimeout(look, 20); look(); })", chromedp.EvalAwaitPromise)
+}
+
+// complaints are the errors that the console of a page tells, broken policies among them, but for the answers
+// that ask for a key.
+type complaints struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func listen(ctx context.Context) *complaints {
+	c := &complaints{}
+	messages := chromedp.Console(ctx)
+	go func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			bad := m.Type == "error" || m.Type == chromedp.ConsoleException || strings.Contains(m.Text, "Content Security Policy")
+			if bad && !strings.Contains(m.Text, "status of 401") {
+				c.mu.Lock()
+				c.all = append(c.all, fmt.Sprintf("%s: %s (%s)", m.Type, m.Text, m.URL))
+				c.mu.Unlock()
+			}
+		}
+	}()
+	return c
+}
+
+func (c *complaints) none(t *testing.T) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, text := range c.all {
+		t.Error(text)
+	}
+}
+
+// open shows the page in a tab of its own and enters the key that it asks for.
+func open(t *testing.T, root context.Context, url string, media ...*emulation.MediaFeature) (context.Context, *complaints) { //nolint:revive // t first
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(root)
+	t.Cleanup(cancel)
+	heard := listen(ctx)
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: media}); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("#key-dialog")),
+		chromedp.SendKeys(chromedp.CSS("#key"), adminKey+kb.Enter), chromedp.WaitVisible(chromedp.CSS(".lane")),
+		until(`document.getElementById('status').dataset.state === 'live'`), until(`document.getElementById('collection').options.length > 0`))
+	return ctx, heard
+}
+
+func TestPage_inABrowser(t *testing.T) {
+	root, url := browser(t), shown(t)
+	for name, flow := range map[string]func(t *testing.T, ctx context.Context){
+		"search": searches, "answer": answers, "theme": paints, "keyboard": opensALane, "trips": showsTrips, "narrow": fits,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, heard := open(t, root, url)
+			flow(t, ctx)
+			heard.none(t)
+		})
+	}
+	t.Run("motion", func(t *testing.T) {
+		ctx, heard := open(t, root, url, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
+		standsStill(t, ctx)
+		heard.none(t)
+	})
+}
+
+func searches(t *testing.T, ctx context.Context) { //nolint:revive // t first
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#text"), "sort a slice"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#hits li")))
+	if got := read[string](t, ctx, `document.querySelector('#hits li b').textContent`); got != "p1" {
+		t.Errorf("the best hit is %q", got)
+	}
+	do(t, ctx, until(`document.getElementById('outcome').textContent.includes('2 shards')`))
+	// Its cars drive, and the canvas shows them.
+	do(t, ctx, until(`(() => { const c = document.getElementById('cars'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0) })()`))
+}
+
+func answers(t *testing.T, ctx context.Context) { //nolint:revive // t first
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#text"), "How do I read a file line by line?"), chromedp.Click(chromedp.CSS("#answer-button")),
+		chromedp.WaitVisible(chromedp.CSS("#answer a")))
+	got := read[[]string](t, ctx, `(() => { const a = document.querySelector('#answer a'); return [a.textContent, document.querySelector(a.getAttribute('href')).className, document.getElementById('answer').textContent] })()`)
+	if got[0] != "[1]" || got[1] != "cited" || !strings.Contains(got[2], "scanner reads") {
+		t.Errorf("%q", got)
+	}
+}
+
+func paints(t *testing.T, ctx context.Context) { //nolint:revive // t first
+	const theme = `document.documentElement.dataset.theme`
+	colour := `getComputedStyle(document.body).backgroundColor`
+	before := read[string](t, ctx, colour)
+	do(t, ctx, until(theme+` === 'light'`), chromedp.Click(chromedp.CSS("#theme")), chromedp.Click(chromedp.CSS("#theme")), until(theme+` === 'dark'`))
+	if after := read[string](t, ctx, colour); after == before {
+		t.Errorf("the page stays %s", after)
+	}
+	do(t, ctx, chromedp.Reload(), until(theme+` === 'dark'`), chromedp.Click(chromedp.CSS("#theme")), until(theme+` === 'light'`))
+}
+
+func opensALane(t *testing.T, ctx context.Context) { //nolint:revive // t first
+	const focused = `document.activeElement.getAttribute('aria-label') || document.activeElement.id || document.activeElement.textContent`
+	for range 20 { // the lanes come after the tools, in the order of the page
+		if strings.HasPrefix(read[string](t, ctx, focused), "s0 r0") {
+			break
+		}
+		do(t, ctx, chromedp.KeyEvent(kb.Tab))
+	}
+	if got := read[string](t, ctx, focused); !strings.HasPrefix(got, "s0 r0: open") {
+		t.Fatalf("the focus is on %q", got)
+	}
+	do(t, ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("#lane-dialog")))
+	if got := read[string](t, ctx, `document.getElementById('lane-dialog').innerText`); !strings.Contains(got, "s0 / r0") || !strings.Contains(got, "Taken out of use") {
+		t.Errorf("the dialog says %q", got)
+	}
+	do(t, ctx, chromedp.KeyEvent(kb.Escape), chromedp.WaitNotVisible(chromedp.CSS("#lane-dialog")), until(`document.activeElement.classList.contains('lane')`))
+}
+
+func showsTrips(t *testing.T, ctx context.Context) { //nolint:revive // t first
+	const row = `[...document.querySelectorAll('.trip')].find((b) => b.textContent.startsWith('search'))`
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#text"), "a mutex"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#hits li")), until(row),
+		chromedp.Evaluate[chromedp.Void](row+`.focus()`), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(".gantt .line")))
+	got := read[string](t, ctx, `document.querySelector('.trip-open').innerText`)
+	for _, want := range []string{"hits merged from", "2 of 2 shards", "search", "s1/r", "Drive it again"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q says nothing of %q", got, want)
+		}
+	}
+}
+
+func fits(t *testing.T, ctx context.Context) { //nolint:revive // t first
+	for _, width := range []int64{390, 1280} {
+		do(t, ctx, chromedp.EmulateViewport(width, 900), until(fmt.Sprintf(`innerWidth === %d`, width)))
+		if beyond := read[int64](t, ctx, `document.documentElement.scrollWidth`); beyond > width {
+			t.Errorf("%d pixels of content on a page of %d", beyond, width)
+		}
+	}
+}
+
+func standsStill(t *testing.T, ctx context.Context) { //nolint:revive // t first
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#text"), "sort a slice"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#hits li")), chromedp.WaitVisible(chromedp.CSS(".trip")))
+	if got := read[string](t, ctx, `document.getElementById('motion').textContent`); got != "Drive" {
+		t.Errorf("the button says %q", got)
+	}
+	if read[bool](t, ctx, `(() => { const c = document.getElementById('cars'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0) })()`) {
+		t.Error("cars drive though the system asks for less motion")
+	}
+}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/lanewise/lanewise/discovery"
+	"github.com/lanewise/lanewise/kubernetes"
 )
 
 // discover says who tells the members of a pool that take the place of the upstream or replica
@@ -21,6 +23,19 @@ type discover struct {
 	Static []string `yaml:"static,omitempty"` // addresses: host:port, or URLs
 	File   string   `yaml:"file,omitempty"`   // a list of members, read again when it changes
 	DNS    dnsName  `yaml:"dns,omitempty"`
+
+	Endpoints endpoints `yaml:"endpoints,omitempty"`
+}
+
+// endpoints are those of a service of Kubernetes.
+type endpoints struct {
+	Service   string `yaml:"service,omitempty"`
+	Namespace string `yaml:"namespace,omitempty"` // default: that of the section kubernetes
+	Port      string `yaml:"port,omitempty"`      // its name or number. Default: the only one
+	Zone      string `yaml:"zone,omitempty"`      // of this router: members of another are a tier further. Default: all are alike
+	// Hold is how many calls may wait while the service is scaled to zero. Default 0: an answer
+	// without anybody changes nothing.
+	Hold int `yaml:"hold,omitempty"`
 }
 
 // dnsName is looked up again when its records' time to live has passed.
@@ -33,8 +48,16 @@ type dnsName struct {
 func (d discover) isZero() bool { return reflect.ValueOf(d).IsZero() }
 
 // source returns who tells the members.
-func (d discover) source() discovery.Source {
-	switch {
+func (d discover) source(connect func() (*kubernetes.Cluster, error)) discovery.Source {
+	switch e := d.Endpoints; {
+	case e.Service != "":
+		c, err := connect()
+		if err != nil {
+			return nowhere{err}
+		}
+		s := c.Endpoints(e.Namespace, e.Service, e.Port)
+		s.Zone, s.Zero = e.Zone, e.Hold > 0
+		return s
 	case d.File != "":
 		return discovery.File{Path: d.File}
 	case d.DNS.Name != "":
@@ -45,6 +68,14 @@ func (d discover) source() discovery.Source {
 		members[i].Address = address
 	}
 	return members
+}
+
+// nowhere is a source that cannot be asked.
+type nowhere struct{ err error }
+
+func (n nowhere) Watch(ctx context.Context, tell func([]discovery.Member, error)) {
+	tell(nil, n.err)
+	<-ctx.Done()
 }
 
 // discoverUpstream checks who tells the members that stand for an upstream.
@@ -66,12 +97,15 @@ func (v *validator) discover(path string, d discover, builtIn bool) {
 	}
 	v.check(!builtIn, path, "has no meaning here: there is no server to find")
 	given := 0
-	for _, is := range []bool{len(d.Static) > 0, d.File != "", !reflect.ValueOf(d.DNS).IsZero()} {
+	for _, is := range []bool{len(d.Static) > 0, d.File != "", !reflect.ValueOf(d.DNS).IsZero(), d.Endpoints != endpoints{}} {
 		if is {
 			given++
 		}
 	}
-	v.check(given == 1, path, "needs one of static, file and dns")
+	v.check(given == 1, path, "needs one of static, file, dns and endpoints")
+	v.check(d.Endpoints == endpoints{} || d.Endpoints.Service != "", path+".endpoints.service", "missing: which service?")
+	v.check(d.Endpoints.Hold >= 0, path+".endpoints.hold", "must not be negative")
+	v.check(d.Endpoints.Hold == 0 || strings.HasPrefix(path, "llm."), path+".endpoints.hold", "is for upstreams of llm: calls of others are not held")
 	dns := !reflect.ValueOf(d.DNS).IsZero()
 	v.check(!dns || d.DNS.Name != "", path+".dns.name", "missing: which name?")
 	v.check(d.DNS.Port >= 0 && d.DNS.Port < 1<<16, path+".dns.port", "is no port")
@@ -159,7 +193,7 @@ func (f *found[P, U]) close() error {
 
 // discovering has a pool follow what a source tells, until the system is closed.
 func discovering[P io.Closer, U any](s *System, pool string, d discover, f *found[P, U]) *discovery.Follower {
-	follower := discovery.Follow(pool, d.source(), s.log, f.step)
+	follower := discovery.Follow(pool, d.source(s.clustered.connect), s.log, f.step)
 	s.followers.add(follower)
 	s.opened(func() error {
 		s.followers.drop(follower)
@@ -175,7 +209,7 @@ type roster[U any] struct {
 	update func([]U) error
 }
 
-// set replaces the members of one place, which are never none.
+// set replaces the members of one place.
 func (r *roster[U]) set(at int, members []U) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

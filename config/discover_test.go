@@ -123,7 +123,7 @@ func TestDiscover_mistakesAreNamed(t *testing.T) {
 	const shards = "shards: [{name: s0, replicas: [{path: s0}]}]\n"
 	for text, want := range map[string]string{
 		"shards: [{name: s0, replicas: [{path: s0, discover: {file: x}}]}]":                                                 "shards[0].replicas[0].discover: has no meaning here",
-		"shards: [{name: s0, replicas: [{url: http://a:1, discover: {file: x, static: ['b:1']}}]}]":                         "discover: needs one of static, file and dns",
+		"shards: [{name: s0, replicas: [{url: http://a:1, discover: {file: x, static: ['b:1']}}]}]":                         "discover: needs one of static, file, dns and endpoints",
 		"shards: [{name: s0, replicas: [{url: http://a:1, discover: {dns: {port: 3}}}]}]":                                   "discover.dns.name: missing",
 		"shards: [{name: s0, replicas: [{url: http://a:1, discover: {dns: {name: a, port: 70000}}}]}]":                      "discover.dns.port: is no port",
 		"shards: [{name: s0, replicas: [{url: http://a:1, discover: {dns: {name: a, port: 1, servers: [b]}}}]}]":            "discover.dns.servers[0]",

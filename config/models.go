@@ -135,7 +135,7 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (*models.Set, error) {
 	s.generators = map[string]*llm.Generator{}
 	var rosters []modelRoster
 	for i, m := range c.public() {
-		lane, err := llm.New(llm.Config{Name: laneName(m.Name, c), Upstreams: m.pool(upstreams), Trace: s.trace()})
+		lane, err := llm.New(llm.Config{Name: laneName(m.Name, c), Upstreams: m.pool(upstreams), Hold: m.hold(c), Trace: s.trace()})
 		if err != nil {
 			return nil, fmt.Errorf("llm.models[%d]: %w", i, err)
 		}
@@ -209,6 +209,21 @@ func (m Model) placed(at int, u llm.Upstream) llm.Upstream {
 	place := m.Upstreams[at]
 	u.Model, u.Weight, u.Tier = cmp.Or(place.Model, u.Model), cmp.Or(place.Weight, u.Weight), cmp.Or(place.Tier, u.Tier)
 	return u
+}
+
+// hold is how many calls may wait while the model has no upstream, which may happen where
+// all of them may be scaled to zero.
+func (m Model) hold(c LLM) (most int) {
+	for _, u := range c.Upstreams {
+		if !slices.Contains(m.members(), u.Name) {
+			continue
+		}
+		if u.Discover.Endpoints.Hold == 0 {
+			return 0
+		}
+		most = max(most, u.Discover.Endpoints.Hold)
+	}
+	return most
 }
 
 // modelRoster is the members of a model's lane.

@@ -7,7 +7,8 @@
 // as one that ends in balance.Pool's Update, by these rules ([Settle]):
 //
 //   - An answer of nothing, or an error, never empties a pool that works: the last good
-//     list stays in force, and its age is told.
+//     list stays in force, and its age is told. Only a source that is [Vacant] may empty
+//     its pool.
 //   - A member that is terminating drains: it gets no further call, and those under way end
 //     as they would. Only while nobody else is left, those that still answer are used.
 //   - Order does not matter, and an answer that changes nothing is not applied.
@@ -59,6 +60,10 @@ type Source interface {
 	// changed afterwards.
 	Watch(ctx context.Context, tell func(members []Member, err error))
 }
+
+// Vacant is a source that knows what it says when it finds nobody: a pool that may be scaled
+// to zero is empty then, in spite of the rule.
+type Vacant interface{ MayBeEmpty() bool }
 
 // Settle returns the members that a pool is to have, sorted by name, where it has the
 // current ones and a source told found: those that are ready, else those that still serve,

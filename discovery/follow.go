@@ -13,6 +13,7 @@ import (
 type Follower struct {
 	pool  string
 	apply func([]Member) error
+	empty bool // nobody is a good answer
 	log   *slog.Logger
 	stop  context.CancelFunc
 	ended sync.WaitGroup
@@ -42,7 +43,8 @@ func Follow(pool string, s Source, log *slog.Logger, apply func([]Member) error)
 		log = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	f := &Follower{pool: pool, apply: apply, log: log.With("pool", pool), stop: stop, first: make(chan struct{})}
+	vacant, ok := s.(Vacant)
+	f := &Follower{empty: ok && vacant.MayBeEmpty(), pool: pool, apply: apply, log: log.With("pool", pool), stop: stop, first: make(chan struct{})}
 	f.ended.Go(func() { s.Watch(ctx, f.hear) })
 	return f
 }
@@ -103,8 +105,13 @@ func (f *Follower) settle(found []Member) error {
 	if err != nil {
 		return err
 	}
-	if same(next, f.members) {
-		return none(found)
+	switch gone := none(found); {
+	case f.empty && gone != nil:
+		if next = nil; f.told && len(f.members) == 0 {
+			return nil
+		}
+	case same(next, f.members):
+		return gone
 	}
 	if err := f.apply(next); err != nil {
 		return err

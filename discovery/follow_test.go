@@ -119,3 +119,26 @@ func TestSettle_refusesWhatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+// vacant is a script whose pool may be scaled to zero.
+type vacant struct{ script }
+
+func (vacant) MayBeEmpty() bool { return true }
+
+func TestFollower_aVacantSourceEmptiesItsPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var applied [][]string
+		f := Follow("p", vacant{script{{}, {}, {members: at("a")}, {err: errors.New("away")}, {members: []Member{{Address: "a", State: Terminating}}}, {members: at("b")}}}, nil, func(m []Member) error {
+			applied = append(applied, names(m))
+			return nil
+		})
+		time.Sleep(10 * time.Second)
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := [][]string{{}, {"a"}, {}, {"b"}}
+		if !slices.EqualFunc(applied, want, slices.Equal) {
+			t.Errorf("applied %v, want %v", applied, want)
+		}
+	})
+}

@@ -38,11 +38,22 @@ type Endpoints struct {
 	// Port is the name of the port, or its number, which an endpoint may have without
 	// telling it. Empty: the only one.
 	Port string
+	// Zone is that of whoever calls: members of another are a tier further. Empty: all are
+	// alike.
+	Zone string
+	// Zero says that the service may be scaled to zero: an answer without anybody is one.
+	Zero bool
 
 	cluster *Cluster
 }
 
-var _ discovery.Source = Endpoints{}
+var (
+	_ discovery.Source = Endpoints{}
+	_ discovery.Vacant = Endpoints{}
+)
+
+// MayBeEmpty implements discovery.Vacant.
+func (e Endpoints) MayBeEmpty() bool { return e.Zero }
 
 // Endpoints returns a source of members.
 func (c *Cluster) Endpoints(namespace, service, port string) Endpoints {
@@ -189,6 +200,9 @@ func (e Endpoints) members(list []any) ([]discovery.Member, error) {
 		shared := labelsOf(s)
 		for i := range s.Endpoints {
 			if m, ok := member(&s.Endpoints[i], port, shared); ok {
+				if e.Zone != "" && m.Zone != "" && m.Zone != e.Zone {
+					m.Tier = 1
+				}
 				keep(byName, m)
 			}
 		}

@@ -72,6 +72,7 @@ type Generator struct {
 	warmth   warmth
 	first    time.Duration
 	idle     time.Duration
+	hold     int
 }
 
 var _ Provider = (*Generator)(nil)
@@ -109,7 +110,7 @@ func New(c Config) (*Generator, error) {
 	}
 	return &Generator{
 		pool: pool, hedge: c.Hedge, relays: relays, resumes: !slices.ContainsFunc(c.Upstreams, forgets),
-		first: cmp.Or(c.First, defaultFirst), idle: cmp.Or(c.Idle, defaultIdle),
+		hold: c.Hold, first: cmp.Or(c.First, defaultFirst), idle: cmp.Or(c.Idle, defaultIdle),
 		warmth: warmth{seed: maphash.MakeSeed(), read: map[string]*blocks{}},
 	}, nil
 }
@@ -148,7 +149,7 @@ func (c Config) members() ([]balance.Member[target], error) {
 // that go are not disturbed. All must be able to do what the first ones can: take calls as they came, go on
 // with an answer of another. Errors are those of [New]; nothing has changed then.
 func (g *Generator) Update(upstreams []Upstream) error {
-	members, err := Config{Upstreams: upstreams}.members()
+	members, err := Config{Upstreams: upstreams, Hold: g.hold}.members()
 	if err != nil {
 		return err
 	}

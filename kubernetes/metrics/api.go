@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -43,6 +45,31 @@ const readingsPath = "/lanewise/v1/readings"
 type server struct {
 	Config
 	metrics map[string]metric
+
+	mu   sync.Mutex
+	told map[string]time.Time // when a refusal was logged last, by its text
+}
+
+// An autoscaler asks every few seconds: what is refused for the same reason is logged
+// again after a while, and of many reasons some.
+const (
+	tellAgain = 10 * time.Minute
+	mostTold  = 256
+)
+
+// news reports whether a refusal is to be logged.
+func (s *server) news(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if last, ok := s.told[text]; ok && now.Sub(last) < tellAgain {
+		return false
+	}
+	if s.told == nil || len(s.told) >= mostTold {
+		s.told = map[string]time.Time{}
+	}
+	s.told[text] = now
+	return true
 }
 
 // New returns a handler of the API. It is to be served over TLS that asks clients for
@@ -85,7 +112,9 @@ func (s *server) guard(next func(http.ResponseWriter, *http.Request) error) http
 		if err == nil {
 			return
 		}
-		s.Log.WarnContext(r.Context(), "external metrics: refused", "path", r.URL.Path, "user", user, "from", r.RemoteAddr, "err", err)
+		if s.news(err.Error()) {
+			s.Log.WarnContext(r.Context(), "external metrics: refused", "path", r.URL.Path, "user", user, "from", r.RemoteAddr, "err", err)
+		}
 		refuse(w, err)
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -232,6 +233,19 @@ func TestAPI_believesTheAPIServerOnly(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAPI_logsARefusalOnce(t *testing.T) {
+	var log strings.Builder
+	f := open(t, func(c *metrics.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	for range 3 {
+		f.get(t, f.client, root+"/namespaces/rag/lanewise_happiness", asHPA, nil)
+		f.get(t, f.client, root+"/namespaces/rag/lanewise_sorrow", asHPA, nil)
+	}
+	f.Close() // its handlers have ended
+	if n := strings.Count(log.String(), "level=WARN"); n != 2 || !strings.Contains(log.String(), "autoscaler") {
+		t.Errorf("%d lines for two reasons:\n%s", n, log.String())
 	}
 }
 

@@ -91,7 +91,7 @@ type topoMember struct {
 	Load     int64              `json:"load"`
 	Aborts   bool               `json:"aborts"`
 	Latency  map[string]float64 `json:"latency_ms"`
-	Speed    float64            `json:"speed,omitzero" doc:"Cost that one call of its last answers got done in a second: tokens, in the lanes embed and llm"`
+	Speed    float64            `json:"speed,omitzero"`
 	Good     uint64             `json:"good"`
 	Unknown  uint64             `json:"unknown"`
 	Slow     uint64             `json:"slow"`

@@ -158,6 +158,7 @@ func (a *attempt) observe(e ending) {
 	}
 	if cut {
 		if a.sample.took *= lostFactor; a.sample.took < a.entry.latency.typical(r.class) {
+			a.entry.latency.still(r.class, e.at)
 			return
 		}
 	}

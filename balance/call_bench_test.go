@@ -4,6 +4,7 @@ package balance
 
 import (
 	"context"
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
@@ -74,6 +75,28 @@ func BenchmarkCall(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkEach is the fan-out of a search alone: as many calls side by side, of a pool of
+// three members each, that answer at once. The rest of a search is router's BenchmarkScale.
+func BenchmarkEach(b *testing.B) {
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprint("parts=", n), func(b *testing.B) {
+			parts := make([]Part[int], n)
+			for i := range parts {
+				parts[i].Pool = benchPool(b)
+			}
+			answer := func(context.Context, int, int) (int, error) { return 1, nil }
+			measure(b, func(ctx context.Context) error {
+				Each(ctx, parts, answer, func(_, _ int, err error) {
+					if err != nil {
+						b.Error(err)
+					}
+				})
+				return nil
+			})
+		})
+	}
 }
 
 // measure makes calls one after another.

@@ -10,7 +10,7 @@ const minDelay = time.Millisecond
 const stall = 20 * time.Millisecond
 
 // arm sets when the call is hedged, if it may be: from its first attempt on.
-func (r *race) arm() {
+func (r *race) arm(e *entry) {
 	if !r.core.lane.hedging() || r.call.NoHedge || r.view.Len() < 2 || r.core.hedges.share.Load() <= 0 {
 		r.due = time.Time{}
 		return
@@ -21,7 +21,22 @@ func (r *race) arm() {
 		r.longest = r.fan.deadline.Sub(start) / 4
 	}
 	r.delay = max(min(r.delay, r.longest), minDelay)
-	r.asked, r.due = start, start.Add(r.delay)
+	r.asked, r.due = start, start.Add(max(min(r.delay, r.glance(e)), minDelay))
+}
+
+// glance is how long a member that was much slower than its pool's others may take
+// for a first attempt, which it gets because it may have recovered: as long as cut
+// off it counts as slow. The lane's delay may be longer: at a low rate such looks
+// are what it is the quantile of. Other members may take longest.
+func (r *race) glance(e *entry) time.Duration {
+	w := e.latency.of(r.class.id)
+	if w == nil || w.median.Load() <= slowFactor*r.class.median.Load() { // true of nearly all, and soon said
+		return r.longest
+	}
+	if usual := r.core.median(r.class); time.Duration(w.median.Load()) > slowFactor*usual {
+		return slowFactor * usual
+	}
+	return r.longest
 }
 
 // hedge reports whether the call, which is due, gets another attempt at a time,

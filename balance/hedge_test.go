@@ -283,3 +283,43 @@ func raceOf[T any](ctx context.Context, p *Pool[T]) *race {
 	f.begin(ctx, nil, 0)
 	return r
 }
+
+// At ten calls a second a member that is a hundred times slower is looked at every few seconds, which is more than
+// one call in twenty: the lane's delay, of a quantile of 0.95, is as long as its answers.
+func TestHedge_aLookAtASlowMemberCostsNobodyItsLatency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t, Config{Picker: Fastest{}, Health: Health{Slow: -1}, Lane: lane(t, LaneConfig{HedgeQuantile: 0.95})}, "slow", "fast")
+		s.after["slow"], s.after["fast"] = 500*time.Millisecond, 5*time.Millisecond
+		call := func() time.Duration {
+			start := time.Now()
+			s.calls(1)
+			took := time.Since(start)
+			time.Sleep(100*time.Millisecond - took%(100*time.Millisecond))
+			return took
+		}
+		for range 300 {
+			call()
+		}
+		looks := s.asks("slow")
+		for range 1000 {
+			if took := call(); took > 20*time.Millisecond {
+				t.Errorf("a call took %v, want three times the fast member's 5ms and those at most", took)
+			}
+		}
+		if looks = s.asks("slow") - looks; looks < 10 {
+			t.Errorf("the slow member was asked %d times in 1,000 calls, so that it would never be back", looks)
+		}
+		s.after["slow"] = 5 * time.Millisecond
+		for range 2000 {
+			call()
+		}
+		before := s.asks("slow")
+		for range 1000 {
+			call()
+		}
+		if share := s.asks("slow") - before; share < 300 {
+			t.Errorf("%d of 1,000 calls went to the member that has recovered", share)
+		}
+		_ = s.Close()
+	})
+}

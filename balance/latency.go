@@ -113,6 +113,13 @@ func (l *latencies) enter(s *sample) {
 	}
 }
 
+// still notes that as far as is known the member is as slow as it was: it need not be looked at again soon.
+func (l *latencies) still(c *class, at time.Duration) {
+	if w := l.of(c.id); w != nil {
+		w.seen.Store(int64(at))
+	}
+}
+
 // add replaces the oldest latency of the window by took. One at a time may.
 func (m *medianOf) add(took, now time.Duration) {
 	at := m.n // index in sorted that may be overwritten

@@ -169,7 +169,7 @@ func (r *race) launch(at int, why Reason) *attempt {
 	a.take(r.view.cost)
 	switch why {
 	case First:
-		r.arm()
+		r.arm(a.entry)
 	case Hedge:
 		r.hedges++
 		r.core.hedged.Add(1)

@@ -195,6 +195,82 @@ func TestServe_withCertificates(t *testing.T) {
 	}
 }
 
+// A router shows its replica a certificate, trusts the one that vouches for it, and expects the name that it is told to.
+func TestReplica_overTLS(t *testing.T) {
+	files := tlsFiles(t)
+	files.ClientCA = files.Cert + ".ca"
+	certificate(t, "replica.internal", files.Cert, files.Key)
+	certificate(t, "router", files.ClientCA, files.ClientCA+".key")
+	replica := build(t, &Config{Store: t.TempDir(), TLS: files})
+	url := "https://localhost" + strings.TrimPrefix(served(t, replica), "127.0.0.1")
+	good := Replica{URL: url, CA: files.Cert, ClientCert: files.ClientCA, ClientKey: files.ClientCA + ".key", ServerName: "replica.internal"}
+	for name, c := range map[string]struct {
+		change func(*Replica)
+		works  bool
+	}{
+		"as it should be": {func(*Replica) {}, true},
+		"no certificate":  {func(r *Replica) { r.ClientCert, r.ClientKey = "", "" }, false},
+		"another's":       {func(r *Replica) { r.ClientCert, r.ClientKey = files.Cert, files.Key }, false},
+		"another name":    {func(r *Replica) { r.ServerName = "" }, false},
+		"nobody vouches":  {func(r *Replica) { r.CA = "" }, false},
+	} {
+		r := good
+		c.change(&r)
+		store, err := openServer(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Stats(t.Context(), ""); (err == nil) != c.works {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = store.Close()
+	}
+	for src, want := range map[string]string{
+		"{url: 'https://a', client_cert: c}":                "client_cert: and client_key belong together",
+		"{url: 'http://a', server_name: c}":                 "no meaning without https",
+		"{path: a, server_name: c}":                         "for lanewise servers only",
+		"{url: 'https://a', client_cert: c, client_key: k}": "",
+	} {
+		_, err := parse("f.yaml", []byte("shards: [{name: s0, replicas: ["+src+"]}]\n"), noEnv)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", src, err, want)
+		}
+	}
+	if _, err := openServer(Replica{URL: url, ClientCert: "none", ClientKey: "none"}, nil); err == nil {
+		t.Error("a certificate that is not there was read")
+	}
+}
+
+// A program on the server's machine trusts the server's own certificate and no other.
+func TestLocalTLS(t *testing.T) {
+	files, others := tlsFiles(t), tlsFiles(t)
+	certificate(t, "lanewise.example", files.Cert, files.Key)
+	certificate(t, "lanewise.example", others.Cert, others.Key)
+	files.ClientCA, others.ClientCA = files.Cert, files.Cert
+	address := served(t, build(t, &Config{Store: t.TempDir(), TLS: files}))
+	for _, c := range []struct {
+		files serverTLS
+		works bool
+	}{{files, true}, {others, false}} {
+		scheme, secure, err := (&Config{TLS: c.files}).LocalTLS()
+		if err != nil || scheme != "https" {
+			t.Fatal(scheme, err)
+		}
+		transport := &http.Transport{TLSClientConfig: secure}
+		resp, err := (&http.Client{Transport: transport}).Get("https://" + address + "/healthz") //nolint:noctx // a test
+		if (err == nil) != c.works {
+			t.Errorf("%v", err)
+		}
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		transport.CloseIdleConnections()
+	}
+	if scheme, secure, err := (&Config{}).LocalTLS(); scheme != "http" || secure != nil || err != nil {
+		t.Error(scheme, secure, err)
+	}
+}
+
 // The next connection gets the new certificate; one that cannot be read changes nothing.
 func TestTLS_followsItsFiles(t *testing.T) {
 	files := tlsFiles(t)

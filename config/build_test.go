@@ -47,26 +47,26 @@ func host(t *testing.T, s *System) (url string) {
 }
 
 // remember stores two texts and returns the id that fits a question best.
-func remember(t testing.TB, r *router.Router) string {
-	t.Helper()
-	if _, err := r.CreateCollection(t.Context(), search.Collection{Name: "c"}); err != nil {
-		t.Fatal(err)
+func remember(tb testing.TB, r *router.Router) string {
+	tb.Helper()
+	if _, err := r.CreateCollection(tb.Context(), search.Collection{Name: "c"}); err != nil {
+		tb.Fatal(err)
 	}
-	_, err := r.Upsert(t.Context(), router.Upsert{Collection: "c", Points: []search.Point{
+	_, err := r.Upsert(tb.Context(), router.Upsert{Collection: "c", Points: []search.Point{
 		{Key: search.Key{ID: "cat"}, Text: "A cat sleeps on the sofa."},
 		{Key: search.Key{ID: "tax"}, Text: "The tax return is due in May."},
 	}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return best(t, r)
+	return best(tb, r)
 }
 
-func best(t testing.TB, r *router.Router) string {
-	t.Helper()
-	found, err := r.Retrieve(t.Context(), router.Request{Collection: "c", Text: "kitten on a couch", K: 1})
+func best(tb testing.TB, r *router.Router) string {
+	tb.Helper()
+	found, err := r.Retrieve(tb.Context(), router.Request{Collection: "c", Text: "kitten on a couch", K: 1})
 	if err != nil || len(found.Hits) != 1 {
-		t.Fatalf("%d hits, %v", len(found.Hits), err)
+		tb.Fatalf("%d hits, %v", len(found.Hits), err)
 	}
 	return found.Hits[0].ID
 }

@@ -110,6 +110,11 @@ type Replica struct {
 	TLS bool `yaml:"tls,omitempty"`
 	// CA is a file of certificates to trust, in PEM. Default: the system's.
 	CA string `yaml:"ca,omitempty"`
+	// ClientCert and ClientKey are files of a certificate to show to a lanewise server, in PEM. Default: none.
+	ClientCert string `yaml:"client_cert,omitempty"`
+	ClientKey  string `yaml:"client_key,omitempty"`
+	// ServerName is the name that a lanewise server's certificate must be for. Default: the URL's host.
+	ServerName string `yaml:"server_name,omitempty"`
 	// Path is the folder of a local store, instead of a URL.
 	Path string `yaml:"path,omitempty"`
 	// Discover finds servers that take the place of the URL's.

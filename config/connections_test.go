@@ -15,19 +15,19 @@ import (
 )
 
 // served runs a system until the test ends, and returns its address.
-func served(t testing.TB, s *System) string {
-	t.Helper()
+func served(tb testing.TB, s *System) string {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, l) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return l.Addr().String()
@@ -39,13 +39,13 @@ type caller struct {
 	in *bufio.Reader
 }
 
-func call(t testing.TB, address string) *caller {
-	t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+func call(tb testing.TB, address string) *caller {
+	tb.Helper()
+	conn, err := (&net.Dialer{}).DialContext(tb.Context(), "tcp", address)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
+	tb.Cleanup(func() { _ = conn.Close() })
 	return &caller{conn, bufio.NewReader(conn)}
 }
 

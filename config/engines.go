@@ -19,6 +19,7 @@ import (
 	"github.com/lanewise/lanewise/adapters/remote"
 	"github.com/lanewise/lanewise/adapters/weaviate"
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/watched"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -112,8 +113,12 @@ func OpenEngine(r Replica, there ...External) (Engine, error) {
 func openServer(r Replica, there []External) (server, error) {
 	var secure *tls.Config
 	var err error
-	if r.TLS || r.CA != "" {
+	if r.TLS || r.CA != "" || r.identified() {
 		if secure, err = trust(r.CA); err != nil {
+			return nil, err
+		}
+		secure.ServerName = r.ServerName
+		if secure.GetClientCertificate, err = shown(r.ClientCert, r.ClientKey); err != nil {
 			return nil, err
 		}
 	}
@@ -221,6 +226,21 @@ func trust(file string) (*tls.Config, error) {
 		return nil, fault.New(fault.Invalid, "%s holds no certificate in PEM", file)
 	}
 	return out, nil
+}
+
+// shown returns what shows a certificate to servers, as the files have it when a connection is made; nil: there is none.
+func shown(cert, key string) (func(*tls.CertificateRequestInfo) (*tls.Certificate, error), error) {
+	if cert == "" {
+		return nil, nil //nolint:nilnil // documented
+	}
+	current, err := watched.New(nil, func() (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		return &pair, err //nolint:wrapcheck // wrapped below, and names the file
+	}, cert, key)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "read the client's certificate", err)
+	}
+	return func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return current.Get(), nil }, nil
 }
 
 // where names the place of a replica: two that share it would be one.

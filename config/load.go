@@ -64,10 +64,10 @@ func (c *Config) paths() []*string {
 	out = append(out, c.Cluster.paths()...)
 	for i := range c.Shards {
 		for j := range c.Shards[i].Replicas {
-			out = append(out, &c.Shards[i].Replicas[j].Path, &c.Shards[i].Replicas[j].CA, &c.Shards[i].Replicas[j].Discover.File)
+			out = append(out, c.Shards[i].Replicas[j].paths()...)
 		}
 		for j := range c.Shards[i].Lexical {
-			out = append(out, &c.Shards[i].Lexical[j].Path, &c.Shards[i].Lexical[j].CA)
+			out = append(out, c.Shards[i].Lexical[j].paths()...)
 		}
 	}
 	for i := range c.Embed.Upstreams {
@@ -80,6 +80,10 @@ func (c *Config) paths() []*string {
 		out = append(out, &c.LLM.Upstreams[i].Discover.File)
 	}
 	return out
+}
+
+func (r *Replica) paths() []*string {
+	return []*string{&r.Path, &r.CA, &r.ClientCert, &r.ClientKey, &r.Discover.File}
 }
 
 // Resolved returns a copy in which the defaults are filled in.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -29,6 +30,32 @@ func (t serverTLS) open(log *slog.Logger) (*tls.Config, error) {
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.Get(), nil },
 	}, nil
+}
+
+// LocalTLS returns how a program on the server's own machine speaks to it: the scheme and, where that is https, its
+// settings. It trusts the one certificate that the file names, whatever name that is for, and shows the same one where
+// clients have to show theirs.
+func (c *Config) LocalTLS() (scheme string, _ *tls.Config, err error) {
+	if c.TLS.Cert == "" {
+		return "http", nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
+	if err != nil {
+		return "", nil, fault.Wrap(fault.Invalid, "read the server's certificate", err)
+	}
+	out := &tls.Config{
+		MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, //nolint:gosec // no name is verified: it must be this very certificate
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) == 0 || !bytes.Equal(s.PeerCertificates[0].Raw, pair.Certificate[0]) {
+				return fault.New(fault.Refused, "what answers here shows another certificate than %s", c.TLS.Cert)
+			}
+			return nil
+		},
+	}
+	if c.TLS.ClientCA != "" {
+		out.Certificates = []tls.Certificate{pair}
+	}
+	return "https", out, nil
 }
 
 // read makes a listener's settings of what the files say now.

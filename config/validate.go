@@ -106,6 +106,8 @@ func (v *validator) shards(shards []Shard) {
 func (v *validator) replica(path string, r Replica) {
 	v.weight(path, r.Weight)
 	v.discover(path+".discover", r.Discover, r.Path != "")
+	v.check((r.ClientCert == "") == (r.ClientKey == ""), path+".client_cert", "and client_key belong together")
+	v.check(!r.identified() || r.Path == "" && !isEngine(r.URL), path+".client_cert", "and server_name are for lanewise servers only")
 	switch {
 	case r.URL == "" && r.Path == "":
 		v.at(path, "missing url or path: a replica is a server, of lanewise or of an engine, or a local folder")
@@ -123,8 +125,12 @@ func (v *validator) replica(path string, r Replica) {
 		v.plain(path, r)
 		v.check(!r.TLS, path+".tls", "has no meaning here: write https:// in the url")
 		v.check(r.CA == "" || strings.HasPrefix(r.URL, "https:"), path+".ca", "has no meaning without https://")
+		v.check(!r.identified() || strings.HasPrefix(r.URL, "https:"), path+".client_cert", "and server_name have no meaning without https://")
 	}
 }
+
+// identified reports whether both ends of the connection to a lanewise server are known by more than its URL.
+func (r *Replica) identified() bool { return r.ClientCert+r.ClientKey+r.ServerName != "" }
 
 // plain refuses the settings of engines where there is none.
 func (v *validator) plain(path string, r Replica) {

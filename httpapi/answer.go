@@ -39,7 +39,7 @@ func (s *server) answer(w *recorder, r *http.Request) error {
 		s.streamAnswer(r.Context(), w, stream, &body)
 		return nil
 	}
-	a, err := stream.All()
+	a, err := stream.All() //nolint:contextcheck // the stream has the request's
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (s *server) streamAnswer(ctx context.Context, w *recorder, stream *router.A
 	first := stream.Answer()
 	e.send("sources", wire.SearchResponse{Hits: publicHits(asked.Collection, first.Hits, nil), Report: wire.NewReport(first.Report)})
 	for e.err == nil {
-		chunk, err := stream.Next()
+		chunk, err := stream.Next() //nolint:contextcheck // the stream has the request's
 		switch {
 		case errors.Is(err, io.EOF):
 			e.send("done", publicAnswer(stream.Answer(), asked.Question))

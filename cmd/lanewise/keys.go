@@ -45,12 +45,11 @@ runs reads it again within a second. Of the secrets it holds the SHA-256 digests
 	add.Flags().StringVar(&o.tenant, "tenant", "", "the only tenant whose points it reaches (default: all of them)")
 	list := &cobra.Command{
 		Use: "list", Short: "List the keys, without their secrets", Args: nothing,
-		Long:    "List shows the keys of a file, and with --url what they have used of what they may, as a server on this machine tells.",
+		Long:    "List shows the keys of a file, and with --url what they have used of what they may, as\na server on this machine tells.",
 		Example: "  lanewise keys list --file keys.json\n  lanewise keys list --file keys.json --url http://127.0.0.1:8080",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.list(cmd.Context(), a) },
 	}
-	o.server.key = a.env("LANEWISE_KEY")
-	list.Flags().StringVar(&o.server.url, "url", "", "URL of a server on this machine that tells what they have used")
+	o.server.serverFlags(list.Flags(), a)
 	revoke := &cobra.Command{
 		Use: "revoke NAME", Short: "Take a key away", Args: oneName, Example: "  lanewise keys revoke website --file keys.json",
 		RunE: func(_ *cobra.Command, args []string) error { return o.revoke(a, args[0]) },

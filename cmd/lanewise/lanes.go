@@ -24,8 +24,7 @@ and the server's log says who did it.`,
 		Args:    known,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	server.key = a.env("LANEWISE_KEY")
-	cmd.PersistentFlags().StringVar(&server.url, "url", "", "URL of the server (default $LANEWISE_URL, or "+defaultURL+")")
+	server.serverFlags(cmd.PersistentFlags(), a)
 	cmd.AddCommand(&cobra.Command{
 		Use: "list", Short: "List the lanes and what they are doing", Args: nothing, Example: "  lanewise lanes list --url http://10.0.0.1:8080",
 		RunE: func(cmd *cobra.Command, _ []string) error {

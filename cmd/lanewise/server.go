@@ -9,6 +9,7 @@ import (
 	"net"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/lanewise/lanewise/cmd/lanewise/internal/client"
 	"github.com/lanewise/lanewise/cmd/lanewise/internal/engine"
@@ -23,6 +24,7 @@ const defaultURL = "http://" + config.DefaultListen
 // configuration describes and that runs in this process.
 type target struct {
 	url, key, file string
+	certificates   client.Certificates
 	collection     string
 	tenant         string
 
@@ -65,12 +67,20 @@ func (t *target) overEngine(ctx context.Context, a *app) (*config.Config, error)
 func (t *target) flags(cmd *cobra.Command, a *app) {
 	f := cmd.Flags()
 	f.StringVar(&t.collection, "collection", "docs", "name of the collection")
-	f.StringVar(&t.url, "url", "", "URL of a lanewise server (default $LANEWISE_URL, or "+defaultURL+")")
+	t.serverFlags(f, a)
 	f.StringVarP(&t.file, "config", "c", "", "configuration to run in this process, instead of a server")
-	t.key = a.env("LANEWISE_KEY") // a flag would show it to everybody on the machine
 	if err := cmd.MarkFlagFilename("config", "yaml", "yml"); err != nil {
 		panic(err) // the flag is defined above
 	}
+}
+
+// serverFlags are those of a server that runs.
+func (t *target) serverFlags(f *pflag.FlagSet, a *app) {
+	f.StringVar(&t.url, "url", "", "URL of a lanewise server (default $LANEWISE_URL, or "+defaultURL+")")
+	f.StringVar(&t.certificates.CA, "cacert", a.env("LANEWISE_CACERT"), "file of the certificates that vouch for an https server, in PEM (default $LANEWISE_CACERT, or the system's)")
+	f.StringVar(&t.certificates.Cert, "cert", a.env("LANEWISE_CERT"), "file of a certificate to show to the server, in PEM (default $LANEWISE_CERT)")
+	f.StringVar(&t.certificates.Key, "key", a.env("LANEWISE_CERT_KEY"), "file of that certificate's private key, in PEM (default $LANEWISE_CERT_KEY)")
+	t.key = a.env("LANEWISE_KEY") // a flag would show it to everybody on the machine
 }
 
 // connect returns a client and what ends it.
@@ -89,7 +99,11 @@ func (t *target) connect(ctx context.Context, a *app) (*client.Client, func() er
 		}
 		return t.inside(ctx, cfg)
 	case t.file == "":
-		c, err := client.New(client.Config{URL: cmp.Or(t.url, a.env("LANEWISE_URL"), defaultURL), Key: t.key})
+		secure, err := t.certificates.Open()
+		if err != nil {
+			return nil, nil, usageError{err}
+		}
+		c, err := client.New(client.Config{URL: cmp.Or(t.url, a.env("LANEWISE_URL"), defaultURL), Key: t.key, TLS: secure})
 		return c, func() error { return nil }, err
 	}
 	cfg, err := config.Load(t.file)

@@ -91,7 +91,13 @@ func save(ctx context.Context, cfg *config.Config, s config.LocalStore, w io.Wri
 // fromServer asks the server of the configuration for a copy.
 func fromServer(ctx context.Context, cfg *config.Config, store string, w io.Writer) error {
 	r := cfg.Resolved()
-	at := url.URL{Scheme: "http", Host: r.Listen, Path: "/v1/admin/backup", RawQuery: url.Values{"store": {store}}.Encode()}
+	scheme, secure, err := r.LocalTLS()
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{TLSClientConfig: secure}
+	defer transport.CloseIdleConnections()
+	at := url.URL{Scheme: scheme, Host: r.Listen, Path: "/v1/admin/backup", RawQuery: url.Values{"store": {store}}.Encode()}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
 		return err
@@ -99,7 +105,7 @@ func fromServer(ctx context.Context, cfg *config.Config, store string, w io.Writ
 	if key := r.AdminKey(); key != "" {
 		req.Header.Set("Authorization", "Bearer "+key)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -31,7 +32,8 @@ const maxAnswer = 256 << 20
 type Config struct {
 	URL       string            // such as http://127.0.0.1:8080
 	Key       string            // sent as a bearer token; empty: none
-	Transport http.RoundTripper // nil: http.DefaultTransport
+	TLS       *tls.Config       // of https URLs; nil: the system's settings
+	Transport http.RoundTripper // instead of one for TLS; nil: http.DefaultTransport
 }
 
 // Client calls a server. Safe for concurrent use.
@@ -46,6 +48,9 @@ func New(c Config) (*Client, error) {
 	base, err := url.Parse(strings.TrimRight(c.URL, "/"))
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
 		return nil, fault.New(fault.Invalid, "%q is not a URL: write it as http://127.0.0.1:8080", c.URL)
+	}
+	if c.Transport == nil && c.TLS != nil {
+		c.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: c.TLS, ForceAttemptHTTP2: true}
 	}
 	return &Client{base: base, key: c.Key, http: &http.Client{Transport: c.Transport}}, nil
 }

@@ -2,11 +2,15 @@ package client
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -164,4 +168,34 @@ func ExampleInside() {
 	d, err := c.Collection(context.Background(), "docs")
 	fmt.Println(d.Dims, err)
 	// Output: 256 <nil>
+}
+
+func TestClient_overTLS(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"keys":[],"tenants":[]}`)
+	}))
+	defer server.Close()
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, files := range []Certificates{{CA: ca}, {}} {
+		secure, err := files.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := New(Config{URL: server.URL, TLS: secure})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Usage(t.Context()); (err == nil) != (files.CA != "") {
+			t.Errorf("%+v: %v", files, err)
+		}
+	}
+	for _, bad := range []Certificates{{CA: "none"}, {CA: os.Args[0]}, {Cert: ca}, {Cert: ca, Key: ca}} {
+		if _, err := bad.Open(); !errors.Is(err, fault.Invalid) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
 }

@@ -24,7 +24,11 @@ func Reach(ctx context.Context, o config.Options, cfgs ...*config.Config) (*clie
 	for _, cfg := range cfgs {
 		r := cfg.Resolved()
 		if address, ok := answers(ctx, r.Listen); ok {
-			c, err := client.New(client.Config{URL: "http://" + address, Key: r.AdminKey()})
+			scheme, secure, err := r.LocalTLS()
+			if err != nil {
+				return nil, nil, err
+			}
+			c, err := client.New(client.Config{URL: scheme + "://" + address, Key: r.AdminKey(), TLS: secure})
 			return c, func() error { return nil }, err
 		}
 	}

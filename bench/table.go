@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -43,7 +44,7 @@ func (r *Report) Table(w io.Writer) error {
 	if r.Cut {
 		fmt.Fprintln(w, "CUT: ended before its time; the figures are of what was done until then")
 	}
-	_, err := fmt.Fprintf(w, "%s, %d cores, %d GB, %s, lanewise %s\n", r.Machine.CPU, r.Machine.Cores, r.Machine.MemoryGB, r.Machine.Go, r.Machine.Lanewise)
+	_, err := fmt.Fprintf(w, "%s, %d cores, %d GB, %s, lanewise %s\n", cmp.Or(r.Machine.CPU, r.Machine.Arch), r.Machine.Cores, r.Machine.MemoryGB, r.Machine.Go, r.Machine.Lanewise)
 	return err
 }
 

@@ -64,6 +64,13 @@ func newBenchMap(a *app) *cobra.Command {
 func newBenchEmbed(a *app) *cobra.Command {
 	return new(partCommand).command(a, cobra.Command{
 		Use: "embed", Short: "Embed texts with the built-in model", Example: "  lanewise bench embed --json embed.json",
+		Long: `Embed embeds texts with the built-in model, 64 at a time and one alone.
+
+What the lane before an upstream does, batches, caches and several upstreams, is
+measured in virtual time, which only tests have: in a checkout of lanewise
+
+  go test ./embed -v -run Target
+  go test ./embed -run '^$' -bench Embed`,
 	}, func() part.Part { return part.Embed })
 }
 
@@ -71,6 +78,13 @@ func newBenchStore(a *app) *cobra.Command {
 	var n, dims int
 	cmd := new(partCommand).command(a, cobra.Command{
 		Use: "store", Short: "Write into an embedded store and scan it, beside a plain sum over as much memory", Example: "  lanewise bench store -n 100000 --dims 256",
+		Long: `Store writes points into an embedded store and scans them, beside a plain sum
+over as much memory, which no scan can beat.
+
+Beside chromem-go and a sum by vector instructions, which are no part of this
+program: in a checkout of lanewise
+
+  go test ./adapters/local -run '^$' -bench Target`,
 	}, func() part.Part { return part.Store(n, dims) })
 	cmd.Flags().IntVarP(&n, "count", "n", 20_000, "points")
 	cmd.Flags().IntVar(&dims, "dims", 256, "numbers of a vector")

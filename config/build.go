@@ -152,8 +152,8 @@ func (s *System) opened(closer func() error) {
 }
 
 func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
-	if c.Map != "" {
-		if err := os.MkdirAll(filepath.Dir(c.Map), 0o750); err != nil {
+	if file := c.MapFile(); file != "" {
+		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 			return fmt.Errorf("make the folder of the shard map: %w", err)
 		}
 	}
@@ -184,13 +184,16 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.Router, err = router.New(router.Config{ //nolint:contextcheck // it bounds its own first questions to the replicas
-		Shards: shards, MapPath: c.Map, Embedders: embedders, Lexicon: lexicon, Reranker: s.reranker, Generator: s.models, Routes: s.routing(), AnswerFloor: max(c.LLM.Floor, 0),
+	settings := router.Config{
+		Shards: shards, MapPath: c.MapFile(), Embedders: embedders, Lexicon: lexicon, Reranker: s.reranker, Generator: s.models, Routes: s.routing(), AnswerFloor: max(c.LLM.Floor, 0),
 		Prompts: prompts, ContextOrder: prompt.Order(c.LLM.ContextOrder), Rephrase: c.LLM.SearchText == byModel, Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
 		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Limit: c.Limits.replica(), Trace: s.trace(), Log: o.Log,
-	})
-	if err != nil {
+	}
+	if err := s.shareMap(c, &settings); err != nil { //nolint:contextcheck // it bounds itself
+		return err
+	}
+	if s.Router, err = router.New(settings); err != nil { //nolint:contextcheck // it bounds its own first questions to the replicas
 		return fmt.Errorf("build the router: %w", err)
 	}
 	s.opened(s.Router.Close)

@@ -71,7 +71,7 @@ func (v *validator) allowances(c *Config) {
 	for i, k := range c.Keys {
 		v.limits(fmt.Sprintf("keys[%d].limits", i), k.Limits)
 	}
-	if c.budgeted() && c.Map == "" && c.UsageFile == "" {
+	if c.budgeted() && c.MapFile() == "" && c.UsageFile == "" {
 		v.at("usage_file", "missing: there are budgets, which would begin anew at every start")
 	}
 }

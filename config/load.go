@@ -60,7 +60,10 @@ func (c *Config) rebase(dir string) {
 
 // paths points to all paths of files and folders.
 func (c *Config) paths() []*string {
-	out := []*string{&c.Store, &c.Map, &c.Embed.CacheFile, &c.KeysFile, &c.JWT.File, &c.UsageFile, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA}
+	out := []*string{&c.Store, &c.SharedMap.Import, &c.SharedMap.CA, &c.SharedMap.Cert, &c.SharedMap.CertKey, &c.Embed.CacheFile, &c.KeysFile, &c.JWT.File, &c.UsageFile, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA}
+	if !c.mapIsShared() {
+		out = append(out, &c.Map)
+	}
 	out = append(out, c.Cluster.paths()...)
 	for i := range c.Shards {
 		for j := range c.Shards[i].Replicas {
@@ -102,7 +105,7 @@ func (c *Config) Resolved() *Config {
 	r.Timeouts.Stall = cmp.Or(r.Timeouts.Stall, httpapi.DefaultStall)
 	r.Log.Level = cmp.Or(r.Log.Level, "info")
 	r.Log.Format = cmp.Or(r.Log.Format, "text")
-	if r.UsageFile == "" && r.Map != "" && r.budgeted() {
+	if r.UsageFile == "" && r.MapFile() != "" && r.budgeted() {
 		r.UsageFile = filepath.Join(filepath.Dir(r.Map), "usage.db")
 	}
 	if r.Store == "" {

@@ -29,6 +29,7 @@ func (c *Config) problems() []*Problem {
 	v.listen("listen", c.Listen)
 	v.access(c)
 	v.kindOfServer(c)
+	v.sharedMap(c)
 	v.shards(c.Shards)
 	v.external(c)
 	v.upstreams(c)

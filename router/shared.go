@@ -51,6 +51,16 @@ func newSharedMap(r *Router) *sharedMap {
 	return &sharedMap{r: r, store: r.cfg.MapStore, name: r.cfg.Name, renew: make(chan struct{}, 1), changed: make(chan struct{}, 1), settled: make(chan struct{}, 1)}
 }
 
+// ReadShared returns the map that routers share. None yet is fault.NotFound.
+func ReadShared(ctx context.Context, store MapStore) (*shardmap.Map, error) {
+	data, revision, err := store.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := decodeCharter(data, revision)
+	return c.m, err
+}
+
 // open takes a lease and reads the map, in this order: whoever changes the map later waits for this router.
 func (k *sharedMap) open(shards []shardmap.Shard) (*topology, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), soleWait+storePatience)

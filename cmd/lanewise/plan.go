@@ -107,7 +107,7 @@ func (o *planOptions) run(ctx context.Context, a *app) error {
 
 func (o *planOptions) make(ctx context.Context, a *app, cfgs []*config.Config, now string) (*shardmap.Plan, error) {
 	if o.noCount {
-		return steer.Uncounted(cfgs[0], cfgs[1])
+		return steer.Uncounted(ctx, cfgs[0], cfgs[1])
 	}
 	var plan shardmap.Plan
 	err := steering(ctx, a, cfgs[:1], func(c *client.Client) (err error) {

@@ -54,16 +54,20 @@ func Save(ctx context.Context, cfg *config.Config, dir string, done Done) (err e
 		}
 		done(s.Name, n)
 	}
-	return saveMap(cfg.Resolved().Map, dir, done)
+	return saveMap(ctx, cfg.Resolved(), dir, done)
 }
 
-func saveMap(path, dir string, done Done) error {
-	if path == "" {
+func saveMap(ctx context.Context, cfg *config.Config, dir string, done Done) error {
+	if cfg.Map == "" {
 		return nil
 	}
-	data, err := os.ReadFile(path) //nolint:gosec // named by the configuration
+	m, err := cfg.StoredMap(ctx)
 	if err != nil {
 		return fmt.Errorf("back up the shard map: %w", err)
+	}
+	data, err := m.Encode()
+	if err != nil {
+		return err
 	}
 	n, err := write(filepath.Join(dir, mapName), func(w io.Writer) error { _, err := w.Write(data); return err })
 	if err == nil {
@@ -132,7 +136,10 @@ func refusal(resp *http.Response) error {
 // Load makes the stores and the map of cfg from a backup. It checks all of it
 // first: nothing may be where the stores and the map are to be.
 func Load(cfg *config.Config, dir string, done Done) error {
-	stores, path := cfg.LocalStores(), cfg.Resolved().Map
+	stores, path := cfg.LocalStores(), cfg.Resolved().MapFile()
+	if path == "" && cfg.Map != "" {
+		return fault.New(fault.Invalid, "the shard map is shared: restore with a file for it, and let shared_map.import name that file then")
+	}
 	for _, s := range stores {
 		if _, err := os.Stat(file(dir, s.Name)); err != nil {
 			return fmt.Errorf("the backup holds no store %s: %w", s.Name, err)

@@ -32,7 +32,7 @@ func Reach(ctx context.Context, o config.Options, cfgs ...*config.Config) (*clie
 			return c, func() error { return nil }, err
 		}
 	}
-	cfg, err := stored(cfgs)
+	cfg, err := stored(ctx, cfgs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,12 +71,9 @@ func answers(ctx context.Context, listen string) (address string, ok bool) {
 }
 
 // stored returns the first configuration with the shards of the stored map, as far as one is stored.
-func stored(cfgs []*config.Config) (*config.Config, error) {
+func stored(ctx context.Context, cfgs []*config.Config) (*config.Config, error) {
 	cfg := *cfgs[0]
-	if cfg.Map == "" {
-		return &cfg, nil
-	}
-	m, err := shardmap.Read(cfg.Map)
+	m, err := cfg.StoredMap(ctx)
 	if errors.Is(err, fault.NotFound) {
 		return &cfg, nil
 	}
@@ -106,8 +103,8 @@ func find(cfgs []*config.Config, name string) (config.Shard, bool) {
 
 // Uncounted computes a plan from the stored map alone, or from the placement that old would get
 // if none is stored, without asking any store.
-func Uncounted(old, now *config.Config) (*shardmap.Plan, error) {
-	m, err := shardmap.Read(old.Map)
+func Uncounted(ctx context.Context, old, now *config.Config) (*shardmap.Plan, error) {
+	m, err := old.StoredMap(ctx)
 	if errors.Is(err, fault.NotFound) {
 		m, err = shardmap.New(list(old))
 	}

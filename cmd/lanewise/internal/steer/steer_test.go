@@ -74,11 +74,11 @@ func TestReach_prefersTheServer(t *testing.T) {
 
 func TestUncounted(t *testing.T) {
 	dir := t.TempDir()
-	p, err := steer.Uncounted(local(dir, "a", "b"), local(dir, "a", "b", "c"))
+	p, err := steer.Uncounted(t.Context(), local(dir, "a", "b"), local(dir, "a", "b", "c"))
 	if err != nil || p.Partitions < 1000 || p.Points != 0 {
 		t.Errorf("%v %v", p, err)
 	}
-	if _, err := steer.Uncounted(local(dir, "a"), local(dir)); !errors.Is(err, fault.Invalid) {
+	if _, err := steer.Uncounted(t.Context(), local(dir, "a"), local(dir)); !errors.Is(err, fault.Invalid) {
 		t.Errorf("no shards: %v", err)
 	}
 }

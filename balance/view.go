@@ -42,6 +42,8 @@ type Candidate struct {
 	Age     time.Duration // since that was observed
 	Peak    time.Duration // peak-sensitive average of the latencies of all classes; 0: none yet
 	Penalty time.Duration // for errors: the member counts as no faster than this
+	Work    float64       // outstanding cost, with that of the call
+	Speed   float64       // cost that one call of its last answers got done in a second; 0: none yet
 }
 
 // Len returns the number of positions.
@@ -75,10 +77,13 @@ func (v *View) Rand(n int) int {
 // At describes the member at position i.
 func (v *View) At(i int) Candidate {
 	e := &v.entries[i]
+	load := v.loadOf(e)
 	c := Candidate{
 		Weight:  e.weight * e.health.share(v.now, v.slowStart),
 		Penalty: e.health.penaltyAt(v.now),
-		Queue:   v.loadOf(e) / v.mean,
+		Queue:   load / v.mean,
+		Work:    load + float64(v.cost),
+		Speed:   math.Float64frombits(e.latency.speed.Load()),
 		Peak:    time.Duration(math.Float64frombits(e.latency.peak.Load())),
 	}
 	if w := e.latency.of(v.class); w != nil {

@@ -153,7 +153,7 @@ func (c Config) pool(targets []*member) (*balance.Pool[*member], error) {
 		}
 		lane = own
 	}
-	return balance.NewPool(balance.Config{Name: c.Name, Lane: lane, Trace: c.Trace}, c.places(targets)...)
+	return balance.NewPool(balance.Config{Name: c.Name, Lane: lane, Trace: c.Trace, Picker: soonest{}}, c.places(targets)...)
 }
 
 // places puts targets into the places of the upstreams.

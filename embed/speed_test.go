@@ -71,8 +71,10 @@ func TestEmbedder_snapshotHasSpeeds(t *testing.T) {
 func TestPool_tokensASecondAgainstMedians(t *testing.T) {
 	for _, load := range []float64{0.3, 0.6} {
 		for name, speeds := range map[string][]float64{"1:1:1": {10_000, 10_000, 10_000}, "1:2:4": {5_000, 10_000, 20_000}} {
-			medians := inBubble(t, func(t *testing.T) [2]time.Duration { return mixed(t, load, speeds, nil) })
-			speed := inBubble(t, func(t *testing.T) [2]time.Duration { return mixed(t, load, speeds, embed.Soonest{}) })
+			by := func(picker balance.Picker) [2]time.Duration {
+				return inBubble(t, func(t *testing.T) [2]time.Duration { t.Helper(); return mixed(t, load, speeds, picker) })
+			}
+			medians, speed := by(nil), by(embed.Soonest{})
 			t.Logf("load %.1f, %s: single texts and bulk took %v by medians, %v by tokens a second", load, name, medians, speed)
 			if single, bulk := float64(speed[0])/float64(medians[0]), float64(speed[1])/float64(medians[1]); name == "1:2:4" && (single > 0.95 || bulk > 1) {
 				t.Errorf("load %.1f: single texts take %.2f times as long, bulk %.2f times", load, single, bulk)

@@ -171,9 +171,7 @@ func (w *scrape) pool(p *balance.Snapshot) {
 		}
 		w.gauge("lanewise_member_up", up, lane, pool, name)
 		w.gauge("lanewise_member_in_flight", float64(m.Inflight), lane, pool, name)
-		if m.Speed > 0 {
-			w.gauge("lanewise_member_speed", m.Speed, lane, pool, name)
-		}
+		w.gauge("lanewise_member_speed", m.Speed, lane, pool, name)
 		w.gauge("lanewise_member_weight", m.Weight, lane, pool, name)
 		w.counter("lanewise_member_ejections_total", m.Ejected, lane, pool, name)
 	}

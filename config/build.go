@@ -67,7 +67,7 @@ type System struct {
 	reranker   rerank.Provider // nil: none
 	observing  observing
 	crowd      *crowd // of clients
-	crowdTimes Timeouts
+	timeouts   Timeouts
 	maxHeader  int
 	meter      *meter.Meter // of keys and tenants; nil: they have no limits
 	clustered  clustered

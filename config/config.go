@@ -184,7 +184,8 @@ type EmbedUpstream struct {
 	// Aborts says that a call which is cancelled stops costing anything.
 	Aborts bool `yaml:"aborts,omitempty"`
 	// Metrics is the URL of a page of the server's gauges, in Prometheus' text format, by
-	// which that is measured at the start instead. Default: none.
+	// which that is measured at the start instead, and the texts of others are seen.
+	// Default: none.
 	Metrics string `yaml:"metrics,omitempty"`
 	// Normalized asserts that the vectors have length 1.
 	Normalized bool `yaml:"normalized,omitempty"`
@@ -289,7 +290,7 @@ type LLMUpstream struct {
 	Quota   Quota  `yaml:"quota,omitempty"` // that the upstream allows by the minute. Default: no limit
 }
 
-// Timeouts bound whole requests.
+// Timeouts bound whole requests, and the waits within the streams of models.
 type Timeouts struct {
 	Search   time.Duration `yaml:"search,omitempty"`   // default 2s
 	Answer   time.Duration `yaml:"answer,omitempty"`   // default 60s
@@ -299,6 +300,9 @@ type Timeouts struct {
 	Body     time.Duration `yaml:"body,omitempty"`     // until its body has. Default 2m
 	Idle     time.Duration `yaml:"idle,omitempty"`     // for which a connection may wait for its next request. Default 2m
 	Stall    time.Duration `yaml:"stall,omitempty"`    // for which a client may leave an answer unread. Default 30s
+
+	FirstContent time.Duration `yaml:"first_content,omitempty"` // until a relayed stream begins to answer. Default 2m
+	Silence      time.Duration `yaml:"silence,omitempty"`       // of its upstream after that. Default 1m
 }
 
 // Limits bound what requests may cost.

@@ -101,7 +101,7 @@ shards:
   - name: "007"
     replicas:
       - path: /srv/data
-timeouts: {search: 1m30s, answer: "${NONE:-2m}"}
+timeouts: {search: 1m30s, answer: "${NONE:-2m}", first_content: 5m, silence: 90s}
 limits: {body: 1.5 MB, searches: "${N}", extra_attempts: -1, replica: 3}
 hedge: {off: true}
 `
@@ -116,7 +116,7 @@ hedge: {off: true}
 			{Name: "s0", Weight: 1.5, Replicas: []Replica{{Name: "a", URL: "http://10.0.0.1:8081", Key: "asecret${x}"}}},
 			{Name: "007", Replicas: []Replica{{Path: "/srv/data"}}},
 		},
-		Timeouts: Timeouts{Search: 90 * time.Second, Answer: 2 * time.Minute},
+		Timeouts: Timeouts{Search: 90 * time.Second, Answer: 2 * time.Minute, FirstContent: 5 * time.Minute, Silence: 90 * time.Second},
 		Limits:   Limits{Body: 1_500_000, Searches: 7, ExtraAttempts: -1, Replica: 3},
 		Hedge:    Hedge{Off: true},
 	}

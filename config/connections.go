@@ -34,7 +34,7 @@ type visitor struct {
 // server prepares to serve a handler to a crowd.
 func (s *System) server() *http.Server {
 	return &http.Server{
-		Handler: s.Handler, ReadHeaderTimeout: s.crowdTimes.Header, IdleTimeout: s.crowdTimes.Idle, MaxHeaderBytes: s.maxHeader,
+		Handler: s.Handler, ReadHeaderTimeout: s.timeouts.Header, IdleTimeout: s.timeouts.Idle, MaxHeaderBytes: s.maxHeader,
 		ConnState: s.crowd.state, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 }
@@ -139,7 +139,7 @@ func (c *crowd) counts() (open int, refused uint64) {
 // openCrowd makes room for clients.
 func (s *System) openCrowd(c *Config) {
 	s.crowd = &crowd{most: c.Limits.Connections, perAddress: c.Limits.PerAddress, by: map[netip.Addr]int{}}
-	s.crowdTimes, s.maxHeader = c.Timeouts, int(c.Limits.Headers)
+	s.timeouts, s.maxHeader = c.Timeouts, int(c.Limits.Headers)
 }
 
 // clients checks what clients may do to the server.

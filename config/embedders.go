@@ -78,8 +78,11 @@ func (s *System) openEmbedders(ctx context.Context, c Embed) ([]embed.Provider, 
 			return nil, fmt.Errorf("embed: %w", err)
 		}
 		s.opened(lane.Close)
-		s.measure(lane, l.shown)     //nolint:contextcheck // it outlives the start
-		s.discoverEmbedders(l, lane) //nolint:contextcheck // it outlives the start
+		s.measure(lane, l.shown)                          //nolint:contextcheck // it outlives the start
+		s.discoverEmbedders(l, lane)                      //nolint:contextcheck // it outlives the start
+		if err := s.follow(l.pages(), lane); err != nil { //nolint:contextcheck // it outlives the start
+			return nil, fmt.Errorf("embed: %w", err)
+		}
 		out = append(out, lane)
 	}
 	return out, nil

@@ -119,6 +119,8 @@ func (c *Config) resolveRouter() {
 	c.Timeouts.Search = cmp.Or(c.Timeouts.Search, 2*time.Second)
 	c.Timeouts.Answer = cmp.Or(c.Timeouts.Answer, time.Minute)
 	c.Timeouts.Write = cmp.Or(c.Timeouts.Write, 10*time.Second)
+	c.Timeouts.FirstContent = cmp.Or(c.Timeouts.FirstContent, 2*time.Minute)
+	c.Timeouts.Silence = cmp.Or(c.Timeouts.Silence, time.Minute)
 	c.Limits.Searches = cmp.Or(c.Limits.Searches, 1024)
 	c.Limits.ExtraAttempts = cmp.Or(c.Limits.ExtraAttempts, 8)
 	c.Quotas.Routers = cmp.Or(c.Quotas.Routers, 1)

@@ -135,7 +135,7 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (*models.Set, error) {
 	s.generators = map[string]*llm.Generator{}
 	var rosters []modelRoster
 	for i, m := range c.public() {
-		lane, err := llm.New(llm.Config{Name: laneName(m.Name, c), Upstreams: m.pool(upstreams), Hold: m.hold(c), Trace: s.trace()})
+		lane, err := llm.New(llm.Config{Name: laneName(m.Name, c), Upstreams: m.pool(upstreams), Hold: m.hold(c), Trace: s.trace(), First: s.timeouts.FirstContent, Idle: s.timeouts.Silence})
 		if err != nil {
 			return nil, fmt.Errorf("llm.models[%d]: %w", i, err)
 		}
@@ -149,7 +149,7 @@ func (s *System) openGenerator(c LLM, e embed.Provider) (*models.Set, error) {
 	}
 	s.measure(learners(s.generators), shown)
 	s.discoverGenerators(c, upstreams, rosters)
-	if err := s.follow(c, learners(s.generators)); err != nil { //nolint:contextcheck // it outlives the start
+	if err := s.follow(c.pages(), learners(s.generators)); err != nil { //nolint:contextcheck // it outlives the start
 		return nil, err
 	}
 	if set.Tenants, err = c.Tenants.open(s.quotas.config.Routers); err != nil {

@@ -10,22 +10,36 @@ import (
 	"github.com/lanewise/lanewise/llm/telemetry"
 )
 
-// follow looks at the metrics of the upstreams that name a page, as long as the
-// system is open, and tells the lanes how busy they are.
-func (s *System) follow(c LLM, lanes telemetry.Lane) error {
-	var pages []telemetry.Source
+// pages are those of the upstreams that name one.
+func (c LLM) pages() (out []telemetry.Source) {
 	for _, u := range c.Upstreams {
 		if u.Metrics != "" {
-			pages = append(pages, telemetry.Source{Upstream: u.Name, URL: u.Metrics, Model: u.Model})
+			out = append(out, telemetry.Source{Upstream: u.Name, URL: u.Metrics, Model: u.Model})
 		}
 	}
+	return out
+}
+
+// pages are those of the lane's upstreams.
+func (l *embedLane) pages() (out []telemetry.Source) {
+	for _, u := range l.from {
+		if u.Metrics != "" {
+			out = append(out, telemetry.Source{Upstream: u.Name, URL: u.Metrics, Model: u.Model})
+		}
+	}
+	return out
+}
+
+// follow looks at the metrics of upstreams as long as the system is open, and tells
+// the lane how busy they are.
+func (s *System) follow(pages []telemetry.Source, lane telemetry.Lane) error {
 	if len(pages) == 0 {
 		return nil
 	}
 	client := openaiwire.NewHTTPClient()
-	w, err := telemetry.Start(telemetry.Config{Lane: lanes, Sources: pages, Client: client, Log: s.log})
+	w, err := telemetry.Start(telemetry.Config{Lane: lane, Sources: pages, Client: client, Log: s.log})
 	if err != nil {
-		return fmt.Errorf("llm metrics: %w", err)
+		return fmt.Errorf("metrics: %w", err)
 	}
 	s.opened(func() error {
 		err := w.Close()

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/llm"
 )
 
@@ -31,7 +32,7 @@ func TestFollow(t *testing.T) {
 		lanes[name] = lane
 	}
 	s := &System{log: discard(nil)}
-	if err := s.follow(LLM{Upstreams: []LLMUpstream{up, {Name: "b", Kind: kindExtract}}}, lanes); err != nil {
+	if err := s.follow(LLM{Upstreams: []LLMUpstream{up, {Name: "b", Kind: kindExtract}}}.pages(), lanes); err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // the test has what it wants
@@ -39,5 +40,32 @@ func TestFollow(t *testing.T) {
 	eventually(t, "reports", func() bool { return foreign("one") > 0 && foreign("two") > 0 })
 	if got := foreign("three"); got != 0 {
 		t.Errorf("an upstream without a page has %v calls", got)
+	}
+}
+
+// TestFollow_embedders holds the same of the lanes that embed, with the gauge of
+// text-embeddings-inference.
+func TestFollow_embedders(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/metrics" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = fmt.Fprint(w, "te_queue_size 7\n")
+	}))
+	defer server.Close()
+	up := EmbedUpstream{Name: "a", Kind: kindTEI, URL: server.URL, Model: "m", Dims: 4, Metrics: server.URL + "/metrics"}
+	other := up
+	other.Name, other.Metrics = "b", ""
+	s := &System{log: discard(nil)}
+	lanes, err := s.openEmbedders(t.Context(), Embed{Upstreams: []EmbedUpstream{up, other}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()                                                         //nolint:errcheck // the test has what it wants
+	members := lanes[0].(interface{ Snapshot() balance.Snapshot }).Snapshot //nolint:forcetypeassert // it is a lane
+	eventually(t, "reports", func() bool { return members().Members[0].Foreign > 0 })
+	if got := members().Members[1].Foreign; got != 0 {
+		t.Errorf("an upstream without a page has %v texts", got)
 	}
 }

@@ -235,6 +235,9 @@ func (v *validator) times(t Timeouts) {
 	for key, d := range map[string]time.Duration{"search": t.Search, "answer": t.Answer, "write": t.Write} {
 		v.notZero("timeouts."+key, d == 0, "no request would ever be answered")
 	}
+	for key, d := range map[string]time.Duration{"first_content": t.FirstContent, "silence": t.Silence} {
+		v.notZero("timeouts."+key, d == 0, "every stream would be cut off")
+	}
 	v.check(t.Answer == 0 || t.Search <= t.Answer, "timeouts.search", "is longer than timeouts.answer, and an answer begins with a search")
 }
 

@@ -25,6 +25,7 @@ type member struct {
 	guard  *guard        // nil: none
 	asking chan struct{} // holds one while the upstream is asked for the canary before its first call
 	quota  *quota.Bucket // nil: no limit
+	own    traffic
 
 	mu       sync.Mutex
 	verified int     // which of the guard's vectors it was compared with; 0: none
@@ -135,6 +136,7 @@ const hopeless = 3
 // embed embeds a batch in as many calls as the upstream's limits demand. An error
 // is one of the whole attempt; a text that is refused has its own.
 func (m *member) embed(ctx context.Context, b Batch) (*sheet, error) {
+	defer m.own.enter(b.Len())()
 	if err := m.trusted(ctx); err != nil {
 		return nil, err
 	}

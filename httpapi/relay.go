@@ -34,6 +34,7 @@ const (
 	headerCost     = "X-Lanewise-Cost"
 	headerRoute    = "X-Lanewise-Route"
 	headerScore    = "X-Lanewise-Route-Score"
+	headerUnused   = "X-Lanewise-Route-Unused"
 )
 
 const relayDetail = "The body is passed on byte for byte, but for the model's name and the option that has the upstream report its usage, and so is the answer; " +
@@ -41,7 +42,7 @@ const relayDetail = "The body is passed on byte for byte, but for the model's na
 	"Calls of one " + headerSession + ", or of the same prompt_cache_key, go to the same upstream if they can, and those whose prompts begin alike. " +
 	headerTenant + " says whose allowance pays. " +
 	"With " + headerResume + ": true a stream that breaks off is continued by another upstream that is able to, and says so. " +
-	"The answer's headers X-Lanewise-Upstream, -Model, -Why, -Attempts, -Queued-Ms, -First-Ms, -Predicted-Tokens (of the prompt, likely in the upstream's cache), -Cached-Tokens (as it reports) and -Cost tell how it came about, and of the model \"auto\" -Route and -Route-Score. Errors have OpenAI's form."
+	"The answer's headers X-Lanewise-Upstream, -Model, -Why, -Attempts, -Queued-Ms, -First-Ms, -Predicted-Tokens (of the prompt, likely in the upstream's cache), -Cached-Tokens (as it reports) and -Cost tell how it came about, and of the model \"auto\" -Route, -Route-Score and -Route-Unused. Errors have OpenAI's form."
 
 // relayRoutes are the endpoints of the models.
 func (s *server) relayRoutes() []route {
@@ -163,7 +164,7 @@ func (s *server) relay(w *recorder, r *http.Request, at relay.Endpoint) error {
 // setRoute tells how an answer came about. The header's values share one piece of
 // memory, since every call has them.
 func setRoute(h http.Header, reply *relay.Reply) {
-	values := make([]string, 0, 10)
+	values := make([]string, 0, 11)
 	set := func(name, value string) {
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]
@@ -176,6 +177,9 @@ func setRoute(h http.Header, reply *relay.Reply) {
 	if route.Score != 0 {
 		set(headerRoute, cmp.Or(route.Subject, "default"))
 		set(headerScore, strconv.FormatFloat(route.Score, 'f', 3, 64))
+		if route.Unused != "" {
+			set(headerUnused, route.Unused)
+		}
 	}
 	set(headerWhy, route.Why)
 	set(headerAttempts, strconv.Itoa(route.Attempts))

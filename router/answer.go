@@ -89,21 +89,22 @@ func (s *AnswerStream) retrieve() error {
 // AnswerStream is an answer in the making. It is not safe for concurrent use,
 // except that Close may be called at any time.
 type AnswerStream struct {
-	router   *Router
-	ctx      context.Context //nolint:containedctx // the answer's one deadline, over all its stages
-	cancel   context.CancelFunc
-	question Question
-	draft    *draft     // nil: no model is asked
-	stream   llm.Stream // nil: the model is not asked yet
-	failed   error      // why it could not be
-	answer   Answer     // what has come so far
-	quotes   map[int]string
-	rec      *recorder
-	span     tracing.Span // of the model's call
-	start    time.Time
-	text     []byte
-	ended    bool // Next has returned io.EOF
-	repeated int  // answers that broke off
+	router    *Router
+	ctx       context.Context //nolint:containedctx // the answer's one deadline, over all its stages
+	cancel    context.CancelFunc
+	question  Question
+	draft     *draft     // nil: no model is asked
+	stream    llm.Stream // nil: the model is not asked yet
+	failed    error      // why it could not be
+	answer    Answer     // what has come so far
+	quotes    map[int]string
+	rec       *recorder
+	span      tracing.Span // of the model's call
+	start     time.Time
+	text      []byte
+	ended     bool      // Next has returned io.EOF
+	repeated  int       // answers that broke off
+	rephrased llm.Usage // what it took to put the question into words
 
 	mu     sync.Mutex // guards stream where it is set, and closed
 	closed bool
@@ -212,7 +213,7 @@ func (s *AnswerStream) take(chunk llm.Chunk) {
 // Answer returns the answer as far as it has come, with its citations.
 func (s *AnswerStream) Answer() Answer {
 	a := s.answer
-	a.Text = string(s.text)
+	a.Text, a.Usage = string(s.text), both(a.Usage, s.rephrased)
 	if s.draft != nil && s.stream != nil {
 		s.account(&a)
 	}

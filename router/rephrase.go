@@ -27,14 +27,15 @@ func (s *AnswerStream) rephrase() {
 	defer span.End(nil)
 	stage, cancel := context.WithTimeout(ctx, time.Until(end)/4)
 	defer cancel()
-	if text := s.router.rephrased(stage, *q); text != "" {
+	text, used := s.router.rephrased(stage, *q)
+	if s.rephrased = used; text != "" {
 		q.Text = text
 	}
 	s.rec.stage("rephrase")
 }
 
-// rephrased returns the model's words, or "".
-func (r *Router) rephrased(ctx context.Context, q Question) string {
+// rephrased returns the model's words, or "", and what they cost.
+func (r *Router) rephrased(ctx context.Context, q Question) (words string, used llm.Usage) {
 	p := llm.Prompt{
 		Model: q.Model, Messages: prompt.Rephrase(q.Question, q.Turns), Question: q.Question,
 		MaxTokens: mostRephrased, Session: q.Session, Tenant: q.Tenant,
@@ -44,19 +45,31 @@ func (r *Router) rephrased(ctx context.Context, q Question) string {
 	}
 	stream, err := r.cfg.Generator.Generate(ctx, p)
 	if err != nil {
-		return ""
+		return "", used
 	}
-	defer stream.Close() //nolint:errcheck // its words are read
+	used = llm.Usage{PromptTokens: p.Tokens(), Estimated: true} // until the model says it
+	defer stream.Close()                                        //nolint:errcheck // its words are read
 	var text []byte
 	for len(text) < 16*mostRephrased {
 		chunk, err := stream.Next()
-		if errors.Is(err, io.EOF) {
-			return prompt.Rephrased(string(text))
+		if chunk.Usage != nil {
+			used = *chunk.Usage
 		}
-		if err != nil || chunk.Finish == "length" {
-			return ""
+		switch {
+		case errors.Is(err, io.EOF):
+			return prompt.Rephrased(string(text)), used
+		case err != nil || chunk.Finish == "length":
+			return "", used
 		}
 		text = append(text, chunk.Content...)
 	}
-	return ""
+	return "", used
+}
+
+// both adds what two generations have used.
+func both(a, b llm.Usage) llm.Usage {
+	return llm.Usage{
+		PromptTokens: a.PromptTokens + b.PromptTokens, CompletionTokens: a.CompletionTokens + b.CompletionTokens,
+		CachedTokens: a.CachedTokens + b.CachedTokens, Estimated: a.Estimated || b.Estimated, Cost: a.Cost + b.Cost,
+	}
 }

@@ -21,6 +21,7 @@ type rewriter struct {
 	finish string
 	err    error
 	hang   bool
+	used   *llm.Usage
 	asked  []llm.Prompt // to rephrase
 }
 
@@ -34,7 +35,7 @@ func (m *rewriter) Generate(ctx context.Context, p llm.Prompt) (llm.Stream, erro
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
 	}
-	return &scriptedStream{scripted: &scripted{err: m.err}, left: []llm.Chunk{{Content: m.text}, {Finish: m.finish}}}, nil
+	return &scriptedStream{scripted: &scripted{err: m.err}, left: []llm.Chunk{{Content: m.text}, {Finish: m.finish, Usage: m.used}}}, nil
 }
 
 // leaning is a question that cannot be searched for by itself.
@@ -65,6 +66,28 @@ func TestAnswer_rephrases(t *testing.T) {
 		}
 		if c.model.prompt.Question != "zzz?" {
 			t.Errorf("%s: the question itself is %q", name, c.model.prompt.Question)
+		}
+	}
+}
+
+// TestAnswer_rephrasingCounts: what it takes is part of what the answer has used, whether its words are of use or not.
+func TestAnswer_rephrasingCounts(t *testing.T) {
+	for name, c := range map[string]struct {
+		model rewriter
+		want  llm.Usage // beside the answer's, of which the script says nothing
+	}{
+		"told":         {rewriter{text: "aaaa", used: &llm.Usage{PromptTokens: 40, CompletionTokens: 3, CachedTokens: 9, Cost: 0.5}}, llm.Usage{PromptTokens: 40, CompletionTokens: 3, CachedTokens: 9, Cost: 0.5}},
+		"of no use":    {rewriter{text: "aaaa", finish: "length", used: &llm.Usage{PromptTokens: 40}}, llm.Usage{PromptTokens: 40}},
+		"not told":     {rewriter{text: "aaaa"}, llm.Usage{PromptTokens: -1, Estimated: true}},
+		"none was had": {rewriter{err: errors.New("broke off"), used: &llm.Usage{PromptTokens: 40}}, llm.Usage{PromptTokens: 40}},
+	} {
+		r := answeringWith(t, router.Config{Generator: &c.model, Rephrase: true}, map[string]string{"h": "hhhh"})
+		got := all(t, r, leaning()).Usage
+		if c.want.PromptTokens < 0 && got.PromptTokens > 0 {
+			got.PromptTokens = -1
+		}
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
 }

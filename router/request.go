@@ -127,7 +127,7 @@ type Answer struct {
 	Route     relay.Route  // to the upstream that answers
 	Routing   *llm.Routing // what the semantic routes made of the question; nil: they were not asked
 	Finish    string
-	Usage     llm.Usage
+	Usage     llm.Usage    // of the answer, and of putting the question into words where a model did that
 	Searched  string       // the text that was searched for; empty: a vector or legs
 	Hits      []search.Hit // that were found, in the order of the prompt: hit i is source i+1
 	LeftOut   []int        // numbers of the hits that did not fit into the prompt, best first

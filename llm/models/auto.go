@@ -30,6 +30,20 @@ func (s *Set) routed(ctx context.Context, name string, text func() string) (m *m
 	return m, as, &to, err
 }
 
+// unused names what of a target has no meaning for a call that is passed on: its
+// messages stand, and nothing is searched for.
+func unused(t llm.Target) string {
+	switch {
+	case t.Collection != "" && t.Prompt != "":
+		return "collection, prompt"
+	case t.Collection != "":
+		return "collection"
+	case t.Prompt != "":
+		return "prompt"
+	}
+	return ""
+}
+
 // question is what a prompt asks.
 func question(p llm.Prompt) string {
 	if p.Question != "" {

@@ -22,7 +22,7 @@ func bySubject(t *testing.T) (s *models.Set, texts *[]string) {
 		*texts = append(*texts, text)
 		switch text {
 		case "car":
-			return llm.Routing{Route: "cars", Target: llm.Target{Model: "large"}, Scores: []llm.RouteScore{{Route: "cars", Score: 0.8, Threshold: 0.5}}}, ctx.Err()
+			return llm.Routing{Route: "cars", Target: llm.Target{Model: "large", Collection: "garages", Prompt: "short"}, Scores: []llm.RouteScore{{Route: "cars", Score: 0.8, Threshold: 0.5}}}, ctx.Err()
 		case "ship":
 			return llm.Routing{Route: "ships", Target: llm.Target{Model: "gone"}}, nil
 		}
@@ -90,8 +90,8 @@ func TestRelay_auto(t *testing.T) {
 			t.Errorf("%s: %v, scored %q, want %q", body, err, *texts, want)
 			continue
 		}
-		if want == "car" && (reply.Route.Chosen != "large" || reply.Route.Subject != "cars" || reply.Route.Score != 0.8) ||
-			want != "car" && (reply.Route.Chosen != "small" || reply.Route.Subject != "" || reply.Route.Score != 0.2) {
+		if want == "car" && (reply.Route.Chosen != "large" || reply.Route.Subject != "cars" || reply.Route.Score != 0.8 || reply.Route.Unused != "collection, prompt") ||
+			want != "car" && (reply.Route.Chosen != "small" || reply.Route.Subject != "" || reply.Route.Score != 0.2 || reply.Route.Unused != "") {
 			t.Errorf("%s: %+v", body, reply.Route)
 		}
 	}

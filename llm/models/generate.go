@@ -104,20 +104,33 @@ func fits(w llm.Window, prompt, limit int) error {
 }
 
 // ask asks one model. A prompt that can be laid out again, and that the model finds too long all the same, is laid
-// out once more, with a quarter less, and the window that it names is kept in mind.
+// out once more: with a quarter less, where its window is known by now, which is kept in mind, else for half of what
+// was too long.
 func (g *generation) ask(ctx context.Context, m *model, t turn) (*answer, error) {
-	less := m.window()
-	a, err := g.once(ctx, m, t, less)
+	w := m.window()
+	p, err := g.lay(m, t, w)
+	if err != nil {
+		return nil, err
+	}
+	a, err := g.once(ctx, m, t, p)
 	long := new(fault.WindowError)
 	if !errors.As(err, &long) || g.prompt.Refit == nil || ctx.Err() != nil {
 		return a, err
 	}
 	m.heard(long.Limit)
-	if less.Context = limitOf(long.Limit, less.Context) * 3 / 4; less.Context == 0 {
+	if known := limitOf(long.Limit, w.Context); known > 0 {
+		w.Context = known * 3 / 4
+	} else {
+		w.Context = (p.Tokens() + room(w, p.MaxTokens)) / 2
+	}
+	if w.Context == 0 {
 		return a, err
 	}
 	t.extra = true
-	return g.once(ctx, m, t, less)
+	if p, err = g.lay(m, t, w); err != nil {
+		return nil, err
+	}
+	return g.once(ctx, m, t, p)
 }
 
 // limitOf is the smaller of two windows, where they are known.
@@ -128,19 +141,25 @@ func limitOf(said, stated int) int {
 	return min(said, stated)
 }
 
-func (g *generation) once(ctx context.Context, m *model, t turn, w llm.Window) (*answer, error) {
+// lay returns the prompt as it is sent to a model, laid out for a window if it can be.
+func (g *generation) lay(m *model, t turn, w llm.Window) (llm.Prompt, error) {
 	p := g.prompt
 	if p.Refit != nil {
 		var err error
 		w.Model = m.Name
 		if p, err = g.prompt.Refit(w); err != nil {
-			return nil, fmt.Errorf("lay out the prompt: %w", err)
+			return llm.Prompt{}, fmt.Errorf("lay out the prompt: %w", err)
 		}
 	}
 	p.Model, p.Extra, p.NoWait = g.as, p.Extra || t.extra, p.NoWait || t.noWait
 	if w.Output > 0 {
 		p.MaxTokens = limitOf(p.MaxTokens, w.Output)
 	}
+	return p, nil
+}
+
+// once sends a prompt to a model.
+func (g *generation) once(ctx context.Context, m *model, t turn, p llm.Prompt) (*answer, error) {
 	s := newStart(ctx, t.hurried)
 	stream, err := m.Provider.Generate(s.ctx, p) //nolint:contextcheck // it is ctx's
 	if err := s.made(err); err != nil {

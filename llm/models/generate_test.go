@@ -99,7 +99,7 @@ func TestGenerate_refitsWhatIsTooLong(t *testing.T) {
 		"the model says more":   {8000, 16000, []int{8000, 6000}},
 		"the model says none":   {8000, 0, []int{8000, 6000}},
 		"only the model says":   {0, 4000, []int{0, 3000}},
-		"nobody knows a window": {0, 0, []int{0}},
+		"nobody knows a window": {0, 0, []int{0, 153}}, // half of 50 tokens and their answer
 	} {
 		f := newFamily("a")
 		f.config.Models[0].Window.Context = c.stated

@@ -61,7 +61,7 @@ func (s *Set) Relay(ctx context.Context, c *relay.Call) (*relay.Reply, error) {
 	t.served.Model, t.price = by.Name, by.Price
 	b.Route.Asked, b.Route.Chosen = c.Model, by.Name
 	if routing != nil {
-		b.Route.Subject, b.Route.Score = routing.Route, routing.Best()
+		b.Route.Subject, b.Route.Score, b.Route.Unused = routing.Route, routing.Best(), unused(routing.Target)
 	}
 	if b.Stream == nil {
 		b.end(nil)

@@ -139,4 +139,5 @@ type Route struct {
 	Chosen   string        // the public name of the model that answers
 	Subject  string        // the semantic route that chose it; empty: none did
 	Score    float64       // of the best semantic route, whether it was taken or not; 0: they were not asked
+	Unused   string        // what that route leads to beside a model, which a call that is passed on has no use for: "collection", "prompt" or both
 }

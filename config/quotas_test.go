@@ -68,6 +68,7 @@ func TestLimits_thatAreZeroOrContradictAreNamed(t *testing.T) {
 		"limits: {replica: 0}":                                                   "limits.replica: is zero: write -1 for no limit",
 		"limits: {extra_attempts: 0}":                                            "limits.extra_attempts: is zero: write -1 for none",
 		"limits: {body: 0B}":                                                     "limits.body: is zero",
+		"timeouts: {silence: 0s}":                                                "timeouts.silence: is zero",
 		"timeouts: {search: 0s}":                                                 "timeouts.search: is zero",
 		"timeouts: {search: 5s, answer: 2s}":                                     "timeouts.search: is longer than timeouts.answer",
 		"hedge: {off: true, share: 0.1}":                                         "hedge.share: contradicts hedge.off",

@@ -116,14 +116,28 @@ func TestAnswer_tooLongIsPackedSmaller(t *testing.T) {
 	}
 }
 
+// TestAnswer_tooLongForNobodyKnowsWhat: no window is configured, and the upstream does not name its own.
+func TestAnswer_tooLongForNobodyKnowsWhat(t *testing.T) {
+	strict := &narrow{counting: says("so", 1), limit: 1500, mute: true}
+	set := family(t, nil, []string{"m"}, map[string]llm.Provider{"m": strict})
+	a := all(t, answering(t, set, chapters), askFour())
+	if sources := len(strict.prompt.Sources); strict.calls != 2 || sources == 0 || sources > 2 || !a.Repacked || len(a.LeftOut) != 4-sources {
+		t.Errorf("%d calls, %d sources, repacked %v, left out %v", strict.calls, sources, a.Repacked, a.LeftOut)
+	}
+}
+
 // narrow is a model whose window is smaller than anybody knows.
 type narrow struct {
 	*counting
 	limit, calls int
+	mute         bool // it does not say by how much
 }
 
 func (l *narrow) Generate(ctx context.Context, p llm.Prompt) (llm.Stream, error) {
 	if l.calls++; p.Tokens() > l.limit {
+		if l.mute {
+			return nil, &fault.WindowError{Message: "too long"}
+		}
 		return nil, &fault.WindowError{Limit: l.limit, Message: "too long"}
 	}
 	return l.counting.Generate(ctx, p)

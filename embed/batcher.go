@@ -69,6 +69,14 @@ func newBatcher(c Config, flush Limits) *batcher {
 	return b
 }
 
+// serves changes the number of upstreams: while fewer calls are under way, one of them is idle.
+func (b *batcher) serves(upstreams int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calm = upstreams
+	b.dispatch(time.Now())
+}
+
 // lane returns the lane of a batch.
 func (b *batcher) lane(bulk bool) *lane {
 	if bulk {

@@ -118,6 +118,7 @@ func (e *Embedder) Update(upstreams []Upstream) error {
 		return err
 	}
 	e.members.Store(&members)
+	e.batcher.serves(len(upstreams))
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -11,6 +12,9 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/balance"
+	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/llm"
+	"github.com/lanewise/lanewise/router"
 )
 
 // lastRequests asks for the requests that have changed since.
@@ -71,6 +75,25 @@ func TestRequests_refusesOddNumbers(t *testing.T) {
 	if got := lastRequests(t, s, "?after=9007199254740991&limit=1"); got.Next > 1000 {
 		t.Errorf("next is %d", got.Next)
 	}
+}
+
+// TestGolden_requests shows every field of a request that is over, and one that is under way.
+func TestGolden_requests(t *testing.T) {
+	now := time.Now()
+	l := timeline{seq: 6, id: "mine", start: now.Add(-time.Second), attempts: []balance.Attempt{
+		{Lane: "shards", Pool: "s0", Member: "r0", Reason: balance.First, Start: now.Add(-990 * time.Millisecond), Took: 40 * time.Millisecond, Err: context.Canceled},
+		{Lane: "shards", Pool: "s0", Member: "r1", Reason: balance.Hedge, Start: now.Add(-970 * time.Millisecond), Took: 20 * time.Millisecond, Won: true},
+		{Lane: "llm", Pool: "llm", Member: "u0", Reason: balance.Failover, Start: now.Add(-900 * time.Millisecond), Took: time.Millisecond, Err: fault.New(fault.Unavailable, "key-123")},
+	}, end: &Event{
+		Took: 750 * time.Millisecond, Method: "POST", Route: "/v1/answer", Status: 200, Class: "ok", Key: "app", Trace: "4bf92f3577b34da6a3ce929d0e0e4736",
+		Collection: "docs", Tenant: "acme", K: 8, Mode: "hybrid", Hits: 8, Shards: 4, Answered: 3, Rows: 120, Refills: 1, Coverage: 0.75, Hedges: 1, Failovers: 1,
+		Model: "large", Upstream: "u1", Usage: llm.Usage{PromptTokens: 300, CompletionTokens: 40}, First: 90 * time.Millisecond,
+		Stages: []router.Stage{{Name: "search", Took: 60 * time.Millisecond}, {Name: "generate", Took: 600 * time.Millisecond}},
+	}}
+	s := mustServer(t, Config{Router: newRouter(t, nil)})
+	under := timeline{seq: 7, id: "other", start: now, attempts: []balance.Attempt{{Lane: "shards", Pool: "s1", Member: "r0", Reason: balance.First, Start: now}}}
+	s.recent.seq, s.recent.kept = 7, [keptRequests]*timeline{&l, &under}
+	golden(t, "requests", do(s, newRequest("GET", "/v1/requests", "")))
 }
 
 // kept is a timeline of a request with an attempt that is under way.

@@ -46,9 +46,8 @@ func shown(t *testing.T) string {
 	for i, text := range []string{"A scanner reads a file line by line.", "Sort sorts a slice in ascending order.", "A mutex guards a value against two writers."} {
 		points = append(points, fmt.Sprintf(`{"id": "p%d", "text": %q}`, i, text))
 	}
-	for path, body := range map[string]string{"": `{}`, "/points": `{"points": [` + strings.Join(points, ",") + `]}`} {
-		put(t, sys.Handler, "/v1/collections/docs"+path, body)
-	}
+	put(t, sys.Handler, "/v1/collections/docs", `{}`)
+	put(t, sys.Handler, "/v1/collections/docs/points", `{"points": [`+strings.Join(points, ",")+`]}`)
 	return server.URL + "/ui/"
 }
 
@@ -82,21 +81,28 @@ func browser(t *testing.T) context.Context {
 	return ctx
 }
 
-func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) { //nolint:revive // t first, as everywhere
-	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+// tab shows the page to one test.
+type tab struct {
+	*testing.T
+	ctx   context.Context //nolint:containedctx // it is how the browser knows the tab
+	heard complaints
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Minute)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 }
 
 // read is the value of an expression in the page.
-func read[T any](t *testing.T, ctx context.Context, expression string) T { //nolint:revive // t first, as everywhere
-	t.Helper()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+func read[T any](b *tab, expression string) T {
+	b.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
-		t.Fatalf("%s: %v", expression, err)
+		b.Fatalf("%s: %v", expression, err)
 	}
 	return v
 }
@@ -114,8 +120,8 @@ type complaints struct {
 	all []string
 }
 
-func listen(ctx context.Context) *complaints {
-	c := &complaints{}
+// listen notes what the console of a tab says from now on.
+func (c *complaints) listen(ctx context.Context) {
 	messages := chromedp.Console(ctx)
 	go func() {
 		for m, err := range messages {
@@ -130,7 +136,6 @@ func listen(ctx context.Context) *complaints {
 			}
 		}
 	}()
-	return c
 }
 
 func (c *complaints) none(t *testing.T) {
@@ -143,113 +148,114 @@ func (c *complaints) none(t *testing.T) {
 }
 
 // open shows the page in a tab of its own and enters the key that it asks for.
-func open(t *testing.T, root context.Context, url string, media ...*emulation.MediaFeature) (context.Context, *complaints) { //nolint:revive // t first
+func open(root context.Context, t *testing.T, url string, media ...*emulation.MediaFeature) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(root)
 	t.Cleanup(cancel)
-	heard := listen(ctx)
+	b := &tab{T: t, ctx: ctx}
+	b.heard.listen(ctx)
 	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: media}); err != nil {
 		t.Fatal(err)
 	}
-	do(t, ctx, chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("#key-dialog")),
+	b.do(chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("#key-dialog")),
 		chromedp.SendKeys(chromedp.CSS("#key"), adminKey+kb.Enter), chromedp.WaitVisible(chromedp.CSS(".lane")),
 		until(`document.getElementById('status').dataset.state === 'live'`), until(`document.getElementById('collection').options.length > 0`))
-	return ctx, heard
+	return b
 }
 
 func TestPage_inABrowser(t *testing.T) {
 	root, url := browser(t), shown(t)
-	for name, flow := range map[string]func(t *testing.T, ctx context.Context){
-		"search": searches, "answer": answers, "theme": paints, "keyboard": opensALane, "trips": showsTrips, "narrow": fits,
+	for name, flow := range map[string]func(*tab){
+		"search": (*tab).searches, "answer": (*tab).answers, "theme": (*tab).paints, "keyboard": (*tab).opensALane, "trips": (*tab).showsTrips, "narrow": (*tab).fits,
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, heard := open(t, root, url)
-			flow(t, ctx)
-			heard.none(t)
+			b := open(root, t, url)
+			flow(b)
+			b.heard.none(t)
 		})
 	}
 	t.Run("motion", func(t *testing.T) {
-		ctx, heard := open(t, root, url, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
-		standsStill(t, ctx)
-		heard.none(t)
+		b := open(root, t, url, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
+		b.standsStill()
+		b.heard.none(t)
 	})
 }
 
-func searches(t *testing.T, ctx context.Context) { //nolint:revive // t first
-	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#text"), "sort a slice"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#hits li")))
-	if got := read[string](t, ctx, `document.querySelector('#hits li b').textContent`); got != "p1" {
-		t.Errorf("the best hit is %q", got)
+func (b *tab) searches() {
+	b.do(chromedp.SendKeys(chromedp.CSS("#text"), "sort a slice"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#hits li")))
+	if got := read[string](b, `document.querySelector('#hits li b').textContent`); got != "p1" {
+		b.Errorf("the best hit is %q", got)
 	}
-	do(t, ctx, until(`document.getElementById('outcome').textContent.includes('2 shards')`))
+	b.do(until(`document.getElementById('outcome').textContent.includes('2 shards')`))
 	// Its cars drive, and the canvas shows them.
-	do(t, ctx, until(`(() => { const c = document.getElementById('cars'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0) })()`))
+	b.do(until(`(() => { const c = document.getElementById('cars'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0) })()`))
 }
 
-func answers(t *testing.T, ctx context.Context) { //nolint:revive // t first
-	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#text"), "How do I read a file line by line?"), chromedp.Click(chromedp.CSS("#answer-button")),
+func (b *tab) answers() {
+	b.do(chromedp.SendKeys(chromedp.CSS("#text"), "How do I read a file line by line?"), chromedp.Click(chromedp.CSS("#answer-button")),
 		chromedp.WaitVisible(chromedp.CSS("#answer a")))
-	got := read[[]string](t, ctx, `(() => { const a = document.querySelector('#answer a'); return [a.textContent, document.querySelector(a.getAttribute('href')).className, document.getElementById('answer').textContent] })()`)
+	got := read[[]string](b, `(() => { const a = document.querySelector('#answer a'); return [a.textContent, document.querySelector(a.getAttribute('href')).className, document.getElementById('answer').textContent] })()`)
 	if got[0] != "[1]" || got[1] != "cited" || !strings.Contains(got[2], "scanner reads") {
-		t.Errorf("%q", got)
+		b.Errorf("%q", got)
 	}
 }
 
-func paints(t *testing.T, ctx context.Context) { //nolint:revive // t first
+func (b *tab) paints() {
 	const theme = `document.documentElement.dataset.theme`
 	colour := `getComputedStyle(document.body).backgroundColor`
-	before := read[string](t, ctx, colour)
-	do(t, ctx, until(theme+` === 'light'`), chromedp.Click(chromedp.CSS("#theme")), chromedp.Click(chromedp.CSS("#theme")), until(theme+` === 'dark'`))
-	if after := read[string](t, ctx, colour); after == before {
-		t.Errorf("the page stays %s", after)
+	before := read[string](b, colour)
+	b.do(until(theme+` === 'light'`), chromedp.Click(chromedp.CSS("#theme")), chromedp.Click(chromedp.CSS("#theme")), until(theme+` === 'dark'`))
+	if after := read[string](b, colour); after == before {
+		b.Errorf("the page stays %s", after)
 	}
-	do(t, ctx, chromedp.Reload(), until(theme+` === 'dark'`), chromedp.Click(chromedp.CSS("#theme")), until(theme+` === 'light'`))
+	b.do(chromedp.Reload(), until(theme+` === 'dark'`), chromedp.Click(chromedp.CSS("#theme")), until(theme+` === 'light'`))
 }
 
-func opensALane(t *testing.T, ctx context.Context) { //nolint:revive // t first
+func (b *tab) opensALane() {
 	const focused = `document.activeElement.getAttribute('aria-label') || document.activeElement.id || document.activeElement.textContent`
 	for range 20 { // the lanes come after the tools, in the order of the page
-		if strings.HasPrefix(read[string](t, ctx, focused), "s0 r0") {
+		if strings.HasPrefix(read[string](b, focused), "s0 r0") {
 			break
 		}
-		do(t, ctx, chromedp.KeyEvent(kb.Tab))
+		b.do(chromedp.KeyEvent(kb.Tab))
 	}
-	if got := read[string](t, ctx, focused); !strings.HasPrefix(got, "s0 r0: open") {
-		t.Fatalf("the focus is on %q", got)
+	if got := read[string](b, focused); !strings.HasPrefix(got, "s0 r0: open") {
+		b.Fatalf("the focus is on %q", got)
 	}
-	do(t, ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("#lane-dialog")))
-	if got := read[string](t, ctx, `document.getElementById('lane-dialog').innerText`); !strings.Contains(got, "s0 / r0") || !strings.Contains(got, "Taken out of use") {
-		t.Errorf("the dialog says %q", got)
+	b.do(chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("#lane-dialog")))
+	if got := read[string](b, `document.getElementById('lane-dialog').innerText`); !strings.Contains(got, "s0 / r0") || !strings.Contains(got, "Taken out of use") {
+		b.Errorf("the dialog says %q", got)
 	}
-	do(t, ctx, chromedp.KeyEvent(kb.Escape), chromedp.WaitNotVisible(chromedp.CSS("#lane-dialog")), until(`document.activeElement.classList.contains('lane')`))
+	b.do(chromedp.KeyEvent(kb.Escape), chromedp.WaitNotVisible(chromedp.CSS("#lane-dialog")), until(`document.activeElement.classList.contains('lane')`))
 }
 
-func showsTrips(t *testing.T, ctx context.Context) { //nolint:revive // t first
+func (b *tab) showsTrips() {
 	const row = `[...document.querySelectorAll('.trip')].find((b) => b.textContent.startsWith('search'))`
-	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#text"), "a mutex"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#hits li")), until(row),
+	b.do(chromedp.SendKeys(chromedp.CSS("#text"), "a mutex"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#hits li")), until(row),
 		chromedp.Evaluate[chromedp.Void](row+`.focus()`), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(".gantt .line")))
-	got := read[string](t, ctx, `document.querySelector('.trip-open').innerText`)
+	got := read[string](b, `document.querySelector('.trip-open').innerText`)
 	for _, want := range []string{"hits merged from", "2 of 2 shards", "search", "s1/r", "Drive it again"} {
 		if !strings.Contains(got, want) {
-			t.Errorf("%q says nothing of %q", got, want)
+			b.Errorf("%q says nothing of %q", got, want)
 		}
 	}
 }
 
-func fits(t *testing.T, ctx context.Context) { //nolint:revive // t first
+func (b *tab) fits() {
 	for _, width := range []int64{390, 1280} {
-		do(t, ctx, chromedp.EmulateViewport(width, 900), until(fmt.Sprintf(`innerWidth === %d`, width)))
-		if beyond := read[int64](t, ctx, `document.documentElement.scrollWidth`); beyond > width {
-			t.Errorf("%d pixels of content on a page of %d", beyond, width)
+		b.do(chromedp.EmulateViewport(width, 900), until(fmt.Sprintf(`innerWidth === %d`, width)))
+		if beyond := read[int64](b, `document.documentElement.scrollWidth`); beyond > width {
+			b.Errorf("%d pixels of content on a page of %d", beyond, width)
 		}
 	}
 }
 
-func standsStill(t *testing.T, ctx context.Context) { //nolint:revive // t first
-	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#text"), "sort a slice"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#hits li")), chromedp.WaitVisible(chromedp.CSS(".trip")))
-	if got := read[string](t, ctx, `document.getElementById('motion').textContent`); got != "Drive" {
-		t.Errorf("the button says %q", got)
+func (b *tab) standsStill() {
+	b.do(chromedp.SendKeys(chromedp.CSS("#text"), "sort a slice"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#hits li")), chromedp.WaitVisible(chromedp.CSS(".trip")))
+	if got := read[string](b, `document.getElementById('motion').textContent`); got != "Drive" {
+		b.Errorf("the button says %q", got)
 	}
-	if read[bool](t, ctx, `(() => { const c = document.getElementById('cars'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0) })()`) {
-		t.Error("cars drive though the system asks for less motion")
+	if read[bool](b, `(() => { const c = document.getElementById('cars'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0) })()`) {
+		b.Error("cars drive though the system asks for less motion")
 	}
 }

@@ -103,6 +103,7 @@ function show(topology, requests) {
   setText($('fact-epoch'), count(topology.epoch));
   ask.offer(topology.collections);
   if (plaza.draw()) cars.layout();
+  cars.queue(a.queued);
   heard.forEach((trip) => cars.learn(trip));
   drive(heard);
   trips.draw();

@@ -12,7 +12,8 @@ const fades = 500;      // ms on the screen, of a car that was given up
 
 export class Cars {
   constructor(plaza, roads, canvas) {
-    Object.assign(this, { plaza, roads, canvas, playing: [], took: [], scale: 'auto', paused: false, skipped: 0, drawn: 0 });
+    Object.assign(this, { plaza, roads, canvas, playing: [], took: [], scale: 'auto', paused: false, skipped: 0, drawn: 0, queued: 0 });
+    this.layout();
     new ResizeObserver(() => this.layout()).observe(plaza);
   }
 
@@ -72,6 +73,33 @@ export class Cars {
     c.lineTo(this.size.width, this.road);
     c.stroke();
     c.globalAlpha = 1;
+    this.drawSigns(c, style);
+  }
+
+  // drawSigns writes beside the road what happens there, and draws those who wait to be let in.
+  drawSigns(c, style) {
+    const merges = this.columns.find((column) => column.node.dataset.kind === 'shards')?.joins.after[0];
+    c.font = '12px ' + style.fontFamily;
+    c.fillStyle = style.getPropertyValue('--soft');
+    c.textAlign = 'left';
+    c.fillText('question', 10, this.road - 9);
+    if (merges !== undefined) c.fillText('merge', merges + 3, this.road - 9);
+    c.textAlign = 'right';
+    c.fillText('answer', this.size.width - 10, this.road - 9);
+    c.globalAlpha = 0.8;
+    for (let i = 0; i < Math.min(this.queued, 40); i++) {
+      c.beginPath();
+      c.roundRect(8 + 14 * (i % 4), this.road + 6 + 12 * Math.floor(i / 4), 11, 7, 3);
+      c.fill();
+    }
+    c.globalAlpha = 1;
+  }
+
+  // queue says how many searches wait to be let in.
+  queue(n) {
+    if (n === this.queued) return;
+    this.queued = n;
+    this.drawRoads();
   }
 
   // factor is how many times slower than it was a trip is drawn.

@@ -49,9 +49,10 @@ export class Plaza {
 
   lane(pool, member) {
     const key = laneKey(pool.pool, member.name);
-    const parts = { load: el('span', { className: 'load' }), state: el('span', { className: 'state' }), track: el('span', { className: 'track' }), ms: el('span', { className: 'ms' }) };
+    const parts = { load: el('span', { className: 'load' }), state: el('span', { className: 'state' }), track: el('span', { className: 'track' }), failed: el('span', { className: 'failed' }),
+      ms: el('span', { className: 'ms' }), share: el('i', { className: 'share' }) };
     const button = el('button', { type: 'button', className: 'lane', data: { lane: key }, on: { click: () => this.opened(key) } },
-      el('b', {}, member.name), parts.state, parts.load, parts.track, parts.ms);
+      el('b', {}, member.name), parts.state, parts.load, parts.track, parts.failed, parts.ms, parts.share);
     this.buttons.set(key, { button, ...parts });
     return button;
   }
@@ -64,14 +65,16 @@ export class Plaza {
   }
 
   drawLane(lane) {
-    const { button, load, state, ms: took } = this.buttons.get(lane.key);
+    const { button, load, state, failed, share, ms: took } = this.buttons.get(lane.key);
     const { look, word } = this.model.state(lane), figures = this.model.figures(lane);
     if (button.dataset.look !== look) button.dataset.look = look;
     setText(state, word);
     setText(load, lane.member.in_flight > 0 ? '×' + lane.member.in_flight : '');
     setText(took, ms(figures.took));
+    setText(failed, figures.errors > 0 ? percent(figures.errors) + ' failed' : '');
+    share.style.width = 100 * (figures.share || 0) + '%';
     const spoken = `${lane.pool.pool} ${lane.member.name}: ${word || 'open'}, ${ms(figures.took)}, ${lane.member.in_flight} under way` +
-      (figures.share === undefined ? '' : `, ${percent(figures.share)} of the calls`);
+      (figures.share === undefined ? '' : `, ${percent(figures.share)} of the calls, ${percent(figures.errors)} failed`);
     if (button.getAttribute('aria-label') !== spoken) button.setAttribute('aria-label', spoken);
   }
 }

@@ -257,6 +257,24 @@ func FuzzReadKey(f *testing.F) {
 	})
 }
 
+// Whatever stands in a file of keys either makes sense or says what is wrong.
+func FuzzReadFile(f *testing.F) {
+	f.Add(`{"keys": [{"name": "a", "sha256": "` + strings.Repeat("01", 32) + `", "scopes": ["search"], "limits": {"tokens_per_day": 5}}]}`)
+	path := filepath.Join(f.TempDir(), "keys.json")
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := access.ReadFile(path)
+		if err == nil {
+			_, err = access.New(access.Config{Keys: keys})
+		}
+		if err != nil && !errors.Is(err, fault.Invalid) {
+			t.Error(err)
+		}
+	})
+}
+
 func BenchmarkIdentify(b *testing.B) {
 	keys := make([]access.Key, 1000)
 	for i := range keys {

@@ -80,27 +80,27 @@ func (s *scriptStream) Close() error {
 
 // newRouter makes a router over two local stores with a collection "docs" of
 // three points in the space of letters.
-func newRouter(t *testing.T, g llm.Provider) *router.Router {
-	t.Helper()
+func newRouter(tb testing.TB, g llm.Provider) *router.Router {
+	tb.Helper()
 	c := router.Config{Embedders: []embed.Provider{letters{}}, Reranker: lengths{}, Lexicon: lexicon, Generator: g}
 	for _, name := range []string{"s0", "s1"} {
-		c.Shards = append(c.Shards, router.Shard{Name: name, Replicas: []router.Replica{{Name: "r0", Store: newStore(t)}}})
+		c.Shards = append(c.Shards, router.Shard{Name: name, Replicas: []router.Replica{{Name: "r0", Store: newStore(tb)}}})
 	}
 	r, err := router.New(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = r.Close() })
-	if _, err := r.CreateCollection(t.Context(), search.Collection{Name: "docs"}); err != nil {
-		t.Fatal(err)
+	tb.Cleanup(func() { _ = r.Close() })
+	if _, err := r.CreateCollection(tb.Context(), search.Collection{Name: "docs"}); err != nil {
+		tb.Fatal(err)
 	}
-	_, err = r.Upsert(t.Context(), router.Upsert{Collection: "docs", Points: []search.Point{
+	_, err = r.Upsert(tb.Context(), router.Upsert{Collection: "docs", Points: []search.Point{
 		{Key: search.Key{ID: "one"}, Text: "aaa", Meta: []byte(`{"year":2020}`)},
 		{Key: search.Key{ID: "two"}, Text: "abb", Meta: []byte(`{"year":2021}`)},
 		{Key: search.Key{ID: "path/to/three"}, Text: "b", Meta: []byte(`{"year":2022}`)},
 	}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
@@ -109,13 +109,13 @@ func lexicon(c search.Collection) (router.Lexicon, error) {
 	return bm25.New(bm25.Config{Language: c.Language, AvgLen: c.AvgLen})
 }
 
-func newStore(t *testing.T) *local.Store {
-	t.Helper()
-	s, err := local.Open(local.Config{Path: t.TempDir()})
+func newStore(tb testing.TB) *local.Store {
+	tb.Helper()
+	s, err := local.Open(local.Config{Path: tb.TempDir()})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	tb.Cleanup(func() { _ = s.Close() })
 	return s
 }
 

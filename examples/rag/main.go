@@ -18,6 +18,10 @@ import (
 )
 
 func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: rag FOLDER")
+		os.Exit(2)
+	}
 	ctx := context.Background()
 	store := must(local.Open(local.Config{Path: os.Args[1]}))
 	model := must(static.New())

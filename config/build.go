@@ -84,7 +84,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	}
 	r := c.Resolved()
 	o.Log = r.withoutSecrets(o.Log)
-	s := &System{log: discard(o.Log), served: o.Served, Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores, external: r.Collections}
+	s := &System{log: calmed(discard(o.Log)), served: o.Served, Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores, external: r.Collections}
 	s.openCrowd(r)
 	defer func() {
 		if err != nil {
@@ -188,7 +188,7 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 		Shards: shards, MapPath: c.MapFile(), Embedders: embedders, Lexicon: lexicon, Reranker: s.reranker, Generator: s.models, Routes: s.routing(), AnswerFloor: max(c.LLM.Floor, 0),
 		Prompts: prompts, ContextOrder: prompt.Order(c.LLM.ContextOrder), Rephrase: c.LLM.SearchText == byModel, Lane: c.Hedge.lane(),
 		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
-		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Limit: c.Limits.replica(), Trace: s.trace(), Log: o.Log,
+		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Limit: c.Limits.replica(), Trace: s.trace(), Log: s.log,
 	}
 	if err := s.shareMap(c, &settings); err != nil { //nolint:contextcheck // it bounds itself
 		return err

@@ -206,6 +206,9 @@ func (c *Config) withoutSecrets(log *slog.Logger) *slog.Logger {
 	return slog.New(observe.Redact(log.Handler(), c.secrets()))
 }
 
+// calmed keeps warnings that repeat from filling a log. The lines of requests have a measure of their own.
+func calmed(log *slog.Logger) *slog.Logger { return slog.New(observe.Calm(log.Handler())) }
+
 // secrets are the values of all keys and passwords in a configuration.
 func (c *Config) secrets() []string {
 	var out []string

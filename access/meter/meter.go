@@ -73,11 +73,7 @@ func New(c Config) (*Meter, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	c.Tenants, c.Own = c.scaled(c.Tenants), maps.Clone(c.Own)
-	for name, l := range c.Own {
-		c.Own[name] = c.scaled(l)
-	}
-	m := &Meter{config: c, stop: make(chan struct{}), accounts: map[id]*account{}, changed: map[id]*account{}}
+	m := &Meter{config: c.parted(), stop: make(chan struct{}), accounts: map[id]*account{}, changed: map[id]*account{}}
 	m.stats.Refused = map[Refusal]uint64{}
 	if c.File == "" {
 		return m, nil
@@ -100,6 +96,29 @@ func (c Config) validate() error {
 		errs = append(errs, fault.New(fault.Invalid, "most, every, part: must be positive, and part at most 1"))
 	}
 	return errors.Join(errs...)
+}
+
+// Limit changes what tenants may use, and this process's part of every limit, as a configuration that was read again
+// says; the other settings stay. What was used stays used. Its error is that of New.
+func (m *Meter) Limit(c Config) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := m.config
+	next.Tenants, next.Own, next.Part = c.Tenants, c.Own, cmp.Or(c.Part, 1)
+	if err := next.validate(); err != nil {
+		return err
+	}
+	m.config = next.parted()
+	return nil
+}
+
+// parted has this process's part of the limits of tenants.
+func (c Config) parted() Config {
+	c.Tenants, c.Own = c.scaled(c.Tenants), maps.Clone(c.Own)
+	for name, l := range c.Own {
+		c.Own[name] = c.scaled(l)
+	}
+	return c
 }
 
 // scaled is this process's part of limits, of each at least 1.

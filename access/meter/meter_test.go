@@ -141,6 +141,25 @@ func TestLimits_change(t *testing.T) {
 	})
 }
 
+// The limits of tenants change without a restart, and one that makes no sense changes nothing.
+func TestLimit_ofTenants(t *testing.T) {
+	m := newMeter(t, meter.Config{Tenants: access.Limits{TokensPerDay: 100}})
+	pass(t, m, of("a", 100)).Settle(meter.Use{Tokens: 100})
+	if err := m.Limit(meter.Config{Tenants: access.Limits{TokensPerDay: -1}}); !errors.Is(err, fault.Invalid) {
+		t.Error(err)
+	}
+	if _, err := m.Reserve(of("a", 1)); err == nil {
+		t.Error("the budget is used up")
+	}
+	if err := m.Limit(meter.Config{Tenants: access.Limits{TokensPerDay: 220}, Part: 0.5}); err != nil {
+		t.Fatal(err)
+	}
+	pass(t, m, of("a", 10)).Settle(meter.Use{Tokens: 10})
+	if _, err := m.Reserve(of("a", 1)); err == nil {
+		t.Error("what was used before is forgotten")
+	}
+}
+
 func TestPart_isOfEveryLimit(t *testing.T) {
 	m := newMeter(t, meter.Config{Part: 0.5, Tenants: access.Limits{TokensPerDay: 100, TokensPerMinute: 1, CostPerDay: 3}})
 	pass(t, m, of("a", 1)).Settle(meter.Use{Tokens: 1})

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	collect "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -170,6 +171,7 @@ func traced(t *testing.T, traces spans, traceparent string) (*upstreams, *bytes.
 		}
 		_, _ = io.WriteString(w, "["+strings.Join(rows, ",")+"]")
 	})}}
+	c.Timeouts.Search, c.Timeouts.Answer = time.Minute, time.Minute // on a busy machine, too
 	var log bytes.Buffer
 	sys, err := c.Build(t.Context(), Options{Log: slog.New(slog.NewJSONHandler(&log, nil))})
 	if err != nil {

@@ -48,7 +48,7 @@ func TestMetrics_showWhatBecomesOfCancelledCalls(t *testing.T) {
 		t.Run(fmt.Sprint(frees), func(t *testing.T) {
 			var log locked
 			url := engine(t, frees)
-			s := &System{log: slog.New(slog.NewTextHandler(&log, nil))}
+			s := newSystem(&Config{}, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 			_, err := s.openGenerator(LLM{Upstreams: []LLMUpstream{
 				{Name: "vllm", Kind: kindOpenAI, URL: url + "/v1", Model: "m", Metrics: url + "/metrics"},
 				{Name: "billed", Kind: kindOpenAI, URL: "http://127.0.0.1:1/v1", Model: "m"},
@@ -68,7 +68,7 @@ func TestMetrics_showWhatBecomesOfCancelledCalls(t *testing.T) {
 
 func TestMetrics_thatCannotBeReadLeaveTheDeclaration(t *testing.T) {
 	var log locked
-	s := &System{log: slog.New(slog.NewTextHandler(&log, nil))}
+	s := newSystem(&Config{}, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	_, err := s.openGenerator(LLM{Upstreams: []LLMUpstream{
 		{Name: "gone", Kind: kindOpenAI, URL: "http://127.0.0.1:1/v1", Model: "m", Metrics: "http://127.0.0.1:1/metrics"},
 	}}, nil)

@@ -10,8 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lanewise/lanewise/access/meter"
@@ -40,6 +39,11 @@ type Options struct {
 	Served func(models.Served)
 
 	Unguarded bool // ask nobody for keys: for a system that is served to nobody but this process
+
+	// Ready reports why the server should get no traffic; nil: it always may.
+	Ready func(ctx context.Context) error
+	// Details are lines for GET /readyz?verbose; nil: none.
+	Details func() []string
 }
 
 // System is what a configuration describes, wired and open. It must be closed.
@@ -55,10 +59,15 @@ type System struct {
 	backups    map[string]httpapi.Backuper
 	stores     Stores     // settings of the embedded ones
 	external   []External // collections of the engines
-	mu         sync.Mutex // guards closers
 	shutdown   time.Duration
-	closers    []func() error            // in the order of opening
-	followers  followers                 // of those who tell members
+	closing    *closing                  // what ends with this system
+	lasting    *closing                  // what goes on with the next one
+	parts      map[string]*part          // of what ends with it, that the next one may go on with
+	prev       *System                   // that it follows, while it is built; nil: none
+	road       *road                     // the shards
+	joining    *joining                  // shards that join
+	live       *atomic.Pointer[System]   // the newest one of those that follow each other
+	followers  *followers                // of those who tell members
 	quotas     quotas                    // of the upstreams
 	generators map[string]*llm.Generator // the lane of each model, by its name
 	models     *models.Set               // nil for a bare replica
@@ -84,31 +93,62 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	}
 	r := c.Resolved()
 	o.Log = r.withoutSecrets(o.Log)
-	s := &System{log: calmed(discard(o.Log)), served: o.Served, Listen: r.Listen, shutdown: r.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: r.Stores, external: r.Collections}
-	s.openCrowd(r)
+	s := newSystem(r, o)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	s.openCluster(r.Cluster)
-	if err := s.openTraces(ctx, r.Traces, o.Version); err != nil {
+	if err := s.openLasting(ctx, r, o); err != nil {
 		return nil, err
 	}
-	if err := s.openMetrics(r.Metrics, o.Version); err != nil {
-		return nil, err
+	return s, s.openRest(ctx, r, o)
+}
+
+// newSystem returns a system of which nothing is open.
+func newSystem(c *Config, o Options) *System {
+	s := &System{
+		log: calmed(discard(o.Log)), served: o.Served, Listen: c.Listen, shutdown: c.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: c.Stores, external: c.Collections,
+		closing: &closing{}, lasting: &closing{}, parts: map[string]*part{}, road: newRoad(), live: &atomic.Pointer[System]{}, followers: &followers{},
 	}
-	if r.Store != "" {
-		s.store, err = s.openLocal(bareStore, r.Store)
-	} else {
-		err = s.openRouter(ctx, r, o)
+	s.joining = &joining{system: s}
+	s.openCrowd(c)
+	s.live.Store(s)
+	return s
+}
+
+// openLasting opens what outlives the configuration, as long as the process runs.
+func (s *System) openLasting(ctx context.Context, c *Config, o Options) (err error) {
+	s.closing, s.lasting = s.lasting, s.closing
+	defer func() { s.closing, s.lasting = s.lasting, s.closing }()
+	s.openCluster(c.Cluster)
+	if err := s.openTraces(ctx, c.Traces, o.Version); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, err
+	if err := s.openMetrics(c.Metrics, o.Version); err != nil {
+		return err
+	}
+	if s.tls, err = c.TLS.open(o.Log); err != nil {
+		return err
+	}
+	if c.Store != "" {
+		s.store, err = s.openLocal(bareStore, c.Store)
+		return err
+	}
+	return s.openRoad(ctx, c, o)
+}
+
+// openRest opens what belongs to one configuration, or goes on with what the system before it has of that.
+func (s *System) openRest(ctx context.Context, r *Config, o Options) (err error) {
+	if r.Store == "" {
+		if err := s.openRouter(ctx, r, o); err != nil {
+			return err
+		}
 	}
 	surface := httpapi.Config{
-		Router: s.Router, Store: s.store, Embedders: s.embedders, Backups: s.backups, Shards: &joining{system: s}, AnyName: r.Open || r.guarded(),
+		Router: s.Router, Store: s.store, Embedders: s.embedders, Backups: s.backups, Shards: s.joining, AnyName: r.Open || r.guarded(),
 		MaxBody: int64(r.Limits.Body), Clients: httpapi.Clients{BodyTime: r.Timeouts.Body, BodyRate: int64(r.Limits.BodyRate), Stall: r.Timeouts.Stall, Streams: r.Limits.Streams}, Version: o.Version, Log: o.Log,
+		Ready: o.Ready, Details: o.Details,
 	}
 	if s.models != nil && s.models.Relays() {
 		surface.Models = s.models
@@ -118,77 +158,39 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 	}
 	s.watched(&surface, r)
 	if err = s.guard(&surface, r, o); err != nil {
-		return nil, err
+		return err
 	}
 	if err = s.openMeter(&surface, r, o); err != nil {
-		return nil, err
+		return err
 	}
 	s.Handler, err = httpapi.New(surface)
 	if err != nil {
-		return nil, fmt.Errorf("build the HTTP surface: %w", err)
+		return fmt.Errorf("build the HTTP surface: %w", err)
 	}
-	return s, nil
+	return nil
 }
 
-// Close closes everything in the reverse order of opening. Requests under way
-// should have ended.
-func (s *System) Close() error {
-	var errs []error
-	s.mu.Lock()
-	closers := s.closers
-	s.closers = nil
-	s.mu.Unlock()
-	for _, closer := range slices.Backward(closers) {
-		errs = append(errs, closer())
-	}
-	return errors.Join(errs...)
-}
+// Close closes everything. Requests under way should have ended.
+func (s *System) Close() error { return errors.Join(s.closing.close(), s.lasting.close()) }
 
 // opened has something closed at the end.
-func (s *System) opened(closer func() error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closers = append(s.closers, closer)
-}
+func (s *System) opened(closer func() error) { s.closing.add(closer) }
 
-func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
+// openRoad opens the shards, and the router over them that knows nothing else yet.
+func (s *System) openRoad(ctx context.Context, c *Config, o Options) error {
 	if file := c.MapFile(); file != "" {
 		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 			return fmt.Errorf("make the folder of the shard map: %w", err)
 		}
 	}
+	s.opened(s.road.close)
 	shards, fleets, err := s.openShards(ctx, c.Shards)
 	if err != nil {
 		return err
 	}
-	if err := s.openQuotas(c.Quotas); err != nil {
-		return fmt.Errorf("quota.redis: %w", err)
-	}
-	embedders, err := s.openEmbedders(ctx, c.Embed)
-	if err != nil {
-		return err
-	}
-	s.embedders = embedders
-	if s.reranker, err = s.openReranker(c.Rerank); err != nil { //nolint:contextcheck // what finds its members outlives the start
-		return err
-	}
-	if err := s.openRoutes(c.LLM, embedders[0]); err != nil {
-		return err
-	}
-	s.extra = c.Limits.ExtraAttempts
-	s.models, err = s.openGenerator(c.LLM, embedders[0]) //nolint:contextcheck // the leases outlive the start
-	if err != nil {
-		return err
-	}
-	prompts, err := openPrompts(c.LLM.Prompts)
-	if err != nil {
-		return err
-	}
 	settings := router.Config{
-		Shards: shards, MapPath: c.MapFile(), Embedders: embedders, Lexicon: lexicon, Reranker: s.reranker, Generator: s.models, Routes: s.routing(), AnswerFloor: max(c.LLM.Floor, 0),
-		Prompts: prompts, ContextOrder: prompt.Order(c.LLM.ContextOrder), Rephrase: c.LLM.SearchText == byModel, Lane: c.Hedge.lane(),
-		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write,
-		ExtraAttempts: c.Limits.ExtraAttempts, CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Limit: c.Limits.replica(), Trace: s.trace(), Log: s.log,
+		Shards: shards, MapPath: c.MapFile(), Lane: c.Hedge.lane(), CursorKey: []byte(c.CursorKey), Admission: admit.Config{Most: c.Limits.Searches}, Limit: c.Limits.replica(),
+		SearchTimeout: c.Timeouts.Search, WriteTimeout: c.Timeouts.Write, Trace: s.trace(), Log: s.log,
 	}
 	if err := s.shareMap(c, &settings); err != nil { //nolint:contextcheck // it bounds itself
 		return err
@@ -198,15 +200,66 @@ func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
 	}
 	s.opened(s.Router.Close)
 	for i, f := range fleets {
-		s.opened(f.moor)                                               // before the router, which it changes
+		s.opened(f.moor) // before the router, which it changes
+		s.road.launch(f)
 		if err := f.embark(s.Router, shards[i].Replicas); err != nil { //nolint:contextcheck // it bounds itself
 			return fmt.Errorf("shards[%d]: %w", i, err)
 		}
+	}
+	return nil
+}
+
+// openRouter has the router take text, too.
+func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
+	if err := s.openStages(ctx, c); err != nil {
+		return err
+	}
+	prompts, err := openPrompts(c.LLM.Prompts)
+	if err != nil {
+		return err
+	}
+	s.Router, err = s.Router.With(router.Config{
+		Embedders: s.embedders, Lexicon: lexicon, Reranker: s.reranker, Generator: s.models, Routes: s.routing(), AnswerFloor: max(c.LLM.Floor, 0),
+		Prompts: prompts, ContextOrder: prompt.Order(c.LLM.ContextOrder), Rephrase: c.LLM.SearchText == byModel,
+		SearchTimeout: c.Timeouts.Search, AnswerTimeout: c.Timeouts.Answer, WriteTimeout: c.Timeouts.Write, ExtraAttempts: c.Limits.ExtraAttempts, Log: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("build the router: %w", err)
 	}
 	if c.AsShard {
 		s.store = s.Router
 	}
 	return nil
+}
+
+// openStages opens what comes before and after the shards.
+func (s *System) openStages(ctx context.Context, c *Config) error {
+	if err := s.keep("quota", c.Quotas, func(p *System) { s.quotas.config, s.quotas.client = p.quotas.config, p.quotas.client }, func() error { return s.openQuotas(c.Quotas) }); err != nil {
+		return fmt.Errorf("quota.redis: %w", err)
+	}
+	err := s.keep("embed", []any{c.Embed, c.Quotas}, func(p *System) { s.embedders = p.embedders }, func() (err error) {
+		s.embedders, err = s.openEmbedders(ctx, c.Embed)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = s.keep("rerank", c.Rerank, func(p *System) { s.reranker = p.reranker }, func() (err error) {
+		s.reranker, err = s.openReranker(c.Rerank)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.extra = c.Limits.ExtraAttempts
+	generate := func() (err error) {
+		if err := s.openRoutes(c.LLM, s.embedders[0]); err != nil {
+			return err
+		}
+		s.models, err = s.openGenerator(c.LLM, s.embedders[0])
+		return err
+	}
+	return s.keep("llm", []any{c.LLM, c.Embed, c.Quotas, s.extra, c.Timeouts.FirstContent, c.Timeouts.Silence}, func(p *System) { s.Routes, s.models, s.generators = p.Routes, p.models, p.generators }, generate)
 }
 
 // lexicon takes the texts of a collection by their words.
@@ -240,22 +293,29 @@ func (s *System) openShards(ctx context.Context, shards []Shard) ([]router.Shard
 
 func (s *System) openReplica(name string, r Replica) (search.Store, error) {
 	if r.Path != "" {
-		return s.openLocal(name, r.Path)
+		store, err := s.openLocal(name, r.Path)
+		if err != nil {
+			return nil, err
+		}
+		s.road.moor(name, r, store)
+		return store, nil
 	}
 	store, err := openServer(r, s.external)
 	if err != nil {
 		return nil, err
 	}
-	s.opened(store.Close)
+	s.road.moor(name, r, store)
 	return store, nil
 }
 
-func (s *System) openLocal(name, path string) (search.Store, error) {
+func (s *System) openLocal(name, path string) (*local.Store, error) {
 	store, err := local.Open(local.Config{Path: path, Index: s.stores.Index, MemoryLimit: int64(s.stores.Memory)})
 	if err != nil {
 		return nil, err
 	}
-	s.opened(store.Close)
+	if name == bareStore {
+		s.opened(store.Close)
+	}
 	s.backups[name] = store
 	return store, nil
 }

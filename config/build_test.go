@@ -129,7 +129,7 @@ func TestBuild_groupsUpstreamsBySpace(t *testing.T) {
 		{Kind: kindOpenAI, URL: "http://127.0.0.1:2", Model: "m", Dims: 4},
 	}
 	c.LLM.Upstreams = []LLMUpstream{{Kind: kindOpenAI, URL: "http://127.0.0.1:1", Model: "m"}, {Kind: kindExtract}}
-	s := &System{}
+	s := newSystem(&Config{}, Options{})
 	defer func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -161,7 +161,7 @@ func TestBuild_closesWhatItOpenedOnError(t *testing.T) {
 
 func TestClose_endsInReverseOrder(t *testing.T) {
 	var order []int
-	s := &System{}
+	s := newSystem(&Config{}, Options{})
 	for i := range 3 {
 		s.opened(func() error { order = append(order, i); return fmt.Errorf("end of %d", i) })
 	}

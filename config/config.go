@@ -300,7 +300,8 @@ type Timeouts struct {
 	Body     time.Duration `yaml:"body,omitempty"`     // until its body has. Default 2m
 	Idle     time.Duration `yaml:"idle,omitempty"`     // for which a connection may wait for its next request. Default 2m
 	Stall    time.Duration `yaml:"stall,omitempty"`    // for which a client may leave an answer unread. Default 30s
-
+	// Notice is for how long requests are still taken at the end, while /readyz says that the server ends. Default 0.
+	Notice       time.Duration `yaml:"notice,omitempty"`
 	FirstContent time.Duration `yaml:"first_content,omitempty"` // until a relayed stream begins to answer. Default 2m
 	Silence      time.Duration `yaml:"silence,omitempty"`       // of its upstream after that. Default 1m
 }

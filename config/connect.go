@@ -125,7 +125,7 @@ func askEmbedder(ctx context.Context, u EmbedUpstream) Answer {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	a := Answer{Upstream: u.Name, Address: cmp.Or(u.URL, "built in")}
-	s := &System{}
+	s := newSystem(&Config{}, Options{})
 	defer s.Close() //nolint:errcheck // nothing was written
 	start := time.Now()
 	p, err := s.embedProvider(ctx, u, nil)

@@ -32,9 +32,9 @@ type visitor struct {
 }
 
 // server prepares to serve a handler to a crowd.
-func (s *System) server() *http.Server {
+func (s *System) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: s.Handler, ReadHeaderTimeout: s.timeouts.Header, IdleTimeout: s.timeouts.Idle, MaxHeaderBytes: s.maxHeader,
+		Handler: h, ReadHeaderTimeout: s.timeouts.Header, IdleTimeout: s.timeouts.Idle, MaxHeaderBytes: s.maxHeader,
 		ConnState: s.crowd.state, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 }

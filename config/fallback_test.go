@@ -55,7 +55,7 @@ func generator(t *testing.T, text string) *models.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &System{log: discard(nil)}
+	s := newSystem(&Config{}, Options{})
 	t.Cleanup(func() { shut(t, s) })
 	if err := s.openQuotas(c.Resolved().Quotas); err != nil {
 		t.Fatal(err)

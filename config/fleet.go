@@ -69,6 +69,13 @@ func (s *System) openShard(ctx context.Context, c Shard) (router.Shard, *fleet, 
 	return out, f, nil
 }
 
+// replicas are those that the router has.
+func (f *fleet) replicas() []router.Replica {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.list
+}
+
 // sail has the shard's replicas be those, at once where the router is open. It returns when nothing is under way on those
 // that left.
 func (f *fleet) sail(list []router.Replica) error {
@@ -98,7 +105,10 @@ func (f *fleet) embark(r *router.Router, given []router.Replica) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.router = r
-	if f.list == nil || slices.EqualFunc(f.list, given, func(a, b router.Replica) bool { return a.Name == b.Name && a.Store == b.Store }) {
+	if f.list == nil {
+		f.list = given
+	}
+	if slices.EqualFunc(f.list, given, func(a, b router.Replica) bool { return a.Name == b.Name && a.Store == b.Store }) {
 		return nil
 	}
 	return r.SetReplicas(context.Background(), f.shard, f.list)

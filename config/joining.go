@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/lanewise/lanewise/adapters/local"
@@ -83,8 +82,6 @@ func (j *joining) store(name string, r Replica) (search.Store, error) {
 		j.open = map[string]search.Store{}
 	}
 	j.open[name] = store
-	j.system.mu.Lock()
-	defer j.system.mu.Unlock()
-	j.system.closers = slices.Insert(j.system.closers, 0, store.Close) // after the router, which uses it
+	j.system.lasting.addFirst(store.Close) // it is closed after the router, which uses it
 	return store, nil
 }

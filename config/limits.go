@@ -49,13 +49,14 @@ func (s *System) openMeter(surface *httpapi.Config, c *Config, o Options) error 
 	for _, t := range c.Tenants.Own {
 		settings.Own[t.Tenant] = t.Limits
 	}
-	m, err := meter.New(settings)
-	if err != nil {
+	err := s.keep("meter", nil, func(p *System) { s.meter = p.meter }, func() (err error) {
+		if s.meter, err = meter.New(settings); err == nil {
+			s.opened(s.meter.Close)
+		}
 		return err
-	}
-	s.opened(m.Close)
-	s.meter, surface.Meter = m, m
-	return nil
+	})
+	surface.Meter = s.meter
+	return err
 }
 
 // allowances checks what keys and tenants may use.

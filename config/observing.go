@@ -46,7 +46,7 @@ func (s *System) openMetrics(c metering, version string) (err error) {
 		return nil
 	}
 	s.observing.listen = c.Listen
-	if s.observing.metrics, err = observe.New(version, s.observed); err != nil {
+	if s.observing.metrics, err = observe.New(version, func() observe.State { return s.live.Load().observed() }); err != nil {
 		return err
 	}
 	s.observing.all = append(s.observing.all, s.observing.metrics)

@@ -22,7 +22,7 @@ func (c *Config) BuildRoutes(ctx context.Context, o Options) (_ *System, err err
 		return nil, fault.New(fault.Invalid, "%sllm.routes: missing: there are no semantic routes", prefix(c.file))
 	}
 	r := c.Resolved()
-	s := &System{log: discard(o.Log)}
+	s := newSystem(r, Options{Log: o.Log})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

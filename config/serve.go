@@ -6,11 +6,37 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 )
 
 // Serve answers requests on l until ctx ends, then lets those under way finish
 // within the shutdown timeout. It closes l, but not the system.
-func (s *System) Serve(ctx context.Context, l net.Listener) (err error) {
+func (s *System) Serve(ctx context.Context, l net.Listener) error {
+	return s.serve(ctx, l, service{handler: s.Handler, end: func() {}, shutdown: func() time.Duration { return s.shutdown }})
+}
+
+// Serve answers requests on listener until ctx ends. Then /readyz says so, for the time of notice requests are still
+// taken, and those under way finish within the shutdown timeout. It closes the listener, but nothing else.
+func (l *Live) Serve(ctx context.Context, listener net.Listener) error {
+	return l.System().serve(ctx, listener, service{handler: l, end: l.End, notice: func() time.Duration { return l.now.Load().config.Timeouts.Notice }, shutdown: func() time.Duration { return l.System().shutdown }})
+}
+
+// service is what is served, and how it ends.
+type service struct {
+	handler          http.Handler
+	end              func()
+	notice, shutdown func() time.Duration // notice nil: none
+}
+
+// leave gives those who ask whether the server is ready time to hear that it is not.
+func (v service) leave() {
+	v.end()
+	if v.notice != nil {
+		time.Sleep(v.notice())
+	}
+}
+
+func (s *System) serve(ctx context.Context, l net.Listener, v service) (err error) {
 	metrics, err := s.listenMetrics(ctx)
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -21,7 +47,7 @@ func (s *System) Serve(ctx context.Context, l net.Listener) (err error) {
 		return errors.Join(err, l.Close())
 	}
 	defer func() { err = errors.Join(err, unscale()) }()
-	server := s.server()
+	server := s.server(v.handler)
 	l = crowded{l, s.crowd}
 	serve := server.Serve
 	if s.tls != nil {
@@ -35,7 +61,8 @@ func (s *System) Serve(ctx context.Context, l net.Listener) (err error) {
 		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
+	v.leave()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.shutdown())
 	defer cancel()
 	if err = server.Shutdown(grace); err != nil {
 		err = errors.Join(fmt.Errorf("end requests under way: %w", err), server.Close())

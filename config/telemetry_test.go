@@ -31,7 +31,7 @@ func TestFollow(t *testing.T) {
 		defer lane.Close() //nolint:errcheck // never fails
 		lanes[name] = lane
 	}
-	s := &System{log: discard(nil)}
+	s := newSystem(&Config{}, Options{})
 	if err := s.follow(LLM{Upstreams: []LLMUpstream{up, {Name: "b", Kind: kindExtract}}}.pages(), lanes); err != nil {
 		t.Fatal(err)
 	}

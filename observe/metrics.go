@@ -26,6 +26,7 @@ const (
 
 // Metrics are those of one system. Safe for concurrent use.
 type Metrics struct {
+	reloads  reloads
 	registry *prometheus.Registry
 	attempts *series[attempt, *attempted]
 	requests *series[request, *requested]
@@ -58,6 +59,7 @@ func New(version string, state func() State) (*Metrics, error) {
 	m.countAttempts(register)
 	m.countRequests(register)
 	m.countModels(register)
+	m.countReloads(register)
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}

@@ -19,6 +19,7 @@ import (
 func (r *Router) With(c Config) (*Router, error) {
 	c = c.withDefaults()
 	c.Shards, c.MapPath, c.MapStore, c.Name, c.Lane, c.Picker, c.Limit = r.cfg.Shards, r.cfg.MapPath, r.cfg.MapStore, r.cfg.Name, r.cfg.Lane, r.cfg.Picker, r.cfg.Limit
+	c.MapStore, c.Name = r.cfg.MapStore, r.cfg.Name
 	c.Admission, c.CursorKey, c.Trace = r.cfg.Admission, r.cfg.CursorKey, r.cfg.Trace
 	next := &Router{cfg: c, engine: r.engine}
 	fresh := Router{cfg: c, engine: r.engine}
@@ -178,4 +179,9 @@ func (r *Router) instruct(shard, replica string, give func(*balance.Pool[Replica
 		return nil
 	}
 	return fault.New(fault.NotFound, "the map has no shard %q", shard)
+}
+
+// Fits returns fault.Conflict, with what to do, where the map in force is not that of the shards, by names and weights.
+func (r *Router) Fits(shards []Shard) error {
+	return r.topo.Load().m.Fits(Config{Shards: shards}.mapShards()) //nolint:wrapcheck // it says everything
 }

@@ -17,7 +17,7 @@ import (
 
 func newServe(a *app) *cobra.Command {
 	var file, listen, data string
-	var open bool
+	var open, watch bool
 	home, err := dataHome(a)
 	if err != nil {
 		home = "~" // only for the help text; serve reports the error
@@ -26,6 +26,9 @@ func newServe(a *app) *cobra.Command {
 		Use:   "serve",
 		Short: "Serve a router, or a replica",
 		Long: `Serve runs what a configuration file describes until it is interrupted.
+
+A file that changes, or SIGHUP, puts the new configuration in force without losing a request; one that is
+wrong changes nothing, and the log says why. SIGTERM and Ctrl-C let requests under way end; a second one does not wait.
 
 Without a file it serves one local store from a folder of your own (` + "`--data`" + `, by
 default ` + defaultData(home) + `), with the built-in embedding model, on this
@@ -42,16 +45,20 @@ machine only.`,
 			if file == "" {
 				a.printer().Line("no configuration: serving one local store in %s", cfg.LocalStores()[0].Path)
 			}
-			if listen != "" {
-				cfg.Listen = listen
+			adapt := func(c *config.Config) {
+				c.Listen, c.Open = cmp.Or(listen, c.Listen), c.Open || open
+				c.Traces.Endpoint = cmp.Or(c.Traces.Endpoint, collector(a))
 			}
-			cfg.Open = cfg.Open || open
-			cfg.Traces.Endpoint = cmp.Or(cfg.Traces.Endpoint, collector(a))
-			return serve(cmd.Context(), a, cfg)
+			adapt(cfg)
+			if file == "" {
+				return serve(cmd.Context(), a, cfg, nil)
+			}
+			return serve(cmd.Context(), a, cfg, (&reloader{file: file, watch: watch, adapt: adapt}).run)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
 	cmd.Flags().StringVar(&listen, "listen", "", "address to serve on, instead of the configuration's")
+	cmd.Flags().BoolVar(&watch, "watch", true, "put the configuration file in force again when it changes; SIGHUP does so in any case")
 	cmd.Flags().BoolVar(&open, "open", false, "let everybody in who reaches the address, without keys")
 	cmd.Flags().StringVar(&data, "data", "", "folder of the local store, without a configuration")
 	return cmd
@@ -98,13 +105,15 @@ func dataHome(a *app) (string, error) {
 	return filepath.Join(home, ".local", "share"), nil
 }
 
-func serve(ctx context.Context, a *app, cfg *config.Config) (err error) {
+// serve runs a configuration until ctx ends. again exchanges it meanwhile, until its context ends; nil: nobody does.
+func serve(ctx context.Context, a *app, cfg *config.Config, again func(context.Context, *config.Live)) (err error) {
 	log := logger(a, cfg.Resolved().Log)
-	sys, err := cfg.Build(ctx, config.Options{Log: log, Version: version()})
+	live, err := cfg.Live(ctx, config.Options{Log: log, Version: version()})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, sys.Close()) }()
+	defer func() { err = errors.Join(err, live.Close()) }()
+	sys := live.System()
 	l, err := net.Listen("tcp", sys.Listen)
 	if err != nil {
 		return fmt.Errorf("serve: %w; choose another address with --listen", err)
@@ -122,7 +131,13 @@ func serve(ctx context.Context, a *app, cfg *config.Config) (err error) {
 	}
 	url := scheme + "://" + l.Addr().String()
 	a.printer().Line("lanewise %s on %s (lanes: %s/ui/, API: %s/docs), Ctrl-C ends it", role, url, url, url)
-	return sys.Serve(ctx, l)
+	if again != nil {
+		reloading, stop := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() { defer close(ended); again(reloading, live) }()
+		defer func() { stop(); <-ended }()
+	}
+	return live.Serve(ctx, l)
 }
 
 func loopback(addr net.Addr) bool {

@@ -273,7 +273,7 @@ func (l Limits) replica() limit.Config {
 	return limit.Config{Off: most < 0, Least: min(4, max(most, 1)), Start: min(64, max(most, 1)), Most: max(most, 1)}
 }
 
-func (h Hedge) lane() balance.LaneConfig {
+func (h hedging) lane() balance.LaneConfig {
 	if h.Off {
 		return balance.LaneConfig{HedgeDelay: -1}
 	}

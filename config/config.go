@@ -68,7 +68,7 @@ type Config struct {
 	LLM      LLM      `yaml:"llm,omitempty"`
 	Timeouts Timeouts `yaml:"timeouts,omitempty"`
 	Limits   Limits   `yaml:"limits,omitempty"`
-	Hedge    Hedge    `yaml:"hedge,omitempty"`
+	Hedge    hedging  `yaml:"hedge,omitempty"`
 	Quotas   Quotas   `yaml:"quota,omitempty"`
 	Log      Log      `yaml:"log,omitempty"`
 	Metrics  metering `yaml:"metrics,omitempty"`
@@ -321,8 +321,8 @@ type Limits struct {
 	Replica int `yaml:"replica,omitempty"`
 }
 
-// Hedge tunes the extra attempts for slowness on the shard lanes.
-type Hedge struct {
+// hedging tunes the extra attempts for slowness on the shard lanes.
+type hedging struct {
 	Delay    time.Duration `yaml:"delay,omitempty"`    // until enough latencies are known. Default 30ms
 	Quantile float64       `yaml:"quantile,omitempty"` // of the latencies, after which to hedge. Default 0.98
 	Share    float64       `yaml:"share,omitempty"`    // of first attempts that may be hedged. Default 0.05

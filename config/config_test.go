@@ -118,7 +118,7 @@ hedge: {off: true}
 		},
 		Timeouts: Timeouts{Search: 90 * time.Second, Answer: 2 * time.Minute, FirstContent: 5 * time.Minute, Silence: 90 * time.Second},
 		Limits:   Limits{Body: 1_500_000, Searches: 7, ExtraAttempts: -1, Replica: 3},
-		Hedge:    Hedge{Off: true},
+		Hedge:    hedging{Off: true},
 	}
 	if diff := cmp.Diff(want, c, cmp.AllowUnexported(Config{})); diff != "" {
 		t.Fatalf("(-want +got):\n%s", diff)

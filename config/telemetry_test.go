@@ -57,7 +57,7 @@ func TestFollow_embedders(t *testing.T) {
 	up := EmbedUpstream{Name: "a", Kind: kindTEI, URL: server.URL, Model: "m", Dims: 4, Metrics: server.URL + "/metrics"}
 	other := up
 	other.Name, other.Metrics = "b", ""
-	s := &System{log: discard(nil)}
+	s := newSystem(&Config{}, Options{})
 	lanes, err := s.openEmbedders(t.Context(), Embed{Upstreams: []EmbedUpstream{up, other}})
 	if err != nil {
 		t.Fatal(err)

@@ -241,7 +241,7 @@ func (v *validator) times(t Timeouts) {
 	v.check(t.Answer == 0 || t.Search <= t.Answer, "timeouts.search", "is longer than timeouts.answer, and an answer begins with a search")
 }
 
-func (v *validator) hedge(h Hedge) {
+func (v *validator) hedge(h hedging) {
 	v.check(h.Quantile >= 0 && h.Quantile < 1, "hedge.quantile", "must lie between 0 and 1")
 	v.check(h.Share >= 0 && h.Share <= 1, "hedge.share", "must lie between 0 and 1")
 	for key, figure := range map[string]float64{"quantile": h.Quantile, "share": h.Share, "delay": h.Delay.Seconds()} {

@@ -82,11 +82,18 @@ func ParseShares(flag, text string) (out []Share, err error) {
 	return out, nil
 }
 
-// prepare reads the parts of the mix that are texts.
+// Check refuses parts of the mix that cannot be read, fault.Invalid with the field's pointer. Queries may be missing yet.
+func (m Mix) Check() error { return m.read() }
+
 func (m *Mix) prepare() error {
 	if len(m.Queries) == 0 {
 		return fault.BadField("/queries", "is empty")
 	}
+	return m.read()
+}
+
+// read reads the parts of the mix that are texts.
+func (m *Mix) read() error {
 	if len(m.K) == 0 {
 		m.K = []Share{{"10", 1}}
 	}
@@ -100,7 +107,7 @@ func (m *Mix) prepare() error {
 	for _, s := range m.Filter {
 		f, err := search.ParseFilter([]byte(s.Value))
 		if err != nil {
-			return fmt.Errorf("the filter %s: %w", s.Value, err)
+			return fault.BadField("/filter", "%s: %v", s.Value, err)
 		}
 		m.filters = append(m.filters, f)
 	}

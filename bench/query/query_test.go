@@ -87,9 +87,9 @@ func TestRun(t *testing.T) {
 func TestRun_refuses(t *testing.T) {
 	some := []data.Query{{Text: "a"}}
 	for says, m := range map[string]query.Mix{
-		"/queries":   {},
-		"/k":         {Queries: some, K: []query.Share{{Value: "0", Weight: 1}}},
-		"the filter": {Queries: some, Filter: []query.Share{{Value: `{"$odd": 1}`, Weight: 1}}},
+		"/queries": {},
+		"/k":       {Queries: some, K: []query.Share{{Value: "0", Weight: 1}}},
+		"/filter":  {Queries: some, Filter: []query.Share{{Value: `{"$odd": 1}`, Weight: 1}}},
 	} {
 		_, err := query.Plan{Load: bench.Load{Rate: 1, Duration: time.Second}, Mix: m}.Run(t.Context(), &fake{})
 		if !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), says) {

@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/bench/peer"
 )
 
 // Peers are the relays that lanewise stands beside.
@@ -28,15 +28,6 @@ func Peers() []Relay {
 	}
 }
 
-// find returns the path of a program.
-func find(name string) (string, error) {
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return "", fault.New(fault.NotFound, "%s is not installed", name)
-	}
-	return path, nil
-}
-
 // file writes a configuration.
 func file(dir, name, content string) (string, error) {
 	path := filepath.Join(dir, name)
@@ -48,7 +39,7 @@ func command(path string, args ...string) *exec.Cmd {
 }
 
 func nginx(_ context.Context, dir, address, engine string) (*exec.Cmd, error) {
-	path, err := find("nginx")
+	path, err := peer.Find("nginx")
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +56,7 @@ http {
 }
 
 func haproxy(_ context.Context, dir, address, engine string) (*exec.Cmd, error) {
-	path, err := find("haproxy")
+	path, err := peer.Find("haproxy")
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +81,7 @@ backend engine
 // router starts a Rust router that takes the flags of SGLang's.
 func router(program string, before ...string) func(ctx context.Context, dir, address, engine string) (*exec.Cmd, error) {
 	return func(ctx context.Context, _, address, engine string) (*exec.Cmd, error) {
-		path, err := find(program)
+		path, err := peer.Find(program)
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +89,7 @@ func router(program string, before ...string) func(ctx context.Context, dir, add
 		if err != nil {
 			return nil, err
 		}
-		metrics, err := freeAddress(ctx)
+		metrics, err := peer.FreeAddress(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -107,25 +98,8 @@ func router(program string, before ...string) func(ctx context.Context, dir, add
 	}
 }
 
-// alone keeps LiteLLM from asking for a list of prices before it does anything.
-const alone = "LITELLM_LOCAL_MODEL_COST_MAP=True"
-
 func litellm(_ context.Context, dir, address, engine string) (*exec.Cmd, error) {
-	path, err := find("litellm")
-	if err != nil {
-		return nil, err
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	config, err := file(dir, "litellm.yaml", fmt.Sprintf(`
-model_list: [{model_name: m, litellm_params: {model: openai/m, api_base: "http://%s/v1", api_key: none}}]
-`, engine))
-	c := command(path, "--config", config, "--host", host, "--port", port)
-	// It listens on loopback, for this run alone.
-	c.Env = append(os.Environ(), alone, "LITELLM_TELEMETRY=False", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true")
-	return c, err
+	return peer.LiteLLM(dir, address, []string{engine}, 0)
 }
 
 // ServeReverseProxy is the bare relay of Go's library: it passes on what arrives at an address until the process ends.

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/lanewise/lanewise/bench"
+	"github.com/lanewise/lanewise/bench/peer"
 	"github.com/lanewise/lanewise/fault"
 )
 
@@ -45,16 +46,11 @@ func (r Relay) About(ctx context.Context) string {
 	if len(f) == 0 {
 		return r.Note
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	command := exec.CommandContext(ctx, f[0], f[1:]...) //nolint:gosec // one of Peers
-	command.Env = append(os.Environ(), alone)
-	said, err := command.CombinedOutput()
-	line, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")
-	if err != nil || line == "" {
+	version := peer.Version(ctx, f...)
+	if version == "" {
 		return r.Note + ", of an unknown version"
 	}
-	return r.Note + "; " + line
+	return r.Note + "; " + version
 }
 
 // answer is what the stub says: 500 bytes.
@@ -120,79 +116,41 @@ func Direct(ctx context.Context, l bench.Load, engine string) (Result, error) {
 // Running is a relay that has been started.
 type Running struct {
 	address string
-	command *exec.Cmd
+	process *peer.Process
 	dir     string
 }
 
-// startup is how long a relay may take until it answers: some load for a minute.
-const startup = 3 * time.Minute
-
 // Run starts a relay before an engine, and returns when it passes calls on.
-func (r Relay) Run(ctx context.Context, engine string) (*Running, error) {
-	address, err := freeAddress(ctx)
-	if err != nil {
+func (r Relay) Run(ctx context.Context, engine string) (_ *Running, err error) {
+	up := &Running{}
+	if up.address, err = peer.FreeAddress(ctx); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "lanewise-relay-")
-	if err != nil {
+	if up.dir, err = os.MkdirTemp("", "lanewise-relay-"); err != nil {
 		return nil, err
 	}
-	up := &Running{address: address, dir: dir}
-	if up.command, err = r.Start(ctx, dir, address, engine); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+	command, err := r.Start(ctx, up.dir, up.address, engine)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(up.dir))
 	}
-	said := &bytes.Buffer{}
-	up.command.Stdout, up.command.Stderr = nil, said
-	own(up.command)
-	if err := up.command.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", r.Name, err), os.RemoveAll(dir))
-	}
-	if err := up.wait(ctx); err != nil {
-		up.Stop()
-		return nil, fmt.Errorf("%s: %w: %s", r.Name, err, tail(said.String()))
+	client := &http.Client{Timeout: 5 * time.Second}
+	defer client.CloseIdleConnections()
+	up.process, err = peer.Start(ctx, command, func(ctx context.Context) error { return ask(ctx, client, up.address) })
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", r.Name, err), os.RemoveAll(up.dir))
 	}
 	return up, nil
 }
 
-// tail is what a program said last.
-func tail(text string) string { return strings.TrimSpace(text[max(0, len(text)-500):]) }
-
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-func (r *Running) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startup)
-	defer cancel()
-	client := &http.Client{Timeout: 5 * time.Second}
-	defer client.CloseIdleConnections()
-	for {
-		err := ask(ctx, client, r.address)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return fault.Wrap(fault.Unavailable, "it does not pass calls on", err)
-		}
-	}
-}
-
 // Stop ends the relay with everything that it has started.
 func (r *Running) Stop() {
-	end(r.command)
-	_ = r.command.Wait() // it was killed
+	r.process.Stop()
 	_ = os.RemoveAll(r.dir)
 }
 
 // Measure loads the relay.
 func (r *Running) Measure(ctx context.Context, l bench.Load) (Result, error) {
-	before, err := used(r.command.Process.Pid)
+	before, err := used(r.process.Pid())
 	if err != nil {
 		return Result{}, err
 	}
@@ -200,7 +158,7 @@ func (r *Running) Measure(ctx context.Context, l bench.Load) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	after, err := used(r.command.Process.Pid)
+	after, err := used(r.process.Pid())
 	if err != nil {
 		return Result{}, err
 	}

@@ -49,6 +49,12 @@ func (l *loading) flags(f *pflag.FlagSet) {
 	f.Uint64Var(&l.Seed, "seed", 1, "of the arrivals and of what is drawn")
 	f.IntVar(&l.Limit, "limit", 4096, "calls under way at the same time; at the limit the generator is late")
 	f.StringVar(&l.slo, "slo", "", "find the highest rate that keeps this, such as p99=50ms")
+	within(f, 0.001, 1e9, "rate")
+	within(f, 0, 1e9, "to")
+	within(f, 0, 0, "warmup")
+	within(f, 0.001, 0, "duration")
+	within(f, 1, 1000, "rounds")
+	within(f, 1, 1e6, "limit")
 }
 
 // check reads the flags that are texts.
@@ -58,9 +64,6 @@ func (l *loading) check() (slo *bench.SLO, err error) {
 		l.Constant = l.arrivals == "constant"
 	default:
 		return nil, misuse("--arrivals is %q: it is poisson or constant", l.arrivals)
-	}
-	if l.rounds < 1 {
-		return nil, misuse("--rounds must be at least 1")
 	}
 	if l.slo == "" {
 		return nil, nil
@@ -205,6 +208,7 @@ with 1 where a figure got worse.`,
 		},
 	}
 	cmd.Flags().Float64Var(&least, "least", least, "percent that a mean must move")
+	within(cmd.Flags(), 0, 100, "least")
 	return cmd
 }
 

@@ -129,12 +129,11 @@ func TestBenchSearch_badInput(t *testing.T) {
 		"empty":      {[]string{"--queries", empty}, exitFailure, "holds no query"},
 		"absent":     {[]string{"--queries", "absent.npy"}, exitFailure, "absent.npy"},
 		"collection": {[]string{"--collection", "other"}, exitFailure, "other"},
-		"rate":       {[]string{"--rate", "0"}, exitFailure, "/rate"},
 		"slo":        {[]string{"--slo", "fast"}, exitUsage, "--slo"},
-		"k":          {[]string{"--k", "0"}, exitFailure, "/k"},
+		"k":          {[]string{"--k", "0"}, exitUsage, "--k"},
+		"filter":     {[]string{"--filter", "x"}, exitUsage, "--filter"},
 		"weights":    {[]string{"--k", "10:x"}, exitUsage, "--k"},
 		"arrivals":   {[]string{"--arrivals", "odd"}, exitUsage, "--arrivals"},
-		"rounds":     {[]string{"--rounds", "0"}, exitUsage, "--rounds"},
 	} {
 		done := w.run(t, append([]string{"bench", "search", "--duration", "100ms", "--warmup", "0", "--json", out}, c.args...)...)
 		if done.code != c.code || !strings.Contains(done.errOut, c.says) {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanewise/lanewise/bench"
+	"github.com/lanewise/lanewise/bench/peer"
 	"github.com/lanewise/lanewise/bench/road"
 	"github.com/lanewise/lanewise/fault"
 )
@@ -50,6 +51,10 @@ its streams, one after the other.`,
 			if _, err := o.check(); err != nil {
 				return err
 			}
+			var err error
+			if o.Script, err = o.events(); err != nil {
+				return err
+			}
 			return o.measure(cmd, a, func(ctx context.Context, r *bench.Report) error { return o.run(ctx, a, r) })
 		},
 	}
@@ -64,15 +69,16 @@ its streams, one after the other.`,
 	f.IntVar(&o.Words, "words", 20, "of an answer")
 	f.DurationVar(&o.Pace, "pace", 10*time.Millisecond, "between words")
 	f.DurationVar(&o.Deadline, "deadline", 2*time.Second, "of an answer")
+	within(f, 1, 100, "embedders", "shards", "replicas", "engines")
+	within(f, 1, 1e4, "words")
+	within(f, 1e-6, 0, "pace")
+	within(f, 0.001, 0, "deadline")
 	return cmd
 }
 
 func (o *benchAnswer) run(ctx context.Context, a *app, r *bench.Report) (err error) {
-	if o.Script, err = o.events(); err != nil {
-		return err
-	}
 	ways := []road.Way{road.Lanewise, road.ByHand}
-	if _, err := road.FindLiteLLM(); err == nil {
+	if _, err := peer.Find("litellm"); err == nil {
 		ways = append(ways, road.WithLiteLLM)
 	} else {
 		r.Note("skipped: " + string(road.WithLiteLLM) + ": " + err.Error())

@@ -40,6 +40,9 @@ The key is read from LANEWISE_KEY, or OPENAI_API_KEY.`,
 			if len(o.targets) == 0 {
 				o.targets = []string{cmp.Or(a.env("LANEWISE_URL"), defaultURL)}
 			}
+			if o.Model == "" {
+				return misuse("give --model NAME")
+			}
 			slo, err := o.check()
 			if err != nil {
 				return err
@@ -67,14 +70,17 @@ The key is read from LANEWISE_KEY, or OPENAI_API_KEY.`,
 	f.IntVar(&o.Output, "output", 64, "most tokens of an answer")
 	f.DurationVar(&o.Timeout, "timeout", time.Minute, "of a whole answer")
 	f.DurationVar(&o.goodput, "goodput", 0, "also count the answers whose first words came in that time")
+	within(f, 1, 1e6, "prompt", "shared", "output")
+	within(f, 0, 1e6, "prefix")
+	within(f, 0, 3, "sigma")
+	within(f, 0, 10, "zipf")
+	within(f, 0.001, 0, "timeout")
+	within(f, 0, 0, "goodput")
 	return cmd
 }
 
 // aims returns the targets, after a first call of each.
 func (o *benchChat) aims(ctx context.Context, a *app) (out []chat.Target, err error) {
-	if o.Model == "" {
-		return nil, misuse("give --model NAME")
-	}
 	for _, url := range o.targets {
 		t := chat.Target{URL: url, Key: cmp.Or(a.env("LANEWISE_KEY"), a.env("OPENAI_API_KEY"))}
 		if err := o.Try(ctx, t); err != nil {

@@ -49,12 +49,15 @@ over all tenants, as JSON lines.`,
 	f.IntVar(&o.truth, "truth", 0, "best points to find for each query")
 	f.StringVar(&o.truthOut, "truth-out", "truth.jsonl", "file of the ids of the best points")
 	f.StringVar(&o.metric, "metric", "cosine", "of the exact search: cosine, dot or euclidean")
+	within(f, 1, 0, "count", "tenants")
+	within(f, 1, 65_536, "dims")
+	within(f, 0, 0, "queries", "truth")
 	return cmd
 }
 
 func (o *benchData) run(a *app) error {
-	if o.queries < 0 || o.truth < 0 || o.truth > 0 && o.queries == 0 {
-		return misuse("--queries and --truth must not be negative, and --truth needs --queries")
+	if o.truth > 0 && o.queries == 0 {
+		return misuse("--truth needs --queries")
 	}
 	switch search.Metric(o.metric) {
 	case search.Cosine, search.Dot, search.Euclidean:

@@ -42,7 +42,17 @@ another one is killed for the third.`,
 			if _, err := o.check(); err != nil {
 				return err
 			}
-			return o.measure(cmd, a, func(ctx context.Context, r *bench.Report) error { return o.run(ctx, a, r) })
+			policies, err := o.chosen()
+			if err != nil {
+				return err
+			}
+			if o.Script, err = o.events(); err != nil {
+				return err
+			}
+			if err := o.Check(); err != nil {
+				return err
+			}
+			return o.measure(cmd, a, func(ctx context.Context, r *bench.Report) error { return o.run(ctx, a, r, policies) })
 		},
 	}
 	f := cmd.Flags()
@@ -55,6 +65,9 @@ another one is killed for the third.`,
 	f.IntVar(&o.Slots, "slots", 4, "calls that a replica works on at a time")
 	f.DurationVar(&o.Service, "service", 10*time.Millisecond, "mean service time")
 	f.DurationVar(&o.Deadline, "timeout", time.Second, "of a search")
+	within(f, 1, 1000, "shards", "replicas", "slots")
+	within(f, 1e-6, 0, "service")
+	within(f, 0.001, 0, "timeout")
 	f.BoolVar(&o.Ignore, "ignore-cancel", false, "replicas go on with work that was cancelled")
 	return cmd
 }
@@ -81,17 +94,7 @@ func (o *benchLanes) chosen() (out []lanes.Policy, err error) {
 	return out, nil
 }
 
-func (o *benchLanes) run(ctx context.Context, a *app, r *bench.Report) error {
-	policies, err := o.chosen()
-	if err != nil {
-		return err
-	}
-	if o.Script, err = o.events(); err != nil {
-		return err
-	}
-	if err := o.Check(); err != nil {
-		return err
-	}
+func (o *benchLanes) run(ctx context.Context, a *app, r *bench.Report, policies []lanes.Policy) (err error) {
 	r.Note("the replicas are fakes on loopback in this process; the router is the real one")
 	tails := bench.Tails()
 	p99 := bench.Plot{Title: "p99 over time", X: "seconds", Y: "ms", LogY: true, Marks: o.Script.Marks()}

@@ -24,9 +24,6 @@ type partCommand struct {
 func (p *partCommand) command(a *app, use cobra.Command, measure func() part.Part) *cobra.Command {
 	use.Args = nothing
 	use.RunE = func(cmd *cobra.Command, _ []string) error {
-		if p.rounds < 1 {
-			return misuse("--rounds must be at least 1")
-		}
 		return p.measure(cmd, a, func(ctx context.Context, r *bench.Report) error {
 			for round := range p.rounds {
 				_, _ = fmt.Fprintf(a.err, "round %d of %d\n", round+1, p.rounds)
@@ -39,6 +36,7 @@ func (p *partCommand) command(a *app, use cobra.Command, measure func() part.Par
 	}
 	p.flags(use.Flags())
 	use.Flags().IntVar(&p.rounds, "rounds", 5, "how often to measure")
+	within(use.Flags(), 1, 1000, "rounds")
 	return &use
 }
 
@@ -49,6 +47,7 @@ func newBenchMerge(a *app) *cobra.Command {
 	}, func() part.Part { return part.Merge(shards, k) })
 	cmd.Flags().IntVar(&shards, "shards", 16, "lists")
 	cmd.Flags().IntVarP(&k, "k", "k", 100, "hits of each list, and of the result")
+	within(cmd.Flags(), 1, 10_000, "shards", "k")
 	return cmd
 }
 
@@ -58,6 +57,7 @@ func newBenchMap(a *app) *cobra.Command {
 		Use: "map", Short: "Place partitions, look keys up, and let a shard join", Example: "  lanewise bench map --shards 16",
 	}, func() part.Part { return part.Map(shards) })
 	cmd.Flags().IntVar(&shards, "shards", 16, "before one more joins")
+	within(cmd.Flags(), 1, 1000, "shards")
 	return cmd
 }
 
@@ -88,6 +88,8 @@ program: in a checkout of lanewise
 	}, func() part.Part { return part.Store(n, dims) })
 	cmd.Flags().IntVarP(&n, "count", "n", 20_000, "points")
 	cmd.Flags().IntVar(&dims, "dims", 256, "numbers of a vector")
+	within(cmd.Flags(), 1, 0, "count")
+	within(cmd.Flags(), 1, 65_536, "dims")
 	return cmd
 }
 
@@ -138,6 +140,9 @@ it, each batch acknowledged by all replicas, and removes it again.`,
 	f.IntVar(&o.Dims, "dims", 256, "numbers of a vector")
 	f.IntVar(&o.Batch, "batch", 500, "points a request")
 	f.IntVar(&o.Parallel, "parallel", 4, "requests at a time")
+	within(f, 1, 0, "count", "batch")
+	within(f, 1, 65_536, "dims")
+	within(f, 1, 1000, "parallel")
 	t.key = a.env("LANEWISE_KEY")
 	return cmd
 }

@@ -45,6 +45,11 @@ a second on one core, the memory, and latencies, with those of no relay at all.`
 			if _, err := o.check(); err != nil {
 				return err
 			}
+			for _, name := range o.only {
+				if !slices.Contains(relayNames(), name) {
+					return misuse("--only: %q is not one of: %s", name, strings.Join(relayNames(), ", "))
+				}
+			}
 			return o.measure(cmd, a, func(ctx context.Context, r *bench.Report) error { return o.run(ctx, a, r) })
 		},
 	}
@@ -92,11 +97,6 @@ func itself(args ...string) (*exec.Cmd, error) {
 }
 
 func (o *benchRelay) run(ctx context.Context, a *app, r *bench.Report) error {
-	for _, name := range o.only {
-		if !slices.Contains(relayNames(), name) {
-			return misuse("--only: %q is not one of: %s", name, strings.Join(relayNames(), ", "))
-		}
-	}
 	engine, stop, err := relay.Engine(ctx)
 	if err != nil {
 		return err

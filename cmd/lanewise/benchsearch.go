@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,7 +60,13 @@ with --texts their first words.`,
 			if err != nil {
 				return err
 			}
-			return o.measure(cmd, a, func(ctx context.Context, r *bench.Report) error { return o.run(ctx, a, r, slo) })
+			mix, err := o.mix()
+			if err != nil {
+				return err
+			}
+			return o.measure(cmd, a, func(ctx context.Context, r *bench.Report) error {
+				return o.run(ctx, searches{to: a.err, report: r}, mix, slo)
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -78,11 +85,16 @@ with --texts their first words.`,
 	f.Float64Var(&o.zipf, "zipf", 1, "exponent of the tenants' shares")
 	f.DurationVar(&o.timeout, "timeout", 0, "of each search (default: the target's)")
 	f.IntVar(&o.recall, "recall", 0, "compare that many answers of each round with exact searches")
+	within(f, 1, 1e6, "draw")
+	within(f, 0, 1e6, "tenants", "recall")
+	within(f, 0, 10, "zipf")
+	within(f, 0, 0, "timeout")
 	return cmd
 }
 
-func (o *benchSearch) mix(queries []data.Query) (m query.Mix, err error) {
-	m = query.Mix{Queries: queries, Zipf: o.zipf, Timeout: o.timeout, Seed: o.Seed}
+// mix reads the flags of the mix, which then lacks its queries if they are drawn.
+func (o *benchSearch) mix() (m query.Mix, err error) {
+	m = query.Mix{Zipf: o.zipf, Timeout: o.timeout, Seed: o.Seed}
 	if m.K, err = query.ParseShares("--k", o.k); err != nil {
 		return m, misuse("%v", err)
 	}
@@ -102,13 +114,18 @@ func (o *benchSearch) mix(queries []data.Query) (m query.Mix, err error) {
 	case o.tenant != "":
 		m.Tenants = []string{o.tenant}
 	}
-	return m, nil
+	if err := m.Check(); err != nil {
+		return m, misuse("--%s", strings.TrimPrefix(err.Error(), "/")) // its fields are called as the flags
+	}
+	if o.queries != "" {
+		m.Queries, err = data.Queries(o.queries)
+	}
+	return m, err
 }
 
-func (o *benchSearch) run(ctx context.Context, a *app, r *bench.Report, slo *bench.SLO) error {
-	var targets []*aim.Target
+func (o *benchSearch) run(ctx context.Context, s searches, mix query.Mix, slo *bench.SLO) (err error) {
 	defer func() {
-		for _, t := range targets {
+		for _, t := range s.targets {
 			t.Close()
 		}
 	}()
@@ -117,27 +134,24 @@ func (o *benchSearch) run(ctx context.Context, a *app, r *bench.Report, slo *ben
 		if err != nil {
 			return fmt.Errorf("the target %s: %w", url, err)
 		}
-		targets = append(targets, t)
-		r.Note(t.Name + ": " + t.About)
+		s.targets = append(s.targets, t)
+		s.report.Note(t.Name + ": " + t.About)
 	}
-	queries, err := o.set(ctx, targets[0])
-	if err != nil {
-		return err
+	if len(mix.Queries) == 0 {
+		if mix.Queries, err = s.targets[0].Draw(ctx, o.drawn, o.tenant); err != nil {
+			return err
+		}
 	}
-	mix, err := o.mix(queries)
-	if err != nil {
-		return err
-	}
-	for _, t := range targets {
+	for _, t := range s.targets {
 		if err := mix.Try(ctx, t); err != nil {
 			return fmt.Errorf("the first search of %s: %w", t.Name, err)
 		}
 	}
 	plan := query.Plan{Load: o.Load, Mix: mix, Sample: o.recall}
 	if slo != nil {
-		return o.highest(ctx, *slo, plan, searches{a.err, r, targets})
+		return o.highest(ctx, *slo, plan, s)
 	}
-	return o.sideBySide(ctx, plan, searches{a.err, r, targets})
+	return o.sideBySide(ctx, plan, s)
 }
 
 // searches are made on several targets.
@@ -178,14 +192,4 @@ func (o *benchSearch) highest(ctx context.Context, slo bench.SLO, plan query.Pla
 		s.report.Add(t.Name, append([]bench.Figure{slo.Figure(rate)}, best.Figures()...))
 	}
 	return nil
-}
-
-func (o *benchSearch) set(ctx context.Context, t *aim.Target) ([]data.Query, error) {
-	if o.queries != "" {
-		return data.Queries(o.queries)
-	}
-	if o.drawn < 1 {
-		return nil, misuse("--draw must be at least 1")
-	}
-	return t.Draw(ctx, o.drawn, o.tenant)
 }

@@ -1,6 +1,4 @@
-//go:build linux
-
-package relay
+package peer
 
 import (
 	"os/exec"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -53,7 +54,9 @@ func Restore(path string, r io.Reader) error {
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return fault.Wrap(fault.Unavailable, "restore", err)
 	}
-	if err := restore(path, name, r); err != nil {
+	if err := restore(path, name, r); errors.Is(err, fault.Conflict) {
+		return err
+	} else if err != nil {
 		return fault.Wrap(fault.Unavailable, "restore "+name, err)
 	}
 	return nil
@@ -74,10 +77,23 @@ func restore(path, name string, r io.Reader) (err error) {
 	if err := check(dir); err != nil {
 		return err
 	}
-	if err := os.Rename(draft, name); err != nil {
+	if err := settle(draft, name); err != nil {
 		return err
 	}
 	return syncDir(path)
+}
+
+// settle gives a file its name, unless another one came to have it meanwhile. Where the file system has no
+// links, the look before is all there is.
+func settle(draft, name string) error {
+	err := os.Link(draft, name)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrExist):
+		return fault.New(fault.Conflict, "restore: %s has come to be there", name)
+	}
+	return os.Rename(draft, name)
 }
 
 func copyDurably(name string, r io.Reader) error {

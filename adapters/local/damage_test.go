@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -290,4 +292,29 @@ func TestOpen_memory(t *testing.T) {
 		t.Errorf("a batch over the limit: got %v", err)
 	}
 	fmt.Fprintln(t.Output(), err)
+}
+
+// Of restores into the same place at the same time one is taken.
+func TestRestore_oneOfSeveral(t *testing.T) {
+	data, _ := worn(t)
+	dir := filepath.Join(t.TempDir(), "copy")
+	var racing sync.WaitGroup
+	var taken atomic.Int32
+	for range 4 {
+		racing.Go(func() {
+			switch err := local.Restore(dir, bytes.NewReader(padded(data))); {
+			case err == nil:
+				taken.Add(1)
+			case !errors.Is(err, fault.Conflict):
+				t.Error(err)
+			}
+		})
+	}
+	racing.Wait()
+	if n := taken.Load(); n != 1 {
+		t.Errorf("%d restores were taken", n)
+	}
+	if left, err := os.ReadDir(dir); len(left) != 1 || err != nil {
+		t.Errorf("there is %v (%v)", left, err)
+	}
 }

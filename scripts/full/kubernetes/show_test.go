@@ -28,19 +28,19 @@ import (
 
 var plotTo = flag.String("plot", "", "folder for the timelines, as SVG; none are written without it")
 
-// router is a lanewise that follows the service chat.
-type router struct {
+// served is a lanewise that follows the service chat.
+type served struct {
 	url  string
 	port int32 // of the external metrics API
 	ca   []byte
 }
 
 // serve starts lanewise from a configuration file, as lanewise serve does.
-func (b *testbed) serve(hold int) *router {
+func (b *testbed) serve(hold int) *served {
 	b.t.Helper()
 	dir := b.t.TempDir()
 	metrics := freeAddress(b.t)
-	r := &router{ca: certificate(b.t, dir, "lanewise-metrics."+b.namespace+".svc")}
+	r := &served{ca: certificate(b.t, dir, "lanewise-metrics."+b.namespace+".svc")}
 	if _, err := fmt.Sscanf(metrics, "127.0.0.1:%d", &r.port); err != nil {
 		b.t.Fatal(err)
 	}

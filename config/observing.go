@@ -162,6 +162,7 @@ func (s *System) observed() observe.State {
 		}
 	}
 	out.Traces = s.observing.traces
+	out.Found = s.followers.status()
 	out.Connections, out.ConnectionsRefused = s.crowd.counts()
 	if s.meter != nil {
 		stats := s.meter.Stats()

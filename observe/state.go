@@ -1,11 +1,14 @@
 package observe
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lanewise/lanewise/access/meter"
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/quota"
+	"github.com/lanewise/lanewise/discovery"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/router"
 )
@@ -17,6 +20,7 @@ type State struct {
 	Caches             map[string]embed.Stats  // of vectors, by the space
 	Quotas             map[string]quota.Amount // what is left of them, by the account
 	Traces             *Traces                 // nil: there are none
+	Found              []discovery.Status      // of those who tell the members of pools
 	Connections        int                     // of clients
 	ConnectionsRefused uint64                  // because there were too many
 	Meter              *meter.Stats            // of the limits of keys and tenants; nil: there are none
@@ -55,6 +59,8 @@ var stateMetrics = [...]struct {
 	{"lanewise_quota_requests_left", "Requests that an upstream's quota allows now.", []string{"account"}},
 	{"lanewise_spans_total", "Spans that have ended, by whether the collector took them.", []string{"outcome"}},
 	{"lanewise_quota_tokens_left", "Tokens that an upstream's quota allows now.", []string{"account"}},
+	{"lanewise_discovery_members", "Members in force that were found, by the replica or upstream that they stand for.", []string{"pool"}},
+	{"lanewise_discovery_age_seconds", "Age of the last good answer of those who tell the members.", []string{"pool"}},
 	{"lanewise_connections", "Connections of clients.", nil},
 	{"lanewise_connections_refused_total", "Connections refused because there were too many.", nil},
 	{"lanewise_limits_refused_total", "Requests refused because a key or a tenant has used what it may.", []string{"of", "limit"}},
@@ -93,6 +99,12 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	for space, stats := range s.Caches {
 		w.cache(space, stats)
+	}
+	for _, f := range s.Found {
+		w.gauge("lanewise_discovery_members", float64(len(f.Members)), f.Pool)
+		if !f.At.IsZero() {
+			w.gauge("lanewise_discovery_age_seconds", time.Since(f.At).Seconds(), f.Pool)
+		}
 	}
 	w.gauge("lanewise_connections", float64(s.Connections))
 	w.counter("lanewise_connections_refused_total", s.ConnectionsRefused)

@@ -45,7 +45,7 @@ var doors = []door{
 	{"kubernetes/scaling", "balance fault"},
 	{"httpapi/ui", ""},
 	{"httpapi", "httpapi/ui discovery access access/meter balance router search search/wire embed rerank llm llm/relay llm/prompt fault"},
-	{"observe", "access/meter balance balance/quota embed router httpapi fault"},
+	{"observe", "discovery access/meter balance balance/quota embed router httpapi fault"},
 	{"config", "observe discovery discovery/* kubernetes kubernetes/* fault search search/* balance balance/* shardmap shardmap/* merge embed embed/* llm llm/* rerank rerank/* adapters/* router httpapi access access/*"},
 	{"internal/arch", "pure"},
 	{"internal/*", "search fault"},

@@ -134,6 +134,8 @@ func (s *AnswerStream) Next() (llm.Chunk, error) {
 }
 
 // begin asks the model, once.
+//
+//nolint:contextcheck // the stream's own context, of the call that made it
 func (s *AnswerStream) begin() error {
 	switch {
 	case s.stream != nil || s.failed != nil:

@@ -61,6 +61,7 @@ func documents(t *testing.T, f func(t *testing.T, kind string, text []byte)) {
 
 func TestManifests_areWhatTheAPIKnows(t *testing.T) {
 	documents(t, func(t *testing.T, kind string, text []byte) {
+		t.Helper()
 		open, ok := kinds[kind]
 		switch {
 		case !ok:

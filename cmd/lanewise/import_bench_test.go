@@ -137,7 +137,8 @@ func milvusBulk(b *testing.B) func(context.Context, int, []row) error {
 	}
 }
 
-// weaviateBulk upserts by the official client, by gRPC.
+// weaviateBulk upserts by the official client, by gRPC. Objects have UUIDs there, so the id of
+// a document is a property, by which it is looked up.
 func weaviateBulk(b *testing.B) func(context.Context, int, []row) error {
 	b.Helper()
 	_, rest, grpc := weaviateClient(b)
@@ -149,6 +150,7 @@ func weaviateBulk(b *testing.B) func(context.Context, int, []row) error {
 	err = c.Schema().ClassCreator().WithClass(&models.Class{
 		Class: class, Vectorizer: "none", VectorIndexType: "flat", VectorIndexConfig: map[string]any{"distance": "cosine"},
 		Properties: []*models.Property{
+			{Name: "doc", DataType: []string{"text"}, Tokenization: "field", IndexSearchable: new(false)},
 			{Name: "text", DataType: []string{"text"}, IndexFilterable: new(false), IndexSearchable: new(false)}, {Name: "n", DataType: []string{"int"}},
 			{Name: "lang", DataType: []string{"text"}, Tokenization: "field"},
 		},
@@ -162,10 +164,15 @@ func weaviateBulk(b *testing.B) func(context.Context, int, []row) error {
 		for _, r := range page {
 			batch.WithObjects(&models.Object{
 				Class: class, ID: strfmt.UUID(fmt.Sprintf("00000000-0000-0000-%04x-%012s", round, r.ID[1:])), Vector: r.Vector,
-				Properties: map[string]any{"text": r.Text, "n": r.Metadata["n"], "lang": "en"},
+				Properties: map[string]any{"doc": r.ID, "text": r.Text, "n": r.Metadata["n"], "lang": "en"},
 			})
 		}
-		_, err := batch.Do(ctx)
+		stored, err := batch.Do(ctx)
+		for _, o := range stored {
+			if o.Result != nil && o.Result.Errors != nil {
+				return fmt.Errorf("%s was refused: %v", o.ID, o.Result.Errors.Error[0].Message)
+			}
+		}
 		return err
 	}
 }

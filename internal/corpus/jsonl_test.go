@@ -1,9 +1,11 @@
 package corpus
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,4 +85,20 @@ func ExampleJSONL() {
 	// Output:
 	// a <nil>
 	//  docs.jsonl:2: text is missing, and there is no vector
+}
+
+// Vectors read as encoding/json reads an array of numbers, whatever else is in it.
+func TestVector_readsAsJSONDoes(t *testing.T) {
+	for _, text := range []string{
+		`[]`, `[ ]`, `[1]`, "[ 1.5 ,\t-0,\n2e-3 ]", `[3.4028235e38, 1e-46, 16777217, 0.1]`, `[1e39]`, `[null, 1]`,
+		`[true]`, `["1"]`, `["1,2"]`, `["a,1,b"]`, `[[1],2]`, `[{"a":1}]`, `{"a":[1]}`, `null`, `7`,
+	} {
+		var want []float32
+		refused := json.Unmarshal([]byte(text), &want)
+		var got struct{ V vector }
+		err := json.Unmarshal([]byte(`{"V":`+text+`}`), &got)
+		if (err != nil) != (refused != nil) || err == nil && !slices.Equal(got.V, want) {
+			t.Errorf("%s reads as %v, %v; encoding/json: %v, %v", text, got.V, err, want, refused)
+		}
+	}
 }

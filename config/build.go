@@ -135,13 +135,13 @@ func (s *System) openLasting(ctx context.Context, c *Config, o Options) (err err
 		s.store, err = s.openLocal(bareStore, c.Store)
 		return err
 	}
-	return s.openRoad(ctx, c, o)
+	return s.openRoad(ctx, c)
 }
 
 // openRest opens what belongs to one configuration, or goes on with what the system before it has of that.
 func (s *System) openRest(ctx context.Context, r *Config, o Options) (err error) {
 	if r.Store == "" {
-		if err := s.openRouter(ctx, r, o); err != nil {
+		if err := s.openRouter(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -177,7 +177,7 @@ func (s *System) Close() error { return errors.Join(s.closing.close(), s.lasting
 func (s *System) opened(closer func() error) { s.closing.add(closer) }
 
 // openRoad opens the shards, and the router over them that knows nothing else yet.
-func (s *System) openRoad(ctx context.Context, c *Config, o Options) error {
+func (s *System) openRoad(ctx context.Context, c *Config) error {
 	if file := c.MapFile(); file != "" {
 		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 			return fmt.Errorf("make the folder of the shard map: %w", err)
@@ -210,7 +210,7 @@ func (s *System) openRoad(ctx context.Context, c *Config, o Options) error {
 }
 
 // openRouter has the router take text, too.
-func (s *System) openRouter(ctx context.Context, c *Config, o Options) error {
+func (s *System) openRouter(ctx context.Context, c *Config) error {
 	if err := s.openStages(ctx, c); err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (s *System) openStages(ctx context.Context, c *Config) error {
 	if err != nil {
 		return err
 	}
-	err = s.keep("rerank", c.Rerank, func(p *System) { s.reranker = p.reranker }, func() (err error) {
+	err = s.keep("rerank", c.Rerank, func(p *System) { s.reranker = p.reranker }, func() (err error) { //nolint:contextcheck // what finds its members outlives the start
 		s.reranker, err = s.openReranker(c.Rerank)
 		return err
 	})
@@ -252,7 +252,7 @@ func (s *System) openStages(ctx context.Context, c *Config) error {
 		return err
 	}
 	s.extra = c.Limits.ExtraAttempts
-	generate := func() (err error) {
+	generate := func() (err error) { //nolint:contextcheck // the leases outlive the start
 		if err := s.openRoutes(c.LLM, s.embedders[0]); err != nil {
 			return err
 		}

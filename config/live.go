@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
@@ -158,7 +157,7 @@ func (l *Live) reload(ctx context.Context, c *Config) error {
 	if err != nil {
 		return err
 	}
-	if err := next.adjust(before.config.Shards, r.Shards); err != nil {
+	if err := next.adjust(before.config.Shards, r.Shards); err != nil { //nolint:contextcheck // requests bound how long that takes
 		return errors.Join(err, next.closing.close())
 	}
 	next.live.Store(next)
@@ -258,7 +257,7 @@ func (l *Live) tell(err error) {
 			out.at = before.at
 			log.Error("the configuration was not reloaded: the one before stays in force", "error", err)
 		} else {
-			log.Info("another configuration is in force", "hash", out.hash, slog.Duration("after", time.Since(before.at)))
+			log.Info("another configuration is in force", "hash", out.hash, "after", time.Since(before.at))
 		}
 		if m := g.system.observing.metrics; m != nil {
 			m.Reloaded(observe.Reload{At: out.at, Hash: out.hash, Err: err})

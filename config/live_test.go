@@ -113,7 +113,7 @@ func TestReload_aBadOneChangesNothing(t *testing.T) {
 	for _, bad := range []struct {
 		change func(c *Config)
 		want   string
-		class  error
+		class  fault.Class
 	}{
 		{func(c *Config) { c.Listen = "127.0.0.1:1" }, "listen: a change takes a restart", fault.Invalid},
 		{func(c *Config) { c.Map += "2"; c.Hedge.Off = true }, "map, hedge: a change takes a restart", fault.Invalid},

@@ -27,7 +27,7 @@ const spread = 0.3
 // are clustered, and tenant i has a share of 1/(i+1) (Zipf's law).
 func (s Spec) Points() ([]search.Point, error) {
 	if s.N < 1 || s.Dims < 1 || s.Dims > maxDims || s.Tenants < 0 || s.N > maxNumbers/s.Dims {
-		return nil, fault.New(fault.Invalid, "%d points of %d dims for %d tenants cannot be drawn", s.N, s.Dims, s.Tenants)
+		return nil, fault.New(fault.Invalid, "%d points of %d dims cannot be drawn: at least one of each, and 2^31 numbers at most", s.N, s.Dims)
 	}
 	rng := rand.New(rand.NewPCG(s.Seed, 1))
 	var centres [][]float32

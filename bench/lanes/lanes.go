@@ -73,7 +73,7 @@ func Policies() []Policy {
 		{Name: "random", Picker: balance.Random{}},
 		{Name: "round-robin", Picker: balance.RoundRobin{}},
 		{Name: "power of two", Picker: balance.TwoChoices{}},
-		{Name: "lanewise, no hedges"},
+		{Name: "lanewise without hedges"},
 		{Name: "lanewise", Hedged: true},
 	}
 }

@@ -3,7 +3,6 @@
 package part
 
 import (
-	"cmp"
 	"container/heap"
 	"context"
 	"fmt"
@@ -47,7 +46,8 @@ func ratio(name string, a, b time.Duration) bench.Figure {
 	return bench.Figure{Name: name, Better: bench.Lower, Rounds: []float64{float64(a) / float64(b)}}
 }
 
-// Merge joins the k best hits of each of some shards, beside container/heap, which neither drops duplicates nor checks.
+// Merge joins the k best hits of each of some shards, beside container/heap in the same order of hits, which neither drops
+// duplicates nor checks.
 func Merge(shards, k int) Part {
 	return func(ctx context.Context, r *bench.Report) error {
 		if shards < 1 || k < 1 || shards > 10_000 || k > 10_000 {
@@ -79,7 +79,7 @@ func lists(shards, k int) []search.List {
 		for j := range k {
 			out[i].Hits = append(out[i].Hits, search.Hit{Point: search.Point{Key: search.Key{ID: fmt.Sprintf("p%d.%d", i, j)}}, Score: rng.Float64()})
 		}
-		slices.SortFunc(out[i].Hits, func(a, b search.Hit) int { return cmp.Compare(b.Score, a.Score) })
+		slices.SortFunc(out[i].Hits, merge.Better)
 	}
 	return out
 }
@@ -88,7 +88,7 @@ func lists(shards, k int) []search.List {
 type heads [][]search.Hit
 
 func (h heads) Len() int           { return len(h) }
-func (h heads) Less(i, j int) bool { return h[i][0].Score > h[j][0].Score }
+func (h heads) Less(i, j int) bool { return merge.Better(h[i][0], h[j][0]) < 0 }
 func (h heads) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h *heads) Push(x any)        { *h = append(*h, x.([]search.Hit)) } //nolint:errcheck,forcetypeassert // it holds nothing else
 func (h *heads) Pop() any {

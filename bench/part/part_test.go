@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -44,6 +45,32 @@ func TestMap_movesLittle(t *testing.T) {
 		if f.Name == "moved/needed" && (f.Median() < 0.8 || f.Median() > 1.15) || f.Name == "largest/fair after" && f.Median() > 1.15 {
 			t.Errorf("%s is %g", f.Name, f.Median())
 		}
+	}
+}
+
+// A row for each target, with what was asked beside what was reached.
+func TestLane_hasTargets(t *testing.T) {
+	r := &bench.Report{}
+	if err := part.Lane(100*time.Millisecond)(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Rows) != 5 {
+		t.Fatalf("rows %+v", r.Rows)
+	}
+	for _, row := range r.Rows {
+		if f := row.Figures; len(f) != 2 || f[0].Name != "asked" || f[0].Median() <= 1 || f[1].Median() <= 0 || f[1].Better == bench.Neither {
+			t.Errorf("%s: %+v", row.Name, f)
+		}
+	}
+}
+
+// A run that is cut has no figures of what it did not see.
+func TestLane_cut(t *testing.T) {
+	r := &bench.Report{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := part.Lane(time.Hour)(ctx, r); !errors.Is(err, context.Canceled) || len(r.Rows) != 0 {
+		t.Errorf("cut: %v, %+v", err, r.Rows)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,7 +38,7 @@ type loading struct {
 	bench.Load
 	arrivals string
 	rounds   int
-	slo      string
+	slo      string // of commands that look for a rate
 }
 
 func (l *loading) flags(f *pflag.FlagSet) {
@@ -48,13 +50,17 @@ func (l *loading) flags(f *pflag.FlagSet) {
 	f.IntVar(&l.rounds, "rounds", 3, "rounds of each target, one target after the other in each")
 	f.Uint64Var(&l.Seed, "seed", 1, "of the arrivals and of what is drawn")
 	f.IntVar(&l.Limit, "limit", 4096, "calls under way at the same time; at the limit the generator is late")
-	f.StringVar(&l.slo, "slo", "", "find the highest rate that keeps this, such as p99=50ms")
 	within(f, 0.001, 1e9, "rate")
 	within(f, 0, 1e9, "to")
 	within(f, 0, 0, "warmup")
 	within(f, 0.001, 0, "duration")
 	within(f, 1, 1000, "rounds")
 	within(f, 1, 1e6, "limit")
+}
+
+// promise is the flag of a search for the highest rate.
+func (l *loading) promise(f *pflag.FlagSet) {
+	f.StringVar(&l.slo, "slo", "", "find the highest rate that keeps this, such as p99=50ms")
 }
 
 // check reads the flags that are texts.
@@ -83,8 +89,23 @@ func (r *reporting) flags(f *pflag.FlagSet) {
 	f.StringVar(&r.html, "html", "", "also write it as a page with plots to this file")
 }
 
+// writable refuses files that could not be written, before the time of a benchmark is spent.
+func (r *reporting) writable() error {
+	for flag, path := range map[string]string{"--json": r.json, "--html": r.html} {
+		if dir := filepath.Dir(path); path != "" {
+			if about, err := os.Stat(dir); err != nil || !about.IsDir() {
+				return misuse("%s: there is no folder %s", flag, dir)
+			}
+		}
+	}
+	return nil
+}
+
 // measure runs a benchmark with the flags that were set, and publishes its report, also when it was cut.
 func (r *reporting) measure(cmd *cobra.Command, a *app, run func(ctx context.Context, r *bench.Report) error) error {
+	if err := r.writable(); err != nil {
+		return err
+	}
 	config := map[string]string{}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Name != "help" && f.Name != "json" && f.Name != "html" {

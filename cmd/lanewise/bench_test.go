@@ -218,7 +218,7 @@ func TestBenchChat(t *testing.T) {
 		t.Errorf("no model: exit %d, %s", done.code, done.errOut)
 	}
 	done := w.run(t, "bench", "chat", "--model", "none", "--json", report)
-	if _, err := os.Stat(report); done.code != exitFailure || !strings.Contains(done.errOut, "the first call") || err == nil {
+	if _, err := os.Stat(report); done.code != exitFailure || !strings.Contains(done.errOut, "the first call of http://") || err == nil {
 		t.Errorf("no such model: exit %d, %s", done.code, done.errOut)
 	}
 }

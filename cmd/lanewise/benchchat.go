@@ -58,6 +58,7 @@ The key is read from LANEWISE_KEY, or OPENAI_API_KEY.`,
 	}
 	f := cmd.Flags()
 	o.loading.flags(f)
+	o.promise(f)
 	o.reporting.flags(f)
 	f.StringArrayVar(&o.targets, "target", nil, "URL to load; may be given several times (default $LANEWISE_URL, or "+defaultURL+")")
 	f.StringVar(&o.Model, "model", "", "name of the model")
@@ -84,7 +85,7 @@ func (o *benchChat) aims(ctx context.Context, a *app) (out []chat.Target, err er
 	for _, url := range o.targets {
 		t := chat.Target{URL: url, Key: cmp.Or(a.env("LANEWISE_KEY"), a.env("OPENAI_API_KEY"))}
 		if err := o.Try(ctx, t); err != nil {
-			return nil, fmt.Errorf("the first call: %w", err)
+			return nil, fmt.Errorf("the first call of %s: %w", url, err)
 		}
 		out = append(out, t)
 	}

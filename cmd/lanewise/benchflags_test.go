@@ -60,16 +60,20 @@ func TestBounded_saysTheRange(t *testing.T) {
 // What can be known to be wrong is refused before anything is asked.
 func TestBench_refusesBeforeItAsks(t *testing.T) {
 	for args, says := range map[string]string{
-		"chat":                        "--model",
-		"lanes --policies best":       "--policies",
-		"lanes --script absent.yaml":  "absent.yaml",
-		"answer --script absent.yaml": "absent.yaml",
-		"search --queries absent.npy": "absent.npy",
-		"search --k 0":                "--k",
-		"search --filter {":           "--filter",
-		"search --arrivals odd":       "--arrivals",
-		"lanes --slo fast":            "--slo",
-		"data --truth 5":              "--truth",
+		"chat":                         "--model",
+		"lanes --policies best":        "--policies",
+		"lanes --script absent.yaml":   "absent.yaml",
+		"answer --script absent.yaml":  "absent.yaml",
+		"search --queries absent.npy":  "absent.npy",
+		"search --k 0":                 "--k",
+		"search --filter {":            "--filter",
+		"search --arrivals odd":        "--arrivals",
+		"search --slo fast":            "--slo",
+		"lanes --slo p99=1s":           "--slo",
+		"lanes --html /no/such/x.html": "--html: there is no folder /no/such",
+		"merge --json /no/such/x.json": "--json: there is no folder /no/such",
+		"chat --target x --model m":    "the first call of x: /url",
+		"data --truth 5":               "--truth",
 	} {
 		w := world{env: map[string]string{"LANEWISE_URL": "http://127.0.0.1:1"}} // where nobody answers
 		if done := w.run(t, append([]string{"bench"}, strings.Fields(args)...)...); done.code == exitOK || !strings.Contains(done.errOut, says) {

@@ -43,7 +43,7 @@ func (p *partCommand) command(a *app, use cobra.Command, measure func() part.Par
 func newBenchMerge(a *app) *cobra.Command {
 	var shards, k int
 	cmd := new(partCommand).command(a, cobra.Command{
-		Use: "merge", Short: "Join the best hits of several shards, beside container/heap", Example: "  lanewise bench merge --shards 16 -k 100",
+		Use: "merge", Short: "Join the best hits of several shards, beside container/heap in the same order", Example: "  lanewise bench merge --shards 16 -k 100",
 	}, func() part.Part { return part.Merge(shards, k) })
 	cmd.Flags().IntVar(&shards, "shards", 16, "lists")
 	cmd.Flags().IntVarP(&k, "k", "k", 100, "hits of each list, and of the result")
@@ -62,24 +62,40 @@ func newBenchMap(a *app) *cobra.Command {
 }
 
 func newBenchEmbed(a *app) *cobra.Command {
-	return new(partCommand).command(a, cobra.Command{
-		Use: "embed", Short: "Embed texts with the built-in model", Example: "  lanewise bench embed --json embed.json",
+	var lane bool
+	var measured time.Duration
+	cmd := new(partCommand).command(a, cobra.Command{
+		Use: "embed", Short: "Embed texts with the built-in model, or through the lane before upstreams", Example: `  lanewise bench embed --json embed.json
+  lanewise bench embed --lane --rounds 3`,
 		Long: `Embed embeds texts with the built-in model, 64 at a time and one alone.
 
-What the lane before an upstream does, batches, caches and several upstreams, is
-measured in virtual time, which only tests have: in a checkout of lanewise
+With --lane it measures what the lane before embedding upstreams does instead:
+texts of many callers that share calls, one caller alone, bulk over three
+upstreams, single texts beside bulk, and the cache, each beside what was asked
+of it. The upstreams are fakes in this process, which sleep.
 
-  go test ./embed -v -run Target
-  go test ./embed -run '^$' -bench Embed`,
-	}, func() part.Part { return part.Embed })
+The same in virtual time, which no busy machine disturbs: in a checkout of lanewise
+
+  go test ./embed -v -run Target`,
+	}, func() part.Part {
+		if lane {
+			return part.Lane(measured)
+		}
+		return part.Embed
+	})
+	cmd.Flags().BoolVar(&lane, "lane", false, "measure the lane before upstreams that are fakes")
+	cmd.Flags().DurationVar(&measured, "duration", 6*time.Second, "with --lane: of each load of single texts, without and with bulk")
+	within(cmd.Flags(), 0.001, 0, "duration")
+	return cmd
 }
 
 func newBenchStore(a *app) *cobra.Command {
 	var n, dims int
 	cmd := new(partCommand).command(a, cobra.Command{
-		Use: "store", Short: "Write into an embedded store and scan it, beside a plain sum over as much memory", Example: "  lanewise bench store -n 100000 --dims 256",
-		Long: `Store writes points into an embedded store and scans them, beside a plain sum
-over as much memory, which no scan can beat.
+		Use: "store", Short: "Write into an embedded store and scan it, beside a plain sum over as many numbers", Example: "  lanewise bench store -n 100000 --dims 256",
+		Long: `Store writes points into an embedded store and scans them, beside a loop in Go that
+only adds up as many numbers, without vector instructions. A scan has them where
+the processor does, and is faster then as long as memory is.
 
 Beside chromem-go and a sum by vector instructions, which are no part of this
 program: in a checkout of lanewise

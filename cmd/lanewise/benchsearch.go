@@ -71,6 +71,7 @@ with --texts their first words.`,
 	}
 	f := cmd.Flags()
 	o.loading.flags(f)
+	o.promise(f)
 	o.reporting.flags(f)
 	f.StringArrayVar(&o.targets, "target", nil, "URL to load; may be given several times (default $LANEWISE_URL, or "+defaultURL+")")
 	f.StringVar(&o.Collection, "collection", "docs", "name of the collection on lanewise servers")

@@ -94,6 +94,9 @@ func (p Probe) within(ctx context.Context, most time.Duration, ended <-chan stru
 		case <-timer.C:
 			return false, nil
 		case <-ended:
+			if ctx.Err() != nil { // which ended the call, too
+				return false, context.Cause(ctx)
+			}
 			return false, fault.New(fault.Unavailable, "the call was over before it could be cancelled")
 		case <-ctx.Done():
 			return false, context.Cause(ctx)

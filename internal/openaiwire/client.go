@@ -250,10 +250,20 @@ func (c *Client) pathOf(resp *http.Response) string {
 // Broken returns the error of a call of path that failed below HTTP, or whose
 // answer broke off: ctx's own error if ctx has ended, else Unavailable.
 func (c *Client) Broken(ctx context.Context, path string, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", c.where(path), ctx.Err())
+	if ended := over(ctx); ended != nil {
+		return fmt.Errorf("%s: %w", c.where(path), ended)
 	}
 	return fault.New(fault.Unavailable, "%s: %s", c.where(path), c.clean(cause(err)))
+}
+
+// over returns the error of a context that has ended, or is about to: a connection's own timer for
+// the same deadline may fire first.
+func over(ctx context.Context) error {
+	due, ok := ctx.Deadline()
+	if err := ctx.Err(); err != nil || !ok || time.Now().Before(due) {
+		return err
+	}
+	return context.DeadlineExceeded
 }
 
 // cause strips the URL that net/http puts before its errors.

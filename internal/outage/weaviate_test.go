@@ -20,8 +20,8 @@ type aWeaviate struct{ dir, rest, grpc string }
 
 func newWeaviate(tb testing.TB) server {
 	tb.Helper()
-	if os.Getenv("LANEWISE_TEST_WEAVIATE") == "" {
-		tb.Skip("LANEWISE_TEST_WEAVIATE is not set: set it to what scripts/servers/weaviate up prints")
+	if os.Getenv("LANEWISE_TEST_OUTAGE") == "" { // its start alone takes longer than all other tests here
+		tb.Skip("LANEWISE_TEST_OUTAGE is not set: scripts/full/run outage")
 	}
 	s := &aWeaviate{dir: filepath.Join(tb.TempDir(), "weaviate")}
 	tb.Cleanup(func() {

@@ -41,14 +41,7 @@ func (p Plot) svg() ([]byte, error) {
 	if math.IsInf(top, -1) {
 		return nil, nil // nothing was seen
 	}
-	if p.LogY {
-		out.Y.Scale, out.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-		if bottom == top {
-			out.Y.Min, out.Y.Max = bottom/2, top*2
-		}
-	} else {
-		out.Y.Min = min(0, bottom)
-	}
+	p.heighten(out, bottom, top)
 	if p.Tail {
 		out.X.Tick.Marker = plot.ConstantTicks(nines())
 	}
@@ -63,6 +56,20 @@ func (p Plot) svg() ([]byte, error) {
 	}
 	_, body, _ := bytes.Cut(b.Bytes(), []byte("<svg")) // without the XML head, which a page must not have
 	return slices.Concat([]byte("<svg"), body), nil
+}
+
+// heighten leaves room for the names of the lines above them. A logarithmic axis has whole decades, which are what has numbers.
+func (p Plot) heighten(out *plot.Plot, bottom, top float64) {
+	room := 0.06 * float64(len(p.Lines))
+	if !p.LogY {
+		out.Y.Min = min(0, bottom)
+		out.Y.Max = top + room*max(top-out.Y.Min, 1e-9)
+		return
+	}
+	out.Y.Scale, out.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	low := math.Floor(math.Log10(bottom))
+	high := max(math.Ceil(math.Log10(top)), low+1)
+	out.Y.Min, out.Y.Max = math.Pow(10, low), math.Pow(10, high+room*(high-low))
 }
 
 // drawn returns the points where they are drawn, without those that a logarithmic axis cannot show.

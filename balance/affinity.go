@@ -35,7 +35,7 @@ func (v *View) affine() int {
 		}
 	}
 	if best < 0 { // loads changed between the two walks
-		return v.least(inflightCost)
+		return v.Least(inflightCost)
 	}
 	return best
 }

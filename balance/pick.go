@@ -30,7 +30,7 @@ func (Random) Pick(v *View) int { return v.random(-1) }
 type LeastInflight struct{}
 
 // Pick implements [Picker].
-func (LeastInflight) Pick(v *View) int { return v.least(inflightCost) }
+func (LeastInflight) Pick(v *View) int { return v.Least(inflightCost) }
 
 // TwoChoices picks the one with fewer outstanding calls by weight of two random
 // members (Mitzenmacher, The power of two choices, IEEE TPDS 2001).

@@ -117,8 +117,8 @@ func (v *View) random(not int) int {
 	return found
 }
 
-// least returns the open position with the lowest cost, ties at random, or -1.
-func (v *View) least(cost func(Candidate) float64) int {
+// Least returns the open position with the lowest cost, ties at random, or -1.
+func (v *View) Least(cost func(Candidate) float64) int {
 	best, lowest, ties := -1, math.Inf(1), 0
 	for i := range v.Len() {
 		if !v.Open(i) {

@@ -26,21 +26,7 @@ func (soonest) Pick(v *balance.View) int {
 	if best == 0 { // nothing is known yet
 		return balance.Fastest{}.Pick(v)
 	}
-	at, lowest, ties := -1, math.Inf(1), 0
-	for i := range v.Len() {
-		if !v.Open(i) {
-			continue
-		}
-		switch wait := waitFor(v.At(i), best); {
-		case at < 0 || wait < lowest:
-			at, lowest, ties = i, wait, 1
-		case wait == lowest:
-			if ties++; v.Rand(ties) == 0 {
-				at = i
-			}
-		}
-	}
-	return at
+	return v.Least(func(c balance.Candidate) float64 { return waitFor(c, best) })
 }
 
 // waitFor is how many seconds an upstream will take, where the fastest one has the speed best.

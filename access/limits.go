@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"iter"
 	"math"
 
 	"github.com/lanewise/lanewise/fault"
@@ -26,17 +27,19 @@ func (l Limits) Budgeted() bool {
 // Check is fault.Invalid where a limit makes no sense, and names each that does not.
 func (l Limits) Check() error {
 	var errs []error
-	for _, f := range [...]struct {
-		name  string
-		value float64
-	}{
-		{"requests_per_minute", float64(l.RequestsPerMinute)}, {"tokens_per_minute", float64(l.TokensPerMinute)},
-		{"tokens_per_day", float64(l.TokensPerDay)}, {"tokens_per_month", float64(l.TokensPerMonth)},
-		{"cost_per_day", l.CostPerDay}, {"cost_per_month", l.CostPerMonth},
-	} {
-		if !(f.value >= 0) || math.IsInf(f.value, 0) {
-			errs = append(errs, fault.New(fault.Invalid, "%s: must not be negative, is %v", f.name, f.value))
+	for name, value := range l.All() {
+		if !(value >= 0) || math.IsInf(value, 0) {
+			errs = append(errs, fault.New(fault.Invalid, "%s: must not be negative, is %v", name, value))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// All yields each limit with its name in files, in their order.
+func (l Limits) All() iter.Seq2[string, float64] {
+	return func(yield func(string, float64) bool) {
+		_ = yield("requests_per_minute", float64(l.RequestsPerMinute)) && yield("tokens_per_minute", float64(l.TokensPerMinute)) &&
+			yield("tokens_per_day", float64(l.TokensPerDay)) && yield("tokens_per_month", float64(l.TokensPerMonth)) &&
+			yield("cost_per_day", l.CostPerDay) && yield("cost_per_month", l.CostPerMonth)
+	}
 }

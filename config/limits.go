@@ -79,15 +79,8 @@ func (v *validator) allowances(c *Config) {
 
 // limits checks limits one by one.
 func (v *validator) limits(path string, l access.Limits) {
-	for _, f := range [...]struct {
-		name  string
-		value float64
-	}{
-		{"requests_per_minute", float64(l.RequestsPerMinute)}, {"tokens_per_minute", float64(l.TokensPerMinute)},
-		{"tokens_per_day", float64(l.TokensPerDay)}, {"tokens_per_month", float64(l.TokensPerMonth)},
-		{"cost_per_day", l.CostPerDay}, {"cost_per_month", l.CostPerMonth},
-	} {
-		v.check(f.value >= 0, path+"."+f.name, "must not be negative")
-		v.notZero(path+"."+f.name, f.value == 0, allPass)
+	for name, value := range l.All() {
+		v.check(value >= 0, path+"."+name, "must not be negative")
+		v.notZero(path+"."+name, value == 0, allPass)
 	}
 }

@@ -77,8 +77,7 @@ func rewatch(ctx context.Context, lookup func(context.Context) ([]Member, time.D
 func (d DNS) lookup(ctx context.Context) ([]Member, time.Duration, error) {
 	kinds := []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA}
 	if d.Port == 0 {
-		kinds = kinds[len(kinds):]
-		kinds = append(kinds, dnsmessage.TypeSRV)
+		kinds = []dnsmessage.Type{dnsmessage.TypeSRV}
 	}
 	var found []Member
 	ttl := mostTTL

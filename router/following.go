@@ -14,18 +14,22 @@ import (
 
 // keepRenewing renews the lease until ctx ends.
 func (k *sharedMap) keepRenewing(ctx context.Context) {
-	for {
-		wait := time.NewTimer(k.ttl / 4)
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		case <-k.renew:
-		case <-wait.C:
-		}
-		wait.Stop()
+	for k.turns(ctx, k.renew) {
 		_ = k.renewNow(ctx) // tenure keeps the error
 	}
+}
+
+// turns waits for a poke of c, or a quarter of a lease, and reports whether ctx goes on.
+func (k *sharedMap) turns(ctx context.Context, c <-chan struct{}) bool {
+	wait := time.NewTimer(k.ttl / 4)
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-c:
+	case <-wait.C:
+	}
+	return true
 }
 
 // renewNow renews the lease, or takes a new one.
@@ -60,16 +64,7 @@ func (k *sharedMap) run(ctx context.Context) {
 	defer beside.Wait()
 	beside.Go(func() { k.keepWatching(ctx) })
 	beside.Go(func() { k.keepSettling(ctx) })
-	for {
-		wait := time.NewTimer(k.ttl / 4) // also where the watch tells nothing
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		case <-k.changed:
-		case <-wait.C:
-		}
-		wait.Stop()
+	for k.turns(ctx, k.changed) { // also where the watch tells nothing
 		k.follow(ctx)
 	}
 }

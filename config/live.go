@@ -251,19 +251,16 @@ func (c *Config) newcomers(next *Config) *Config {
 func (l *Live) tell(err error) {
 	g := l.now.Load()
 	out := &reloaded{at: time.Now(), hash: g.config.hash(), err: err}
-	log := g.system.log
-	if before := l.last.Load(); before != nil {
-		if err != nil {
-			out.at = before.at
-			log.Error("the configuration was not reloaded: the one before stays in force", "error", err)
-		} else {
-			log.Info("another configuration is in force", "hash", out.hash, "after", time.Since(before.at))
-		}
-		if m := g.system.observing.metrics; m != nil {
-			m.Reloaded(observe.Reload{At: out.at, Hash: out.hash, Err: err})
-		}
-	} else if m := g.system.observing.metrics; m != nil {
-		m.Reloaded(observe.Reload{At: out.at, Hash: out.hash, First: true})
+	before := l.last.Load() // nil: this is the start
+	switch log := g.system.log; {
+	case before != nil && err != nil:
+		out.at = before.at
+		log.Error("the configuration was not reloaded: the one before stays in force", "error", err)
+	case before != nil:
+		log.Info("another configuration is in force", "hash", out.hash, "after", time.Since(before.at))
+	}
+	if m := g.system.observing.metrics; m != nil {
+		m.Reloaded(observe.Reload{At: out.at, Hash: out.hash, Err: err, First: before == nil})
 	}
 	l.last.Store(out)
 }

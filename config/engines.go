@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -217,13 +215,9 @@ func trust(file string) (*tls.Config, error) {
 	if file == "" {
 		return out, nil
 	}
-	pem, err := os.ReadFile(file) //nolint:gosec // the file that the operator names
-	if err != nil {
+	var err error
+	if out.RootCAs, err = certPool(file); err != nil {
 		return nil, fmt.Errorf("read the certificates: %w", err)
-	}
-	out.RootCAs = x509.NewCertPool()
-	if !out.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fault.New(fault.Invalid, "%s holds no certificate in PEM", file)
 	}
 	return out, nil
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -292,16 +291,4 @@ func (a *scaler) others(ctx context.Context) ([]string, error) {
 		addresses[i] = net.JoinHostPort(addresses[i], port)
 	}
 	return addresses, err
-}
-
-func certPool(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fault.New(fault.Invalid, "%s holds no certificate in PEM", file)
-	}
-	return pool, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"net/url"
@@ -103,13 +102,9 @@ func (c *Config) etcd() (etcdmap.Config, error) {
 func (m sharedMap) tls() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if m.CA != "" {
-		pem, err := os.ReadFile(m.CA)
-		if err != nil {
+		var err error
+		if c.RootCAs, err = certPool(m.CA); err != nil {
 			return nil, fmt.Errorf("read shared_map.ca: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fault.New(fault.Invalid, "shared_map.ca: %s holds no certificate in PEM", m.CA)
 		}
 	}
 	if m.Cert != "" {

@@ -68,13 +68,22 @@ func (t serverTLS) read() (*tls.Config, error) {
 	if t.ClientCA == "" {
 		return c, nil
 	}
-	pem, err := os.ReadFile(t.ClientCA)
-	if err != nil {
+	c.ClientAuth = tls.RequireAndVerifyClientCert
+	if c.ClientCAs, err = certPool(t.ClientCA); err != nil {
 		return nil, fmt.Errorf("read tls.client_ca: %w", err)
 	}
-	c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-	if !c.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fault.New(fault.Invalid, "tls.client_ca: %s holds no certificate in PEM", t.ClientCA)
-	}
 	return c, nil
+}
+
+// certPool reads the certificates of a file.
+func certPool(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file) //nolint:gosec // the file that the operator names
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fault.New(fault.Invalid, "%s holds no certificate in PEM", file)
+	}
+	return pool, nil
 }

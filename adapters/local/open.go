@@ -14,7 +14,7 @@ import (
 // smaller, a growing file never makes readers wait for a new map.
 const mapped = 1 << 30
 
-var errInUse = errors.New("the store is open in another process, or twice in this one")
+var errInUse = errors.New("the store is open in another process, or twice in this one: stop that one, or choose another folder")
 
 // open opens the file, makes it if there is none, and loads it.
 func (s *Store) open() error {

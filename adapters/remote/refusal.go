@@ -69,12 +69,13 @@ func classOf(status int) fault.Class {
 	}
 }
 
-// foreign describes an error body that may be anything.
+// foreign describes an error body that may be anything, for it is not lanewise's.
 func foreign(status string, body []byte) string {
+	const question = ": is it a lanewise server?"
 	if len(body) == 0 {
-		return status
+		return status + question
 	}
-	return fmt.Sprintf("%s: %q", status, body[:min(len(body), maxDetail)])
+	return fmt.Sprintf("%s: %q%s", status, body[:min(len(body), maxDetail)], question)
 }
 
 // longestWait bounds what a server may ask for, so that no number overflows.

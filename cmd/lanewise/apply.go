@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 
@@ -35,7 +36,7 @@ that leave keep their data until you remove it. Where no server runs, name the o
 configuration with a second -c if shards leave.`,
 		Example: `  lanewise apply plan.json -c new.yaml
   lanewise apply plan.json -c new.yaml -c lanewise.yaml --rate 5000`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1, "the file of the plan: lanewise apply PLAN -c NEW"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(o.files) == 0 {
 				return misuse("name the new configuration: lanewise apply PLAN -c NEW")
@@ -54,6 +55,9 @@ func (o *applyOptions) run(ctx context.Context, a *app, file string) error {
 	plan, err := os.ReadFile(file) //nolint:gosec // named by the operator
 	if err != nil {
 		return fmt.Errorf("read the plan: %w", err)
+	}
+	if !json.Valid(plan) {
+		return fmt.Errorf("%s is no plan: make one with lanewise plan -o %s", file, file)
 	}
 	cfgs, paths, err := loadAll(o.files)
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -43,12 +42,7 @@ func copying(a *app, cmd *cobra.Command, run func(context.Context, *config.Confi
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
 	cmd.Flags().StringVar(&data, "data", "", "folder of the local store, without a configuration")
 	cmd.Flags().StringVar(&listen, "listen", "", "address of the running server, if it is not the configuration's")
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return errors.New("name the one folder of the backup")
-		}
-		return nil
-	}
+	cmd.Args = exactly(1, "the folder of the backup")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := described(a, file, data)
 		if err != nil {

@@ -211,7 +211,7 @@ func newBenchCompare(a *app) *cobra.Command {
 change counts if the 95 % confidence interval of the difference (Welch's t, over
 the rounds) excludes 0 and the mean moved by at least --least percent. It exits
 with 1 where a figure got worse.`,
-		Args: cobra.ExactArgs(2),
+		Args: exactly(2, "two reports, as --json wrote them: BEFORE.json AFTER.json"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			before, err := bench.Read(args[0])
 			if err != nil {

@@ -32,13 +32,13 @@ type ingestOptions struct {
 func newIngest(a *app) *cobra.Command {
 	var o ingestOptions
 	cmd := &cobra.Command{
-		Use:   "ingest [flags] FOLDER | FILE.jsonl | -",
+		Use:   "ingest [flags] FOLDER | FILE | -",
 		Short: "Store documents in a collection",
 		Long: `Ingest stores documents in a collection, which it creates if it is missing. To
 ingest the same documents again changes nothing.
 
-  FOLDER       the Markdown and text files below it, cut at headings and
-               paragraphs; path, line and title become metadata
+  FOLDER       the Markdown and text files below it, or one such file, cut at
+               headings and paragraphs; path, line and title become metadata
   FILE.jsonl   one document a line: {"id": "a", "text": "…", "metadata": {…}},
                with a "vector" and a "tenant" if there are any
   -            the same from standard input
@@ -58,7 +58,7 @@ measured against, which --measure proposes.`,
   export-my-data | lanewise ingest --collection mine -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if o.godoc == (len(args) == 1) || len(args) > 1 {
-				return errors.New("give one of FOLDER, FILE.jsonl, - and --godoc")
+				return errors.New("give one of FOLDER, FILE, - and --godoc")
 			}
 			return nil
 		},
@@ -77,7 +77,7 @@ measured against, which --measure proposes.`,
 	f := cmd.Flags()
 	f.BoolVar(&o.godoc, "godoc", false, "ingest the documentation of the Go standard library")
 	f.BoolVar(&o.strict, "strict", false, "stop at the first bad line")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "name every file that is left out")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "name every file and every line that is left out")
 	f.BoolVar(&o.json, "json", false, "print the summary as JSON")
 	f.IntVar(&o.batch, "batch", 256, "documents a request")
 	f.IntVar(&o.parallel, "parallel", 4, "requests at a time")
@@ -104,7 +104,7 @@ func (o *ingestOptions) documents(a *app, args []string) (corpus.Documents, erro
 	switch {
 	case err != nil:
 		return nil, err
-	case info.IsDir():
+	case info.IsDir() || corpus.IsText(args[0]):
 		return corpus.Dir(args[0]), nil
 	}
 	return corpus.JSONLFile(args[0], nil), nil
@@ -132,15 +132,19 @@ func (o *ingestOptions) measureTexts(a *app, docs corpus.Documents) error {
 	return nil
 }
 
+// maxNamed is how many bad lines are named: a file of another kind has nothing else.
+const maxNamed = 20
+
 // errBad makes the exit code 1 where documents were passed over.
 var errBad = errors.New("some documents were not stored: see above")
 
 // errNothing makes it 1 where there was nothing to store, which is hardly what was meant.
-var errNothing = errors.New("no documents were found: a folder needs Markdown or text files (.md, .markdown, .mdx, .txt, .text, .rst, .adoc), a file one document a line")
+var errNothing = errors.New("no documents were found: a folder needs Markdown or text files (.md, .markdown, .mdx, .txt, .text, .rst, .adoc), another file one document a line")
 
 func (o *ingestOptions) run(ctx context.Context, a *app, c *client.Client, docs corpus.Documents) error {
 	m := newMeter(a, "stored")
 	kinds := map[string]int{} // of skipped files
+	named := 0                // bad lines
 	sum, err := ingest.Run(ctx, docs, o.writer(c), ingest.Config{
 		Batch: o.batch, Parallel: o.parallel, Strict: o.strict, Progress: m.set,
 		Problem: func(problem error) {
@@ -150,16 +154,24 @@ func (o *ingestOptions) run(ctx context.Context, a *app, c *client.Client, docs 
 					return
 				}
 			}
+			if named++; named > maxNamed && !o.verbose {
+				return
+			}
 			m.note(problem.Error())
 		},
 	})
 	m.end()
+	if err != nil && sum.Stored == 0 {
+		return err // there is nothing to sum up
+	}
 	if printErr := o.print(a, sum, kinds); err == nil {
 		err = printErr
 	}
 	switch {
 	case err != nil:
 		return err
+	case sum.Bad > maxNamed && !o.verbose:
+		return fmt.Errorf("%w, the first %d of them; --verbose names all", errBad, maxNamed)
 	case sum.Bad > 0:
 		return errBad
 	case sum.Stored == 0:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,7 +35,7 @@ runs reads it again within a second. Of the secrets it holds the SHA-256 digests
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	add := &cobra.Command{
-		Use: "add NAME", Short: "Add a key and print its secret, once", Args: oneName,
+		Use: "add NAME", Short: "Add a key and print its secret, once", Args: exactly(1, "the name of one key"),
 		Example: "  lanewise keys add website --file keys.json --scope search,answer --tenant acme",
 		RunE:    func(_ *cobra.Command, args []string) error { return o.add(a, args[0]) },
 	}
@@ -51,25 +50,20 @@ runs reads it again within a second. Of the secrets it holds the SHA-256 digests
 	}
 	o.server.serverFlags(list.Flags(), a)
 	revoke := &cobra.Command{
-		Use: "revoke NAME", Short: "Take a key away", Args: oneName, Example: "  lanewise keys revoke website --file keys.json",
+		Use: "revoke NAME", Short: "Take a key away", Args: exactly(1, "the name of one key"), Example: "  lanewise keys revoke website --file keys.json",
 		RunE: func(_ *cobra.Command, args []string) error { return o.revoke(a, args[0]) },
 	}
 	for _, sub := range []*cobra.Command{add, list, revoke} {
 		sub.Flags().StringVar(&o.file, "file", "", "file of the keys")
-		if err := sub.MarkFlagRequired("file"); err != nil {
-			panic(err) // the flag is defined above
+		sub.PreRunE = func(*cobra.Command, []string) error {
+			if o.file == "" {
+				return misuse("give --file FILE, the file that the configuration names as keys_file")
+			}
+			return nil
 		}
 		cmd.AddCommand(sub)
 	}
 	return cmd
-}
-
-// oneName wants the name of a key.
-func oneName(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return errors.New("give the name of one key")
-	}
-	return nil
 }
 
 func (o *keysOptions) add(a *app, name string) error {

@@ -37,7 +37,7 @@ and the server's log says who did it.`,
 		{"eject", "Take a lane out of use as if it had failed; it comes back by itself"},
 	} {
 		cmd.AddCommand(&cobra.Command{
-			Use: one.action + " LANE", Short: one.short, Args: cobra.ExactArgs(1), Example: "  lanewise lanes " + one.action + " s0/r1",
+			Use: one.action + " LANE", Short: one.short, Args: exactly(1, "the name of one lane, as lanewise lanes list shows it"), Example: "  lanewise lanes " + one.action + " s0/r1",
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return changeLane(cmd.Context(), a, &server, client.LaneOrder{Lane: args[0], Action: one.action})
 			},
@@ -45,7 +45,7 @@ and the server's log says who did it.`,
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use: "weight LANE WEIGHT", Short: "Change a lane's share of the load; 0 brings the configured one back",
-		Args: cobra.ExactArgs(2), Example: "  lanewise lanes weight embed/tei 0.5",
+		Args: exactly(2, "a lane and its weight"), Example: "  lanewise lanes weight embed/tei 0.5",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			weight, err := strconv.ParseFloat(args[1], 64)
 			if err != nil {

@@ -100,25 +100,6 @@ func (o outcome) want(t *testing.T, code int, texts ...string) {
 	}
 }
 
-func TestUsage_exitsWith2(t *testing.T) {
-	for _, args := range [][]string{
-		{"serch"}, {"search"}, {"search", ""}, {"search", "x", "--no-such-flag"}, {"search", "x", "--filter", "{"},
-		{"ingest"}, {"ingest", "--godoc", "dir"}, {"ingest", "a", "b"}, {"ingest", "--batch", "0", "x"},
-		{"search", "x", "--url", "http://x", "-c", "y"}, {"check"}, {"check", "a", "-c", "b"}, {"version", "x"},
-		{"search", "x", "-k", "many"}, {"serve", "-c", "x", "--data", "y"}, {"demo", "x"},
-	} {
-		got := world{}.run(t, args...)
-		got.want(t, exitUsage, "lanewise: ", "see: lanewise")
-		if got.out != "" {
-			t.Errorf("%q prints to standard output: %s", args, got.out)
-		}
-	}
-}
-
-func TestUsage_namesTheNearestCommand(t *testing.T) {
-	world{}.run(t, "serch").want(t, exitUsage, `unknown command "serch"; did you mean serve or search?`)
-}
-
 // What the demo prints to try is accepted by the server.
 func TestDemo_triesWork(t *testing.T) {
 	w := serving(t)

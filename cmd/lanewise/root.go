@@ -113,6 +113,16 @@ func needs(what string) cobra.PositionalArgs {
 	}
 }
 
+// exactly refuses a command line without the n things that a command works on.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != n {
+			return errors.New("give " + what)
+		}
+		return nil
+	}
+}
+
 // nothing refuses arguments of a command that has none.
 func nothing(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {

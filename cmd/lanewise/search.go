@@ -46,6 +46,12 @@ func (o *searchOptions) request(cmd *cobra.Command, text string) (wire.SearchReq
 	if strings.TrimSpace(text) == "" {
 		return r, misuse("the text is empty")
 	}
+	if cmd.Flags().Changed("count") && o.k < 1 {
+		return r, misuse("--count must be at least 1")
+	}
+	if cmd.Flags().Changed("timeout") && o.timeout < time.Millisecond {
+		return r, misuse("--timeout must be at least 1ms")
+	}
 	if cmd.Flags().Changed("min-score") {
 		r.MinScore = &o.min
 	}

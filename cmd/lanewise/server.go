@@ -141,7 +141,7 @@ func (t *target) with(ctx context.Context, a *app, f func(*client.Client) error)
 // advise adds what to do about an error that newcomers meet.
 func (t *target) advise(err error) error {
 	switch {
-	case errors.Is(err, fault.NotFound):
+	case errors.Is(err, fault.NotFound) && fault.Field(err) == "/collection":
 		return fmt.Errorf("%w; create it with: lanewise ingest --collection %s FOLDER", err, t.collection)
 	case errors.Is(err, fault.Partial):
 		return fmt.Errorf("%w; to take what the others have: --partial", err)

@@ -18,8 +18,11 @@ const maxFile = 10 << 20
 // errStop ends a walk because the consumer of the sequence has had enough.
 var errStop = errors.New("stop")
 
+// IsText says whether [Dir] reads files of this name.
+func IsText(name string) bool { return chunker(name) != nil }
+
 // Dir reads the Markdown and text files under a folder (.md, .markdown, .mdx,
-// .txt, .text, .rst, .adoc), in lexical order, cut into passages of at most
+// .txt, .text, .rst, .adoc), or one such file, in lexical order, cut into passages of at most
 // about 1,200 bytes: a Markdown file by its headings and paragraphs, code blocks
 // kept whole; a text file by its paragraphs. The id is the path below the folder
 // and an anchor ("guide/setup.md#install", "notes.txt#L12"); the metadata holds
@@ -53,6 +56,9 @@ func (w *walker) begin(root string) (err error) {
 		return err
 	}
 	w.seen[w.root] = true
+	if info, err := os.Stat(w.root); err == nil && !info.IsDir() {
+		return w.file(w.root, filepath.Base(root))
+	}
 	return w.dir(w.root, "")
 }
 

@@ -93,7 +93,7 @@ func (e *entry) claim(n need, now time.Duration) (c claimed, ok bool) {
 // claimed is what an attempt has taken of a member before it begins.
 type claimed struct {
 	probe       bool // it tries a member that was ejected
-	resort      bool // the member is ejected, and all others have failed: see lastResort
+	resort      bool // the member is ejected, and there is no other: see lastResort
 	reservation *quota.Reservation
 }
 

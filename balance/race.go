@@ -97,7 +97,7 @@ func (r *race) begin(f *fan, at int, p *core, set *members) {
 // next starts the lease of another attempt, or returns nil where no member is
 // left or a budget is spent.
 func (r *race) next(why Reason) *attempt {
-	if r.yields(why) || why != First && !r.afford(why) {
+	if why != First && !r.afford(why) {
 		return nil
 	}
 	if !r.core.tasks.enter() {
@@ -117,17 +117,19 @@ func (r *race) next(why Reason) *attempt {
 // pick chooses a member, claims it if it has to prove itself, and marks it as
 // tried. It returns -1 where there is none.
 func (r *race) pick(why Reason) int {
-	at := r.pickOpen(why)
-	if at < 0 && why == Failover {
-		at = r.lastResort()
+	r.view.now = r.core.now()
+	if !r.yields(why) {
+		if at := r.pickOpen(why); at >= 0 {
+			return at
+		}
 	}
-	return at
+	return r.lastResort(why)
 }
 
 // pickOpen chooses among the open members.
 func (r *race) pickOpen(why Reason) int {
 	v := &r.view
-	v.now, v.turn = r.core.now(), r.core.turn.Add(1)
+	v.turn = r.core.turn.Add(1)
 	if r.core.seed != 0 {
 		v.seed = mix(r.core.seed + v.turn*golden)
 	}

@@ -78,8 +78,8 @@ func (p Probe) round(ctx context.Context) (frees bool, err error) {
 	return p.within(ctx, p.Grace, nil, func(now float64) bool { return now <= before })
 }
 
-// within looks at the gauge until it is as wanted, or the time is up. A call that
-// ends meanwhile, if it must not, is an error.
+// within looks at the gauge until it is as wanted, or the time is up: once more then, since this process may
+// not have run meanwhile. A call that ends meanwhile, if it must not, is an error.
 func (p Probe) within(ctx context.Context, most time.Duration, ended <-chan struct{}, wanted func(float64) bool) (bool, error) {
 	timer, tick := time.NewTimer(most), time.NewTicker(p.Poll)
 	defer timer.Stop()
@@ -92,7 +92,8 @@ func (p Probe) within(ctx context.Context, most time.Duration, ended <-chan stru
 		select {
 		case <-tick.C:
 		case <-timer.C:
-			return false, nil
+			now, err := p.Gauge(ctx)
+			return err == nil && wanted(now), err
 		case <-ended:
 			if ctx.Err() != nil { // which ended the call, too
 				return false, context.Cause(ctx)

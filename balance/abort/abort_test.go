@@ -56,6 +56,20 @@ func TestMeasure_tellsWhoStopsFromWhoDoesNot(t *testing.T) {
 	}
 }
 
+// Where a look at the gauge takes longer than the upstream has to stop, it shows what was before: another one counts.
+func TestMeasure_looksOnceMoreWhenTheTimeIsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &engine{work: time.Minute, frees: true}
+		slow := func(ctx context.Context) (float64, error) {
+			defer time.Sleep(2 * time.Second)
+			return e.gauge(ctx)
+		}
+		if frees, err := abort.Measure(t.Context(), abort.Probe{Gauge: slow, Call: e.call, Rounds: 20}); err != nil || !frees {
+			t.Errorf("%v, %v; want that it stops", frees, err)
+		}
+	})
+}
+
 func TestMeasure_saysSoWhereItCannotTell(t *testing.T) {
 	broken := errors.New("broken")
 	var n atomic.Int64

@@ -39,14 +39,22 @@ func TestBuild_etcdKilledAndBack(t *testing.T) {
 		Map: "etcd://" + address + "/x", SharedMap: sharedMap{Lease: 2 * time.Second},
 		Shards: []Shard{{Name: "s0", Replicas: []Replica{{Name: "r0", URL: replica}}}},
 	})
-	if _, err := s.Router.CreateCollection(t.Context(), search.Collection{Name: "docs", Dims: 1}); err != nil {
-		t.Fatal(err)
+	leased := func(call func() error) error { // calls until it has a lease: on a slow machine it may lose one
+		err := call()
+		for errors.Is(err, fault.Unavailable) {
+			err = call()
+		}
+		return err
 	}
 	write := func() error {
 		_, err := s.Router.Upsert(t.Context(), router.Upsert{Collection: "docs", Points: []search.Point{{Key: search.Key{ID: "a"}, Dense: []float32{1}}}})
 		return err
 	}
-	if err := write(); err != nil {
+	create := func() error {
+		_, err := s.Router.CreateCollection(t.Context(), search.Collection{Name: "docs", Dims: 1})
+		return err
+	}
+	if err := errors.Join(leased(create), leased(write)); err != nil {
 		t.Fatal(err)
 	}
 	etcd("kill")
@@ -61,9 +69,7 @@ func TestBuild_etcdKilledAndBack(t *testing.T) {
 		t.Errorf("it does not read on: %v, %v", got, err)
 	}
 	etcd("up")
-	for err = write(); errors.Is(err, fault.Unavailable); err = write() { // until it has a lease again
-	}
-	if err != nil {
+	if err := leased(write); err != nil {
 		t.Errorf("back: %v", err)
 	}
 }

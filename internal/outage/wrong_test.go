@@ -195,7 +195,7 @@ func TestSearch_milvusCollectionIsNotLoaded(t *testing.T) {
 	store, sdk := newMilvus(t)
 	seen := &errorsOf{by: map[string]error{}}
 	s := build(t, router.Config{
-		Trace: &balance.Trace{Ended: seen.ended}, Picker: balance.RoundRobin{}, SearchTimeout: 20 * time.Second, WriteTimeout: time.Minute,
+		Trace: &balance.Trace{Ended: seen.ended}, Picker: balance.RoundRobin{},
 	}, []search.Store{store, embedded(t)})
 	for range 4 {
 		if err := s.once(t.Context()); err != nil {
@@ -224,7 +224,7 @@ func TestSearch_milvusCollectionIsNotLoaded(t *testing.T) {
 // A point that one engine of a shard cannot hold is refused before the other has it.
 func TestUpsert_overOneEnginesLimit(t *testing.T) {
 	store, _ := newMilvus(t)
-	s := build(t, router.Config{SearchTimeout: 20 * time.Second, WriteTimeout: time.Minute}, []search.Store{store, embedded(t)})
+	s := build(t, router.Config{}, []search.Store{store, embedded(t)})
 	for field, p := range map[string]search.Point{
 		"/points/0/text":     {Text: strings.Repeat("t", 65536)},
 		"/points/0/metadata": {Meta: fmt.Appendf(nil, `{"x":"%s"}`, strings.Repeat("m", 65536))},
@@ -248,7 +248,7 @@ func newMilvus(t *testing.T) (search.Store, client.Client) {
 		t.Skip("LANEWISE_TEST_MILVUS is not set: set it to what scripts/servers/milvus up prints")
 	}
 	database := "outage_" + rand.Text()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	sdk, err := client.NewClient(ctx, client.Config{Address: address})
 	if err != nil {

@@ -40,7 +40,8 @@ type Config struct {
 	// is a replica for routers elsewhere, and has no shards.
 	Store string `yaml:"store,omitempty"`
 
-	// Map is the file of the shard map, or etcd://HOST:PORT,HOST:PORT/PREFIX where several routers share it. Default:
+	// Map is the file of the shard map, or etcd://HOST:PORT,HOST:PORT/PREFIX or
+	// kubernetes://NAMESPACE/NAME (a ConfigMap) where several routers share it. Default:
 	// none; the map lives in memory and the collections are those that the replicas report at the start.
 	Map string `yaml:"map,omitempty"`
 	// SharedMap is about a Map that several routers share.

@@ -8,8 +8,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,8 +26,8 @@ import (
 
 // cluster says how the API server of Kubernetes is reached, and what is told to it.
 type cluster struct {
-	// Kubeconfig is a file with the cluster's address and credentials. Default: the
-	// pod's service account.
+	// Kubeconfig is a file with the cluster's address and credentials. Default: that of the
+	// environment's KUBECONFIG, else the pod's service account.
 	Kubeconfig string `yaml:"kubeconfig,omitempty"`
 	Context    string `yaml:"context,omitempty"`   // of that file. Default: its current one
 	Namespace  string `yaml:"namespace,omitempty"` // of what is named without one. Default: the pod's own
@@ -116,8 +118,22 @@ type clustered struct {
 
 func (s *System) openCluster(c cluster) {
 	s.clustered = clustered{config: c, connect: sync.OnceValues(func() (*kubernetes.Cluster, error) {
-		return kubernetes.Open(kubernetes.Config{Kubeconfig: c.Kubeconfig, Context: c.Context, Namespace: c.Namespace, Log: s.log})
+		found, err := c.connect(s.log)
+		if err == nil {
+			s.opened(found.Close)
+		}
+		return found, err
 	})}
+}
+
+// connect reads the credentials.
+func (c cluster) connect(log *slog.Logger) (*kubernetes.Cluster, error) {
+	file := cmp.Or(c.Kubeconfig, os.Getenv("KUBECONFIG"))
+	found, err := kubernetes.Open(kubernetes.Config{Kubeconfig: file, Context: c.Context, Namespace: c.Namespace, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes.kubeconfig: %w", err)
+	}
+	return found, nil
 }
 
 // serveScaling serves the external metrics API, where it is wanted, until what it

@@ -6,18 +6,21 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/kubernetes"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/shardmap"
 	"github.com/lanewise/lanewise/shardmap/etcdmap"
 )
 
-// sharedMap says how routers that share their shard map reach it and know of each other.
+// sharedMap says how routers that share their shard map reach it and know of each other. In Kubernetes the section of
+// that name says how the API server is reached.
 type sharedMap struct {
 	// Name of this router, which tells it apart in logs and messages. Default: the machine's name. What follows it
 	// tells one start from the next.
@@ -37,8 +40,11 @@ type sharedMap struct {
 	CertKey string `yaml:"cert_key,omitempty"`
 }
 
-// etcdScheme begins a map that is no file.
-const etcdScheme = "etcd://"
+// What a map that is no file begins with.
+const (
+	etcdScheme       = "etcd"
+	kubernetesScheme = "kubernetes"
+)
 
 // MapFile returns the file of the shard map; empty where there is none, or routers share it elsewhere.
 func (c *Config) MapFile() string {
@@ -58,7 +64,7 @@ func (c *Config) StoredMap(ctx context.Context) (*shardmap.Map, error) {
 	case !c.mapIsShared():
 		return shardmap.Read(c.Map)
 	}
-	store, err := c.openMapStore()
+	store, err := c.openMapStore(func() (*kubernetes.Cluster, error) { return c.Cluster.connect(nil) })
 	if err != nil {
 		return nil, err
 	}
@@ -66,22 +72,63 @@ func (c *Config) StoredMap(ctx context.Context) (*shardmap.Map, error) {
 	return router.ReadShared(ctx, store)
 }
 
+// mapStore is where a map is shared.
+type mapStore interface {
+	router.MapStore
+	io.Closer
+}
+
 // openMapStore connects to nobody yet, but for etcd with a user.
-func (c *Config) openMapStore() (*etcdmap.Store, error) {
-	e, err := c.etcd()
-	if err != nil {
-		return nil, err
+func (c *Config) openMapStore(connect func() (*kubernetes.Cluster, error)) (store mapStore, err error) {
+	if strings.HasPrefix(c.Map, kubernetesScheme+"://") {
+		store, err = c.openConfigMap(connect)
+	} else {
+		store, err = c.openEtcd()
 	}
-	store, err := etcdmap.Open(e)
 	if err != nil {
-		return nil, fmt.Errorf("shared_map: %w", err)
+		return nil, fmt.Errorf("share the map: %w", err)
 	}
 	return store, nil
 }
 
+// configMap is a map in Kubernetes, and what reaches it.
+type configMap struct {
+	*kubernetes.Map
+	io.Closer
+}
+
+func (c *Config) openConfigMap(connect func() (*kubernetes.Cluster, error)) (mapStore, error) {
+	namespace, name, err := c.configMap()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := connect()
+	if err != nil {
+		return nil, err
+	}
+	return configMap{cluster.Map(namespace, name, c.SharedMap.Lease), cluster}, nil
+}
+
+// configMap is what the address of a map in Kubernetes says.
+func (c *Config) configMap() (namespace, name string, err error) {
+	_, rest, _ := strings.Cut(c.Map, "://")
+	if namespace, name, err = kubernetes.MapName(rest); err != nil {
+		return "", "", fmt.Errorf("map: %q: write kubernetes://NAMESPACE/NAME: %w", c.Map, err)
+	}
+	return namespace, name, nil
+}
+
+func (c *Config) openEtcd() (mapStore, error) {
+	e, err := c.etcd()
+	if err != nil {
+		return nil, err
+	}
+	return etcdmap.Open(e)
+}
+
 // etcd is what the address of the map and its settings say.
 func (c *Config) etcd() (etcdmap.Config, error) {
-	rest, ok := strings.CutPrefix(c.Map, etcdScheme)
+	rest, ok := strings.CutPrefix(c.Map, etcdScheme+"://")
 	hosts, prefix, _ := strings.Cut(rest, "/")
 	if !ok || hosts == "" || strings.ContainsAny(c.Map, "@?#") {
 		return etcdmap.Config{}, fault.New(fault.Invalid, "map: %q is no address of a map: write etcd://HOST:PORT,HOST:PORT/PREFIX", c.Map)
@@ -122,7 +169,7 @@ func (s *System) shareMap(c *Config, to *router.Config) error {
 	if !c.mapIsShared() {
 		return nil
 	}
-	store, err := c.openMapStore()
+	store, err := c.openMapStore(s.clustered.connect)
 	if err != nil {
 		return err
 	}
@@ -139,15 +186,23 @@ func (s *System) shareMap(c *Config, to *router.Config) error {
 	return nil
 }
 
-// sharedMap checks what can be checked without etcd.
+// sharedMap checks what can be checked without whoever keeps it.
 func (v *validator) sharedMap(c *Config) {
 	m := c.SharedMap
 	if !c.mapIsShared() {
-		v.check(m == sharedMap{}, "shared_map", "stands for nothing: map names no etcd://HOST:PORT/PREFIX")
+		v.check(m == sharedMap{}, "shared_map", "stands for nothing: map names neither etcd://HOST:PORT/PREFIX nor kubernetes://NAMESPACE/NAME")
 		return
 	}
-	if _, err := c.etcd(); err != nil && !strings.HasPrefix(c.Map, etcdScheme) {
-		v.at("map", "%q is neither a file nor etcd://HOST:PORT/PREFIX", c.Map)
+	switch scheme, _, _ := strings.Cut(c.Map, "://"); scheme {
+	case etcdScheme: // its files are read later
+	case kubernetesScheme:
+		if _, _, err := c.configMap(); err != nil {
+			v.at("map", "%s", strings.TrimPrefix(err.Error(), "map: "))
+		}
+		etcdOnly := sharedMap{Name: m.Name, Lease: m.Lease, Import: m.Import}
+		v.check(m == etcdOnly, "shared_map", "user, password, tls, ca, cert and cert_key are etcd's: the section kubernetes says how its API server is reached")
+	default:
+		v.at("map", "%q is neither a file nor etcd://HOST:PORT/PREFIX nor kubernetes://NAMESPACE/NAME", c.Map)
 	}
 	v.check(m.Lease == 0 || m.Lease >= 2*time.Second && m.Lease%time.Second == 0, "shared_map.lease", "must be whole seconds, 2s at least")
 	v.check(m.Password == "" || m.User != "", "shared_map.user", "missing: there is a password")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -49,6 +50,14 @@ func TestSharedMap_refuses(t *testing.T) {
 		"map: etcd://h:1\nshared_map: {ca: x}":                         "shared_map.tls: must be true",
 		"map: etcd://h:1\nshared_map: {tls: true, cert: x}":            "shared_map.cert_key: must be given",
 		"map: etcd://h:1\nstore: x\nshared_map: {tls: true, lease: 0}": "map: cannot stand beside store",
+
+		"map: kubernetes://rag":                                     "map: \"kubernetes://rag\": write kubernetes://NAMESPACE/NAME: there is no /",
+		"map: kubernetes://rag/":                                    "\"\" is no name of a ConfigMap",
+		"map: kubernetes://rag/Shards":                              "\"Shards\" is no name of a ConfigMap",
+		"map: kubernetes://rag/" + strings.Repeat("s", 64):          "is no name of a ConfigMap: must be no more than 63",
+		"map: kubernetes://rag.prod/shards":                         "\"rag.prod\" is no namespace",
+		"map: kubernetes://rag/shards\nshared_map: {user: x}":       "shared_map: user, password, tls, ca, cert and cert_key are etcd's",
+		"map: kubernetes://rag/shards\nshared_map: {lease: 1500ms}": "shared_map.lease: must be whole seconds",
 	} {
 		_, err := parse("x.yaml", []byte(text+"\nshards: [{name: s0, replicas: [{path: x}]}]\n"), func(string) (string, bool) { return "", false })
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -63,15 +72,35 @@ func TestSharedMap_refuses(t *testing.T) {
 }
 
 // Two servers share the map that one of them had in a file, in a real etcd.
-func TestBuild_sharesTheMap(t *testing.T) {
+func TestBuild_sharesTheMapInEtcd(t *testing.T) {
 	address := os.Getenv("LANEWISE_TEST_ETCD")
 	if address == "" {
 		t.Skip("LANEWISE_TEST_ETCD is not set: start one with scripts/servers/etcd up")
 	}
+	shareMap(t, Config{Map: "etcd://" + address + "/" + unique(t)})
+}
+
+// The same in a ConfigMap of a real cluster.
+func TestBuild_sharesTheMapInKubernetes(t *testing.T) {
+	file := os.Getenv("LANEWISE_TEST_KUBERNETES")
+	if file == "" {
+		t.Skip("LANEWISE_TEST_KUBERNETES is not set: start a control plane with scripts/servers/kubernetes up")
+	}
+	shareMap(t, Config{Map: "kubernetes://default/" + strings.ToLower(unique(t)), Cluster: cluster{Kubeconfig: file}})
+}
+
+// unique is a name that no other test has.
+func unique(t *testing.T) string {
+	t.Helper()
+	return "map" + rand.Text()
+}
+
+func shareMap(t *testing.T, c Config) {
+	t.Helper()
 	replica := host(t, build(t, &Config{Store: t.TempDir()}))
-	dir := t.TempDir()
-	shards := []Shard{{Name: "s0", Replicas: []Replica{{Name: "r0", URL: replica}}}}
-	alone := build(t, &Config{Map: filepath.Join(dir, "map"), Shards: shards})
+	file := filepath.Join(t.TempDir(), "map")
+	c.Shards = []Shard{{Name: "s0", Replicas: []Replica{{Name: "r0", URL: replica}}}}
+	alone := build(t, &Config{Map: file, Shards: c.Shards})
 	if _, err := alone.Router.CreateCollection(t.Context(), search.Collection{Name: "docs", Dims: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -79,9 +108,9 @@ func TestBuild_sharesTheMap(t *testing.T) {
 	if err := alone.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := &Config{Map: "etcd://" + address + "/" + filepath.Base(dir) + t.Name(), SharedMap: sharedMap{Import: filepath.Join(dir, "map"), Lease: 2 * time.Second}, Shards: shards}
+	c.SharedMap = sharedMap{Import: file, Lease: 2 * time.Second}
 	for i := range 2 {
-		s := build(t, c)
+		s := build(t, &c)
 		_, err := s.Router.Upsert(t.Context(), router.Upsert{Collection: "docs", Points: []search.Point{{Key: search.Key{ID: "a"}, Dense: []float32{1}}}})
 		if err != nil || s.Router.State().Epoch <= epoch {
 			t.Errorf("server %d: %v, at epoch %d after %d", i, err, s.Router.State().Epoch, epoch)
@@ -89,5 +118,17 @@ func TestBuild_sharesTheMap(t *testing.T) {
 	}
 	if m, err := c.StoredMap(t.Context()); err != nil || m.Epoch() <= epoch {
 		t.Errorf("stored: %v", err)
+	}
+}
+
+func TestSharedMap_withoutACluster(t *testing.T) {
+	t.Setenv("KUBECONFIG", "")
+	c := Config{Map: "kubernetes:///shards"}
+	if _, err := c.StoredMap(t.Context()); !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "kubernetes.kubeconfig") {
+		t.Errorf("%v", err)
+	}
+	t.Setenv("KUBECONFIG", "nowhere.yaml")
+	if _, err := c.StoredMap(t.Context()); err == nil || !strings.Contains(err.Error(), "nowhere.yaml") {
+		t.Errorf("%v", err)
 	}
 }

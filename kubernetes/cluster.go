@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/net"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	core "k8s.io/client-go/kubernetes/typed/core/v1"
 	endpoints "k8s.io/client-go/kubernetes/typed/discovery/v1"
@@ -29,14 +31,22 @@ type Config struct {
 	Log       *slog.Logger // nil: none
 }
 
-// Cluster is a connection to an API server. Safe for concurrent use; it needs no Close.
+// Cluster is a connection to an API server. Safe for concurrent use.
 type Cluster struct {
+	client       *http.Client
 	namespace    string
 	core         core.CoreV1Interface
 	endpoints    endpoints.DiscoveryV1Interface
 	coordination coordination.CoordinationV1Interface
 	log          *slog.Logger
 }
+
+// What a cluster is asked in a second, and at once: routers that wait for each other look at their leases every
+// 0.1 s, and client-go's own bound of 5 would hold up renewals behind that.
+const (
+	asksASecond = 50
+	asksAtOnce  = 100
+)
 
 // ownNamespace is where a pod finds the name of its namespace.
 const ownNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
@@ -49,21 +59,35 @@ func Open(c Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, "find the cluster", err)
 	}
-	config.UserAgent = "lanewise"
+	config.UserAgent, config.QPS, config.Burst = "lanewise", asksASecond, asksAtOnce
 	out := &Cluster{namespace: cmp.Or(c.Namespace, namespace, "default"), log: c.Log}
 	if out.log == nil {
 		out.log = slog.New(slog.DiscardHandler)
 	}
-	if out.core, err = core.NewForConfig(config); err == nil {
-		out.endpoints, err = endpoints.NewForConfig(config)
-	}
-	if err == nil {
-		out.coordination, err = coordination.NewForConfig(config)
-	}
-	if err != nil {
+	if err := out.connect(config); err != nil {
 		return nil, fault.Wrap(fault.Invalid, "find the cluster", err)
 	}
 	return out, nil
+}
+
+func (c *Cluster) connect(config *rest.Config) (err error) {
+	if c.client, err = rest.HTTPClientFor(config); err != nil {
+		return err
+	}
+	if c.core, err = core.NewForConfigAndClient(config, c.client); err != nil {
+		return err
+	}
+	if c.endpoints, err = endpoints.NewForConfigAndClient(config, c.client); err != nil {
+		return err
+	}
+	c.coordination, err = coordination.NewForConfigAndClient(config, c.client)
+	return err
+}
+
+// Close gives up connections that nobody uses. It returns nil.
+func (c *Cluster) Close() error {
+	net.CloseIdleConnectionsFor(c.client.Transport)
+	return nil
 }
 
 func load(loader clientcmd.ClientConfig, file string) (config *rest.Config, namespace string, err error) {

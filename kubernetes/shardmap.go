@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
 	apply "k8s.io/client-go/applyconfigurations/coordination/v1"
 
 	"github.com/lanewise/lanewise/fault"
@@ -56,6 +58,26 @@ const (
 // counts as alive for a time to live (0: 10 s) after its last sign of life.
 func (c *Cluster) Map(namespace, name string, ttl time.Duration) *Map {
 	return &Map{cluster: c, namespace: cmp.Or(namespace, c.namespace), name: name, ttl: cmp.Or(ttl, defaultTTL), seen: map[string]sighting{}}
+}
+
+// MapName reads NAMESPACE/NAME or /NAME, which stands for the cluster's namespace, as the
+// names that a shard map may have: Leases carry them too. Its error is fault.Invalid.
+func MapName(text string) (namespace, name string, err error) {
+	namespace, name, ok := strings.Cut(text, "/")
+	if !ok {
+		return "", "", fault.New(fault.Invalid, "there is no / between the namespace and the name of the ConfigMap")
+	}
+	var wrong []string
+	if namespace != "" {
+		wrong = validation.IsDNS1123Label(namespace)
+	}
+	if len(wrong) > 0 {
+		return "", "", fault.New(fault.Invalid, "%q is no namespace: %s", namespace, wrong[0])
+	}
+	if wrong = append(validation.IsDNS1123Subdomain(name), validation.IsValidLabelValue(name)...); len(wrong) > 0 {
+		return "", "", fault.New(fault.Invalid, "%q is no name of a ConfigMap: %s", name, wrong[0])
+	}
+	return namespace, name, nil
 }
 
 // Load implements router.MapStore.

@@ -140,7 +140,8 @@ func (w *world) arrive() {
 
 // poisson draws a number of events (Knuth, TAOCP vol. 2, 3.4.1).
 func (w *world) poisson(mean float64) (n int) {
-	for p := w.rng.Float64(); p > math.Exp(-mean); n++ {
+	none := math.Exp(-mean)
+	for p := w.rng.Float64(); p > none; n++ {
 		p *= w.rng.Float64()
 	}
 	return n

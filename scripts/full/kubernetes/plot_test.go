@@ -52,6 +52,7 @@ func (l *timeline) plot(t *testing.T, name, title string) {
 	defer l.mu.Unlock()
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Legend.Top = title, "seconds", true
+	p.Legend.Padding = vg.Points(2)
 	p.Add(plotter.NewGrid())
 	for _, series := range []struct {
 		name  string

@@ -282,7 +282,7 @@ func TestAutoscaler_followsTheLanes(t *testing.T) {
 	})
 	s.until(ctx, "the autoscaler goes back to 1", s.asked(ctx, func(n int) bool { return n <= 1 }))
 	s.nothingLost()
-	s.line.plot(t, "autoscaler.svg", "A real autoscaler follows lanewise_desired_replicas")
+	s.line.plot(t, "kubernetes-autoscaler.svg", "A real autoscaler follows lanewise_desired_replicas")
 }
 
 func TestAutoscaler_scaleToZeroAndBack(t *testing.T) {
@@ -296,5 +296,5 @@ func TestAutoscaler_scaleToZeroAndBack(t *testing.T) {
 	s.until(ctx, "the autoscaler asks for one", s.asked(ctx, func(n int) bool { return n >= 1 }))
 	s.nothingLost()
 	s.until(ctx, "it is scaled to zero again", s.asked(ctx, func(n int) bool { return n == 0 }))
-	s.line.plot(t, "zero.svg", "To zero and back: what waits is served by the first member")
+	s.line.plot(t, "kubernetes-zero.svg", "To zero and back: what waits is served by the first member")
 }

@@ -72,7 +72,7 @@ func open(tb testing.TB, c router.Config, shards ...[]search.Store) *system {
 		c.Shards = append(c.Shards, s)
 	}
 	if _, measured := tb.(*testing.B); !measured { // a machine that is busy for a while fails no search
-		c.SearchTimeout, c.WriteTimeout = patience/3, patience
+		c.SearchTimeout, c.WriteTimeout = patience/4, patience
 	}
 	r, err := router.New(c)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *system) once(ctx context.Context) error {
 }
 
 // patience is how long a test waits for what must happen.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // load is callers at work. Each waits a moment between its calls, so that the machine
 // has time for the servers.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -20,7 +21,7 @@ import (
 // This binary runs again as a server where these are set.
 const (
 	dirVariable     = "LANEWISE_OUTAGE_DIR"     // of its store
-	addressVariable = "LANEWISE_OUTAGE_ADDRESS" // to listen on
+	addressVariable = "LANEWISE_OUTAGE_ADDRESS" // to listen on; empty: any
 	keyVariable     = "LANEWISE_OUTAGE_KEY"     // that callers need; empty: none
 )
 
@@ -33,6 +34,20 @@ func TestMain(m *testing.M) {
 		return
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// listen takes an address. Where there is none it is one that the system gives to nobody by itself, so that
+// it is still free when a server that was killed comes back to it.
+func listen(address string) (l net.Listener, err error) {
+	if address != "" {
+		return net.Listen("tcp", address)
+	}
+	for range 100 {
+		if l, err = net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000))); err == nil { //nolint:gosec // any port
+			break
+		}
+	}
+	return l, err
 }
 
 // serve is a replica until its standard input ends, with the process that started it.
@@ -49,7 +64,7 @@ func serve(dir string) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", os.Getenv(addressVariable))
+	l, err := listen(os.Getenv(addressVariable))
 	if err != nil {
 		return err
 	}

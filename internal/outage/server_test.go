@@ -45,7 +45,7 @@ func newLanewise(tb testing.TB) server { tb.Helper(); return lanewiseWith(tb, ""
 // lanewiseWith starts one that asks for a key.
 func lanewiseWith(tb testing.TB, key string) *lanewise {
 	tb.Helper()
-	s := &lanewise{dir: tb.TempDir(), address: "127.0.0.1:0", key: key}
+	s := &lanewise{dir: tb.TempDir(), key: key}
 	tb.Cleanup(func() { s.end(syscall.SIGKILL) })
 	s.start(tb)
 	return s

@@ -83,6 +83,13 @@ func (c *crowd) admit(conn net.Conn) *visitor {
 	return v
 }
 
+// busy is how many connections are not idle.
+func (c *crowd) busy() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open - c.idle.Len()
+}
+
 // leave stops counting a connection. The caller holds mu.
 func (c *crowd) leave(v *visitor) {
 	if v.gone {

@@ -62,13 +62,22 @@ func (s *System) serve(ctx context.Context, l net.Listener, v service) (err erro
 	case <-ctx.Done():
 	}
 	v.leave()
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.shutdown())
-	defer cancel()
-	if err = server.Shutdown(grace); err != nil {
-		err = errors.Join(fmt.Errorf("end requests under way: %w", err), server.Close())
-	}
+	err = s.finish(context.WithoutCancel(ctx), server, v.shutdown())
 	if stopped := <-ended; !errors.Is(stopped, http.ErrServerClosed) {
 		err = errors.Join(err, stopped)
 	}
 	return err
+}
+
+// finish lets the requests under way end for so long, and cuts off the others. That is told in the log and is no error:
+// who set the time has agreed to it, and a supervisor would take the end that it asked for as a failure.
+func (s *System) finish(ctx context.Context, server *http.Server, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err //nolint:wrapcheck // of the listener, which says what it did
+	}
+	s.log.WarnContext(ctx, "requests under way were cut off at the end of timeouts.shutdown", "connections", s.crowd.busy(), "shutdown", within)
+	return server.Close() //nolint:wrapcheck // as above
 }

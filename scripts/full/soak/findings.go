@@ -25,6 +25,7 @@ type findings struct {
 	lasts time.Duration
 
 	mu                            sync.Mutex
+	during                        string // the fault that is there; empty: none
 	searches, wrong, failed, shed int
 	writes, written, refused, odd int
 	lost, doubled                 int
@@ -64,8 +65,12 @@ func (f *findings) write(err error) {
 	}
 }
 
-// unexplained notes an error, alike with those that differ in figures. The caller holds the lock.
+// unexplained notes an error and the fault that was there when it came, alike with those that differ in figures. The
+// caller holds the lock.
 func (f *findings) unexplained(what string, err error) {
+	if f.during != "" {
+		what += " (" + f.during + ")"
+	}
 	figures := regexp.MustCompile(`[0-9.]+`)
 	if f.errs == nil {
 		f.errs = map[string]int{}
@@ -81,13 +86,21 @@ func (f *findings) broken(err error) {
 	f.unexplained("fault", err)
 }
 
-func (f *findings) fault(name string) {
+// begin notes a fault, which is there until end.
+func (f *findings) begin(fault string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.faults == nil {
 		f.faults = map[string]int{}
 	}
-	f.faults[name]++
+	f.faults[fault]++
+	f.during = fault
+}
+
+func (f *findings) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.during = ""
 }
 
 func (f *findings) sample(heap, goroutines float64) {
@@ -96,19 +109,19 @@ func (f *findings) sample(heap, goroutines float64) {
 	f.heap, f.goroutines = append(f.heap, heap), append(f.goroutines, goroutines)
 }
 
-// trend is the growth over the samples by least squares, and their mean.
+// trend is how much larger the last third of the samples is than the first, by their medians, since both rise for a
+// moment with every fault, and the mean of all.
 func trend(y []float64) (grown, mean float64) {
-	n := float64(len(y))
-	var sx, sy, sxx, sxy float64
-	for i, v := range y {
-		x := float64(i)
-		sx, sy, sxx, sxy = sx+x, sy+v, sxx+x*x, sxy+x*v
+	for _, v := range y {
+		mean += v / float64(len(y))
 	}
-	if n < 2 {
-		return 0, sy
+	if third := len(y) / 3; third > 0 {
+		grown = median(y[len(y)-third:]) - median(y[:third])
 	}
-	return (n*sxy - sx*sy) / (n*sxx - sx*sx) * (n - 1), sy / n
+	return grown, mean
 }
+
+func median(y []float64) float64 { return slices.Sorted(slices.Values(y))[len(y)/2] }
 
 // print writes the table and returns what is not as it should be.
 func (f *findings) print(to io.Writer) error {
@@ -124,7 +137,7 @@ func (f *findings) print(to io.Writer) error {
 	heap, meanHeap := trend(f.heap)
 	routines, meanRoutines := trend(f.goroutines)
 	heapLimit, routineLimit := max(growth*meanHeap, heapSlack), max(growth*meanRoutines, goroutineSlack)
-	perMinute := (f.lasts * 4 / 5).Minutes()
+	perMinute := (f.lasts * 4 / 5 * 2 / 3).Minutes() // from the middle of the first third to that of the last
 	fmt.Fprintf(w, "what\tcounted\tlimit\t\n")
 	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 		fmt.Fprintf(w, "replicas %s\t%d\t\t\n", name, f.faults[name])

@@ -40,7 +40,7 @@ type point struct {
 // fill stores points and works out the right answers by looking at all of them.
 func (s *system) fill(ctx context.Context, seed uint64) (*quiz, error) {
 	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // reproducible on purpose
-	q := &quiz{url: "http://" + s.router.address, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+	q := &quiz{url: "http://" + s.router.address, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 10 * time.Second}}}
 	for _, name := range []string{"docs", "writes"} {
 		if err := q.call(ctx, "PUT /v1/collections/"+name, map[string]any{"dims": dims, "metric": "dot"}, nil); err != nil {
 			return nil, err

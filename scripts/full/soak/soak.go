@@ -83,15 +83,16 @@ func (s *system) disturb(ctx context.Context, o options, f *findings) {
 	for i := 0; pause(ctx, 2*time.Second) == nil; i++ {
 		at := faults[i%len(faults)]
 		victim := s.replicas[rng.IntN(shards)][rng.IntN(replicas)]
+		f.begin(at.name)
 		if err := at.do(context.WithoutCancel(ctx), victim); err != nil {
-			f.broken(fmt.Errorf("%s: %w", at.name, err))
+			f.broken(err)
 			return
 		}
-		f.fault(at.name)
 		if err := s.whole(context.WithoutCancel(ctx)); err != nil {
-			f.broken(fmt.Errorf("after %s: %w", at.name, err))
+			f.broken(err)
 			return
 		}
+		f.end()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/lanewise/lanewise/access"
 	"github.com/lanewise/lanewise/access/meter"
+	"github.com/lanewise/lanewise/access/meter/redisledger"
 	"github.com/lanewise/lanewise/httpapi"
 )
 
@@ -34,13 +35,14 @@ func (c *Config) allLimits() []access.Limits {
 
 func (c *Config) budgeted() bool { return slices.ContainsFunc(c.allLimits(), access.Limits.Budgeted) }
 
+// limited reports whether keys or tenants have limits, or may get some at any time by a file of keys.
 func (c *Config) limited() bool {
-	return slices.ContainsFunc(c.allLimits(), func(l access.Limits) bool { return l != access.Limits{} })
+	return c.KeysFile != "" || slices.ContainsFunc(c.allLimits(), func(l access.Limits) bool { return l != access.Limits{} })
 }
 
 // openMeter has the surface hold keys and tenants to what they may use.
 func (s *System) openMeter(surface *httpapi.Config, c *Config, o Options) error {
-	if o.Unguarded || !c.limited() && c.KeysFile == "" { // a file of keys may get limits at any time
+	if o.Unguarded || !c.limited() {
 		return nil
 	}
 	settings := meter.Config{
@@ -48,6 +50,9 @@ func (s *System) openMeter(surface *httpapi.Config, c *Config, o Options) error 
 	}
 	for _, t := range c.Tenants.Own {
 		settings.Own[t.Tenant] = t.Limits
+	}
+	if s.quotas.client != nil {
+		settings.Ledger = redisledger.New(s.quotas.client, "")
 	}
 	err := s.keep("meter", nil, func(p *System) { s.meter = p.meter }, func() (err error) {
 		if s.meter, err = meter.New(settings); err == nil {
@@ -72,8 +77,8 @@ func (v *validator) allowances(c *Config) {
 	for i, k := range c.Keys {
 		v.limits(fmt.Sprintf("keys[%d].limits", i), k.Limits)
 	}
-	if c.budgeted() && c.MapFile() == "" && c.UsageFile == "" {
-		v.at("usage_file", "missing: there are budgets, which would begin anew at every start")
+	if c.budgeted() && c.MapFile() == "" && c.UsageFile == "" && c.Quotas.Redis == "" {
+		v.at("usage_file", "missing: there are budgets, which would begin anew at every start; quota.redis would keep them, too")
 	}
 }
 

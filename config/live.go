@@ -207,6 +207,9 @@ func (c *Config) restarts(next *Config) error {
 	if c.Quotas.Routers != next.Quotas.Routers {
 		names = append(names, "quota.routers")
 	}
+	if c.Quotas.Redis != next.Quotas.Redis && c.limited() {
+		names = append(names, "quota.redis, where keys or tenants have limits")
+	}
 	for i, s := range next.Shards {
 		if i < len(c.Shards) && !reflect.DeepEqual(c.Shards[i].Lexical, s.Lexical) {
 			names = append(names, fmt.Sprintf("shards[%d].lexical", i))

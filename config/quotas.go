@@ -14,12 +14,12 @@ import (
 	"github.com/lanewise/lanewise/internal/openaiwire"
 )
 
-// Quotas says how several routers share the quotas of upstreams.
+// Quotas says how several routers share the quotas of upstreams, and the limits of keys and tenants.
 type Quotas struct {
 	// Routers that use the same upstreams. Without Redis, or while that is away, each
-	// takes its part of every quota. Default 1.
+	// takes its part of every quota and limit. Default 1.
 	Routers int `yaml:"routers,omitempty"`
-	// Redis is the URL of a server on which the routers share the quotas, such as
+	// Redis is the URL of a server on which the routers share the quotas and limits, such as
 	// redis://10.0.0.5:6379/0. Default: none.
 	Redis Secret `yaml:"redis,omitempty"`
 }
@@ -130,11 +130,11 @@ func (v *validator) quotas(c *Config) {
 	}
 	v.check(c.Quotas.Routers >= 0, "quota.routers", "must be at least 1")
 	v.notZero("quota.routers", c.Quotas.Routers == 0, "a router that reads this counts itself")
-	v.check(some || c.Quotas.Routers <= 1 || c.limited() || c.KeysFile != "", "quota.routers", "has nothing to share: no upstream has a quota, and no key or tenant a limit")
+	v.check(some || c.Quotas.Routers <= 1 || c.limited(), "quota.routers", "has nothing to share: no upstream has a quota, and no key or tenant a limit")
 	if c.Quotas.Redis != "" {
 		_, err := c.Quotas.redis()
 		v.check(err == nil, "quota.redis", fmt.Sprint(err))
-		v.check(some, "quota.redis", "has nothing to share: no upstream has a quota")
+		v.check(some || c.limited(), "quota.redis", "has nothing to share: no upstream has a quota, and no key or tenant a limit")
 	}
 }
 

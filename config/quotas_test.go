@@ -267,17 +267,22 @@ func TestQuotas_withoutRedisEachRouterTakesItsPartAndSaysSo(t *testing.T) {
 	shut(t, s)
 }
 
-func TestQuotas_twoRoutersOnOneRedis(t *testing.T) {
+// redisURL is that of a real server.
+func redisURL(t *testing.T) string {
+	t.Helper()
 	address := os.Getenv("LANEWISE_TEST_REDIS")
 	if address == "" {
 		t.Skip("LANEWISE_TEST_REDIS is not set: host:port of a Redis server to test on, or its socket")
 	}
-	scheme := "redis://"
 	if strings.HasPrefix(address, "/") {
-		scheme = "unix://"
+		return "unix://" + address
 	}
+	return "redis://" + address
+}
+
+func TestQuotas_twoRoutersOnOneRedis(t *testing.T) {
 	c := newContract(t)
-	more := fmt.Sprintf("quota: {routers: 2, redis: %q}", scheme+address)
+	more := fmt.Sprintf("quota: {routers: 2, redis: %q}", redisURL(t))
 	file := c.file(t, more)
 	begun := time.Now()
 	var log locked

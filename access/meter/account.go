@@ -46,13 +46,16 @@ type account struct {
 	running int           // such requests
 	place   *list.Element // in the order of use; nil: forgotten as soon as it is written
 	record
+
+	part       float64   // of the rate that the bucket has
+	day, month heard     // of all meters that share the account
+	asked      time.Time // when the others were asked for last
 }
 
-// limit gives the account its limits. A rate that has changed begins with a full bucket.
-func (a *account) limit(l access.Limits) {
-	rate := quota.Limit{Requests: float64(l.RequestsPerMinute), Tokens: float64(l.TokensPerMinute)}
-	old := quota.Limit{Requests: float64(a.limits.RequestsPerMinute), Tokens: float64(a.limits.TokensPerMinute)}
-	a.limits = l
+// limit gives the account its limits, and this meter's part of the rate. A rate that has changed begins with a full bucket.
+func (a *account) limit(l access.Limits, part float64) {
+	rate, old := rateOf(l, part), rateOf(a.limits, a.part)
+	a.limits, a.part = l, part
 	switch {
 	case rate == (quota.Limit{}):
 		a.bucket = nil
@@ -71,28 +74,46 @@ const (
 	MonthBudget Limit = "month"
 )
 
-// budgets reports a budget that has no room for a number of tokens, and when the next one begins.
-func (a *account) budgets(now time.Time, tokens int64) (Limit, time.Time) {
-	day, month := a.days.at(dayOf(now)), a.months.at(monthOf(now))
-	used := func(s *spell, tokenLimit int, costLimit float64) bool {
-		return tokenLimit > 0 && s.Tokens+a.held+max(tokens, 1) > int64(tokenLimit) || costLimit > 0 && s.Cost >= costLimit
+// budgets reports a budget that has no room for a number of tokens, and when the next one begins. Of what all meters had left when
+// that was last known this one has a part.
+func (a *account) budgets(now time.Time, tokens int64, p *pool) (Limit, error) {
+	tokens = max(tokens, 1)
+	for _, b := range [...]struct {
+		name   Limit
+		s      *spell
+		h      heard
+		tokens int
+		cost   float64
+		next   time.Time
+	}{
+		{MonthBudget, a.months.at(monthOf(now)), a.month, a.limits.TokensPerMonth, a.limits.CostPerMonth, nextMonth(now)},
+		{DayBudget, a.days.at(dayOf(now)), a.day, a.limits.TokensPerDay, a.limits.CostPerDay, nextDay(now)},
+	} {
+		all, h := b.h.total(b.s), b.h.at(b.s)
+		since := b.s.Tokens + a.held - h.own.Tokens // that the others do not know of
+		room := int64(p.share() * float64(int64(b.tokens)-h.all.Tokens))
+		switch limited := b.tokens > 0; {
+		case b.cost > 0 && all.Cost >= b.cost, limited && all.Tokens+a.held+tokens > int64(b.tokens), limited && p.alone && since+tokens > room:
+			return b.name, a.spent(b.name, b.next.Sub(now))
+		case limited && since+tokens > room && since > 0:
+			return b.name, a.later(b.name)
+		}
 	}
-	switch {
-	case used(month, a.limits.TokensPerMonth, a.limits.CostPerMonth):
-		return MonthBudget, nextMonth(now)
-	case used(day, a.limits.TokensPerDay, a.limits.CostPerDay):
-		return DayBudget, nextDay(now)
+	return "", nil
+}
+
+// spent is the refusal of a request that has to wait for the next day or month.
+func (a *account) spent(budget Limit, wait time.Duration) error {
+	return &fault.Error{
+		Class: fault.Overloaded, RetryAfter: wait, Code: CodeSpent,
+		Message: "the " + string(a.kind) + "'s budget of this " + string(budget) + " is used up, or what is left of it is too little for this request",
 	}
-	return "", time.Time{}
 }
 
 // reserve takes a request from the account, or says for what it is refused.
-func (a *account) reserve(now time.Time, tokens int64) (*quota.Reservation, Limit, error) {
-	if spent, until := a.budgets(now, tokens); spent != "" {
-		return nil, spent, &fault.Error{
-			Class: fault.Overloaded, RetryAfter: until.Sub(now), Code: CodeSpent,
-			Message: "the " + string(a.kind) + "'s budget of this " + string(spent) + " is used up, or what is left of it is too little for this request",
-		}
+func (a *account) reserve(now time.Time, tokens int64, p *pool) (*quota.Reservation, Limit, error) {
+	if budget, err := a.budgets(now, tokens, p); err != nil {
+		return nil, budget, err
 	}
 	var rate *quota.Reservation
 	if a.bucket != nil {

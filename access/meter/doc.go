@@ -8,4 +8,8 @@
 // Budgets are kept in a file, which is written behind, all changes of a second in one
 // transaction. A process that is killed loses at most the use of its last second, and that of the requests under
 // way: they are not counted, in the users' favour. What has ended before a clean stop is never lost.
+//
+// Several processes add up what they use in a [Ledger], in the background: no request waits for it. Between two
+// exchanges, a second apart, each grants its part of what was left at the first, also for as long as the ledger is away. Budgets are passed
+// by what the others use in a second, rates by a second's worth.
 package meter

@@ -132,13 +132,13 @@ func (m *Meter) wrote(some bool, err error) {
 	m.stats.Failed = err != nil
 }
 
-// Close writes what has changed. Requests that are settled later are not in the file.
+// Close writes what has changed, and tells the ledger. Requests that are settled later are not in the file.
 func (m *Meter) Close() error {
+	close(m.stop)
+	m.done.Wait()
 	if m.file == nil {
 		return nil
 	}
-	close(m.stop)
-	m.done.Wait()
 	m.flush()
 	m.mu.Lock()
 	failed := m.stats.Failed

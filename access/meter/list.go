@@ -44,7 +44,7 @@ func (m *Meter) Standings(kind Kind, most int) []Standing {
 
 func standing(name string, a *account, now time.Time) Standing {
 	r := a.record // looking does not change it
-	return Standing{Name: name, Limits: a.limits, Day: r.days.at(dayOf(now)).Use, Month: r.months.at(monthOf(now)).Use, Running: a.running}
+	return Standing{Name: name, Limits: a.limits, Day: a.day.total(r.days.at(dayOf(now))), Month: a.month.total(r.months.at(monthOf(now))), Running: a.running}
 }
 
 // written are the accounts of a kind that the file knows.

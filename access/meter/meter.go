@@ -24,6 +24,7 @@ type Config struct {
 	Tenants access.Limits            // of each tenant that has none of its own
 	Own     map[string]access.Limits // of single tenants, instead
 	Part    float64                  // of every limit that this process grants, where several share the work; 0: all
+	Ledger  Ledger                   // adds up what all processes use: Part is then of what they have left; nil: none
 	Most    int                      // accounts in memory at one time; 0: 100,000
 	File    string                   // that keeps the budgets; empty: they begin anew with the process
 	Every   time.Duration            // between writes to it; 0: a second
@@ -34,6 +35,7 @@ type Config struct {
 // the file, where there are too many. Safe for concurrent use. It must be closed.
 type Meter struct {
 	config Config
+	pool   pool
 	file   *bbolt.DB // nil: none
 	stop   chan struct{}
 	done   sync.WaitGroup
@@ -75,13 +77,20 @@ func New(c Config) (*Meter, error) {
 	}
 	m := &Meter{config: c.parted(), stop: make(chan struct{}), accounts: map[id]*account{}, changed: map[id]*account{}}
 	m.stats.Refused = map[Refusal]uint64{}
-	if c.File == "" {
-		return m, nil
+	m.pool = pool{ledger: c.Ledger, part: c.Part, touched: map[id]*account{}, hurry: make(chan struct{}, 1)}
+	if c.File != "" {
+		if err := m.open(); err != nil {
+			return nil, err
+		}
+		m.done.Go(m.write)
 	}
-	if err := m.open(); err != nil {
-		return nil, err
+	if c.Ledger != nil {
+		var err error
+		if m.pool.name, err = m.identity(); err != nil {
+			return nil, errors.Join(fmt.Errorf("name the budgets in %s: %w", c.File, err), m.Close())
+		}
+		m.done.Go(m.share)
 	}
-	m.done.Go(m.write)
 	return m, nil
 }
 
@@ -108,7 +117,7 @@ func (m *Meter) Limit(c Config) error {
 	if err := next.validate(); err != nil {
 		return err
 	}
-	m.config = next.parted()
+	m.config, m.pool.part = next.parted(), next.Part
 	return nil
 }
 
@@ -121,8 +130,11 @@ func (c Config) parted() Config {
 	return c
 }
 
-// scaled is this process's part of limits, of each at least 1.
+// scaled is this process's part of limits, of each at least 1. What a ledger adds up is not cut up beforehand.
 func (c Config) scaled(l access.Limits) access.Limits {
+	if c.Ledger != nil {
+		return l
+	}
 	part := func(n int) int {
 		if n == 0 {
 			return 0
@@ -186,9 +198,10 @@ func (m *Meter) take(of id, limits access.Limits, tokens int64) (share, error) {
 	if limits == (access.Limits{}) {
 		return share{}, nil
 	}
-	a := m.account(of)
-	a.limit(limits)
-	rate, refused, err := a.reserve(time.Now(), tokens)
+	a, now := m.account(of), time.Now()
+	a.limit(limits, m.pool.share())
+	m.touch(a, now)
+	rate, refused, err := a.reserve(now, tokens, &m.pool)
 	if err != nil {
 		m.stats.Refused[Refusal{of.kind, refused}]++
 		return share{}, err
@@ -228,6 +241,7 @@ func (c *Charge) Settle(u Use) {
 			s.rate.Settle(u.Tokens)
 			c.release(s.account)
 			c.meter.count(s.account, now, u)
+			c.meter.touch(s.account, now)
 		}
 	})
 }
@@ -253,7 +267,7 @@ func (m *Meter) account(of id) *account {
 		m.order.MoveToFront(a.place)
 		return a
 	}
-	if a = cmp.Or(m.changed[of], m.writing[of]); a == nil {
+	if a = cmp.Or(m.changed[of], m.writing[of], m.pool.touched[of]); a == nil {
 		a = &account{id: of, record: m.kept(of)}
 	}
 	for len(m.accounts) >= m.config.Most && m.forget() {

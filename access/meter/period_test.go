@@ -42,7 +42,7 @@ func TestSpells_outliveJumpsOfTheClock(t *testing.T) {
 	a := &account{limits: access.Limits{TokensPerDay: 100, TokensPerMonth: 1000}}
 	use := func(when string, tokens int64, want Limit) {
 		t.Helper()
-		if got, _ := a.budgets(at(when), tokens); got != want {
+		if got, _ := a.budgets(at(when), tokens, &pool{part: 1}); got != want {
 			t.Errorf("%s, %d tokens: refused for %q, want %q", when, tokens, got, want)
 		} else if got == "" {
 			m.count(a, at(when), Use{Tokens: tokens})

@@ -234,6 +234,23 @@ func (b *Bucket) Clamp(left Amount) {
 	}
 }
 
+// Took returns what was taken, less what was given back, since it was last asked.
+func (b *Bucket) Took() Amount {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	took := b.used
+	b.used = Amount{}
+	return took
+}
+
+// Level fills or empties the bucket to an amount that was left when Took was asked.
+func (b *Bucket) Level(left Amount) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refill()
+	b.requests.level, b.tokens.level = left.Requests-b.used.Requests, left.Tokens-b.used.Tokens
+}
+
 // Left returns what may be used now; without a limit it is infinite.
 func (b *Bucket) Left() Amount {
 	b.mu.Lock()

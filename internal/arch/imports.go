@@ -37,6 +37,7 @@ var doors = []door{
 	{"adapters/*", "search search/wire fault"},
 	{"router", "search balance balance/admit balance/limit shardmap merge embed llm llm/relay llm/prompt rerank fault"},
 	{"access", "fault"},
+	{"access/meter/*", "access access/meter fault"},
 	{"access/*", "access balance/quota fault"},
 	{"discovery", "fault"},
 	{"discovery/*", "discovery fault"},

@@ -183,7 +183,6 @@ func TestLimit_anAttemptGrowsNoLongerThanItHelps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The limit swings: it grows step by step and is halved by a trial every 10 s.
 		// The limit swings: it grows step by step and is halved by a trial every 10 s. At the end
 		// it was 22 to 39 in 50 runs, and at 156, above all callers, where the latency is not
 		// heeded. No timer is behind it but those of the bubble; it has few callers, because each

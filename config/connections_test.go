@@ -90,16 +90,18 @@ func TestServe_idleConnectionsMakeRoom(t *testing.T) {
 	h := holding{make(chan struct{}), make(chan struct{})}
 	s := crowdedSystem(t, Limits{Connections: 3}, h)
 	address := served(t, s)
-	idle, busy, other := call(t, address), call(t, address), call(t, address)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer close(h.end)
-	for _, c := range []*caller{idle, busy, other} {
-		if got := c.get("/"); got != 200 {
+	var rests []*caller // in the order in which the server knows them to
+	for n := range 3 {
+		rests = append(rests, call(t, address))
+		if got := rests[n].get("/"); got != 200 {
 			t.Fatal(got)
 		}
+		settled(t, s, func(c *crowd) bool { return c.idle.Len() == n+1 })
 	}
-	settled(t, s, func(c *crowd) bool { return c.idle.Len() == 3 })
+	idle, busy, other := rests[0], rests[1], rests[2]
 	wg.Go(func() { busy.get("/hold") })
 	<-h.began
 	fourth := call(t, address)

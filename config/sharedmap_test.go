@@ -108,7 +108,7 @@ func shareMap(t *testing.T, c Config) {
 	if err := alone.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c.SharedMap = sharedMap{Import: file, Lease: 2 * time.Second}
+	c.SharedMap = sharedMap{Import: file, Lease: 30 * time.Second} // a slow machine loses none
 	for i := range 2 {
 		s := build(t, &c)
 		_, err := s.Router.Upsert(t.Context(), router.Upsert{Collection: "docs", Points: []search.Point{{Key: search.Key{ID: "a"}, Dense: []float32{1}}}})

@@ -63,7 +63,7 @@ func remove(ctx context.Context, c client.Client, database string) error {
 // connect returns a plain client of the server.
 func connect(t *testing.T) client.Client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := client.NewClient(ctx, client.Config{Address: server(t)})
 	if err != nil {

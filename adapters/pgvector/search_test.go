@@ -140,7 +140,7 @@ func TestSearch_approximateListsAreFull(t *testing.T) {
 		}
 	}
 	_ = s.Close() // a connection that ends reports what it did
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for conn, scans := connect(t), 0; scans < 30; {
 		err := conn.QueryRow(ctx, `select coalesce(sum(idx_scan), 0) from pg_stat_user_indexes join pg_index using (indexrelid)

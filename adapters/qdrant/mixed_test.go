@@ -204,7 +204,7 @@ func postgres(t *testing.T) search.Store {
 func milvusServer(t *testing.T) search.Store {
 	t.Helper()
 	address, database := os.Getenv("LANEWISE_TEST_MILVUS"), "mixed_"+rand.Text()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := milvusclient.NewClient(ctx, milvusclient.Config{Address: address})
 	if err != nil {

@@ -120,7 +120,7 @@ func (s *server) streamAnswer(ctx context.Context, w *recorder, stream *router.A
 	w.WriteHeader(http.StatusOK)
 	e := events{w: w, flush: http.NewResponseController(w)}
 	first := stream.Answer()
-	e.send("sources", wire.SearchResponse{Hits: publicHits(asked.Collection, first.Hits, nil), Report: wire.NewReport(first.Report)})
+	e.send("sources", response(asked.Collection, router.Response{Hits: first.Hits, Report: first.Report}, len(asked.Legs) == 0))
 	for e.err == nil {
 		chunk, err := stream.Next() //nolint:contextcheck // the stream has the request's
 		switch {

@@ -209,3 +209,21 @@ func TestAnswer_aModelThatFailsAtOnceIsAnEvent(t *testing.T) {
 		t.Errorf("whole: %d %s", w.Code, w.Body)
 	}
 }
+
+// The sources of a streamed answer are told as a search tells them.
+func TestAnswer_streamNamesTheLegs(t *testing.T) {
+	s := mustServer(t, Config{Router: newRouter(t, &script{lines: []string{"It is."}})})
+	w := do(s, newRequest("POST", "/v1/answer", `{"collection": "docs", "question": "bab", "explain": true, "stream": true}`))
+	_, data := eventsOf(t, w.Body.String())
+	var sources wire.SearchResponse
+	if err := json.Unmarshal([]byte(data[0]), &sources); err != nil || len(sources.Hits) == 0 {
+		t.Fatalf("%v, sources %s", err, data[0])
+	}
+	for _, h := range sources.Hits {
+		for leg := range h.Legs {
+			if leg != "dense" && leg != "lexical" {
+				t.Errorf("hit %s has a leg %q", h.ID, leg)
+			}
+		}
+	}
+}

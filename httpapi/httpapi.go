@@ -206,6 +206,7 @@ func newServer(c Config) (*server, error) {
 		s.mux.Handle(rt.method+" "+rt.pattern(), s.serve(rt))
 	}
 	s.mux.Handle("GET /ui/", s.serve(route{path: "/ui/", open: true, handle: showPage(ui.Handler("/ui/"))}))
+	s.mux.Handle("GET /{$}", s.serve(route{path: "/", open: true, handle: s.welcome}))
 	s.mux.Handle("/", s.serve(route{path: "/", open: true, handle: s.unknown}))
 	return s, nil
 }

@@ -140,7 +140,7 @@ func TestUnknown_is404Or405(t *testing.T) {
 		status       int
 		allow        string
 	}{
-		{"GET", "/", 404, ""},
+		{"POST", "/", 405, "GET"},
 		{"GET", "/v1/nothing", 404, ""},
 		{"GET", "/v1/search", 405, "POST"},
 		{"PATCH", "/v1/collections/docs", 405, "GET, PUT, DELETE"},
@@ -175,5 +175,26 @@ func TestReady_failsAndRecovers(t *testing.T) {
 	}
 	if w := do(s, httptest.NewRequest("GET", "/healthz", nil)); w.Code != 200 || w.Body.String() != "ok\n" {
 		t.Errorf("health: %d %s", w.Code, w.Body)
+	}
+}
+
+// Who asks for what the configuration does not have is told what is missing, as clients of that API read it.
+func TestUnknown_saysWhatTheConfigurationLacks(t *testing.T) {
+	s := mustServer(t, Config{Router: newRouter(t, nil)})
+	for path, want := range map[string]string{
+		"/v1/chat/completions": `{"error":{"message":"there is no /v1/chat/completions here: the configuration has no llm upstream of kind openai"`,
+		"/v1/embeddings":       `{"error":{"message":"there is no /v1/embeddings here: the configuration has no embed upstream"`,
+		"/v1/nothing":          `"detail":"there is no /v1/nothing here; /docs lists the endpoints"`,
+	} {
+		if w := do(s, newRequest("POST", path, `{}`)); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
+func TestWelcome_showsThePage(t *testing.T) {
+	s := mustServer(t, Config{Router: newRouter(t, nil)})
+	if w := do(s, newRequest("GET", "/", "")); w.Code != http.StatusFound || w.Header().Get("Location") != "ui/" {
+		t.Errorf("GET /: %d to %q", w.Code, w.Header().Get("Location"))
 	}
 }

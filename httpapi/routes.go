@@ -197,7 +197,7 @@ func (s *server) serverRoutes() []route {
 }
 
 // unknown answers where no route matches: 405 where another method would, else 404.
-func (s *server) unknown(_ *recorder, r *http.Request) error {
+func (s *server) unknown(w *recorder, r *http.Request) error {
 	var allowed []string
 	for _, method := range [...]string{"GET", "POST", "PUT", "DELETE"} {
 		probe := r.Clone(r.Context())
@@ -207,11 +207,33 @@ func (s *server) unknown(_ *recorder, r *http.Request) error {
 		}
 	}
 	if len(allowed) == 0 {
+		if needs := missing(r.URL.Path); needs != "" {
+			w.openAI = true
+			return refuse(http.StatusNotFound, "there is no %s here: the configuration has no %s", r.URL.Path, needs)
+		}
 		return refuse(http.StatusNotFound, "there is no %s here; /docs lists the endpoints", r.URL.Path)
 	}
 	err := refuse(http.StatusMethodNotAllowed, "%s does not go with %s: use %s", r.Method, r.URL.Path, strings.Join(allowed, " or "))
 	err.header = http.Header{"Allow": {strings.Join(allowed, ", ")}}
 	return err
+}
+
+// missing says what a configuration needs for an endpoint of OpenAI's API to be there; empty: it is none of them.
+func missing(path string) string {
+	switch path {
+	case "/v1/chat/completions", "/v1/completions":
+		return "llm upstream of kind openai"
+	case "/v1/embeddings":
+		return "embed upstream"
+	}
+	return ""
+}
+
+// welcome sends who comes without a path to the page.
+func (s *server) welcome(w *recorder, _ *http.Request) error {
+	w.Header().Set("Location", "ui/") // relative: a proxy may have put a prefix before it
+	w.WriteHeader(http.StatusFound)
+	return nil
 }
 
 func (s *server) healthz(w *recorder, _ *http.Request) error {

@@ -13,6 +13,9 @@ import (
 // countsMaxAge is how old the document counts behind a coverage may be.
 const countsMaxAge = 30 * time.Second
 
+// countsAtOnce is how many collections one look at the state has counted.
+const countsAtOnce = 4
+
 // counts knows how many documents each shard holds, from the shards' own
 // statistics, refreshed in the background while queries come in.
 type counts struct {
@@ -34,9 +37,11 @@ func newCounts(shards []shardmap.Shard) *counts {
 	return c
 }
 
-// wait ends the refreshes.
+// wait ends the refreshes. None starts afterwards.
 func (c *counts) wait() {
+	c.mu.Lock()
 	c.stop()
+	c.mu.Unlock()
 	c.pending.Wait()
 }
 
@@ -53,6 +58,13 @@ func (c *counts) of(name string, refresh func(ctx context.Context) []float64) []
 		return known
 	}
 	return c.weights
+}
+
+// stale reports whether the counts of a collection were asked for long ago, or never.
+func (c *counts) stale(name string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return time.Since(c.asked[name]) > countsMaxAge
 }
 
 // renew starts a refresh of a collection's counts, unless somebody else has.
@@ -82,7 +94,7 @@ func (c *counts) forget(name string) {
 
 // documents returns how many documents each of some shards holds, as far as known.
 func (r *Router) documents(t *topology, c search.Collection, shards []int) []float64 {
-	all := t.counts.of(c.Name, func(ctx context.Context) []float64 { return r.countShards(ctx, t, c.Name) })
+	all := r.counted(t, c.Name)
 	docs := make([]float64, len(shards))
 	sum := 0.0
 	for at, shard := range shards {
@@ -95,6 +107,11 @@ func (r *Router) documents(t *topology, c search.Collection, shards []int) []flo
 		}
 	}
 	return docs
+}
+
+// counted returns the documents by shard that are known of a collection, and has them counted where that is long ago.
+func (r *Router) counted(t *topology, collection string) []float64 {
+	return t.counts.of(collection, func(ctx context.Context) []float64 { return r.countShards(ctx, t, collection) })
 }
 
 // cover fills in the report's coverage: the share of the asked documents that

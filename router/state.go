@@ -15,9 +15,17 @@ type State struct {
 	Pools     []balance.Snapshot // of the shards, in the order of the map
 }
 
-// State returns the router's state. It asks no replica.
+// State returns the router's state. It waits for no replica: collections that nobody has searched lately
+// are counted in the background, a few a call.
 func (r *Router) State() State {
 	t := r.topo.Load()
+	stale := 0
+	for _, c := range t.m.Collections() {
+		if stale < countsAtOnce && t.counts.stale(c.Name) {
+			stale++
+			r.counted(t, c.Name)
+		}
+	}
 	s := State{Epoch: t.m.Epoch(), Points: t.counts.totals(), Admission: r.gate.State(), Pools: make([]balance.Snapshot, len(t.shards))}
 	for i, shard := range t.shards {
 		s.Pools[i] = shard.pool.Snapshot()

@@ -83,7 +83,7 @@ export class Cars {
     c.fillStyle = style.getPropertyValue('--soft');
     c.textAlign = 'left';
     c.fillText('question', 10, this.road - 9);
-    if (merges !== undefined) c.fillText('merge', merges + 3, this.road - 9);
+    if (merges !== undefined) c.fillText('merge', merges - 3, this.road - 9);
     c.textAlign = 'right';
     c.fillText('answer', this.size.width - 10, this.road - 9);
     c.globalAlpha = 0.8;

@@ -29,8 +29,7 @@ export class Plaza {
     this.gates.clear();
     const columns = kinds.map((kind) => [kind, this.model.pools.filter((p) => kindOf(p.lane) === kind)]).filter(([, pools]) => pools.length > 0);
     this.root.replaceChildren(...columns.map(([kind, pools]) => this.column(kind, pools)));
-    this.root.style.gridTemplateColumns = matchMedia('(max-width: 820px)').matches ? '' :
-      columns.map(([kind, pools]) => `minmax(0, ${kind === 'shards' ? (pools.length > 6 ? 3.2 : 1.9) : 1}fr)`).join(' ');
+    this.root.style.setProperty('--beside', columns.map(([kind, pools]) => `minmax(0, ${kind === 'shards' ? (pools.length > 6 ? 3.2 : 1.9) : 1}fr)`).join(' '));
     if (focused) this.buttons.get(focused)?.button.focus();
   }
 

@@ -20,6 +20,10 @@ const (
 	goroutineSlack = 30
 )
 
+// starving is the share of a search's time for which this process, which hardly needs any, got no processor: others
+// have it, and a deadline says nothing about the router. On a machine of its own that does not happen.
+const starving = 0.25
+
 // findings is what came of it. It is safe for concurrent use until print.
 type findings struct {
 	lasts time.Duration
@@ -27,6 +31,7 @@ type findings struct {
 	mu                            sync.Mutex
 	during                        string // the fault that is there; empty: none
 	searches, wrong, failed, shed int
+	starved                       int
 	writes, written, refused, odd int
 	lost, doubled                 int
 	faults                        map[string]int
@@ -34,11 +39,14 @@ type findings struct {
 	heap, goroutines              []float64
 }
 
-func (f *findings) search(right bool, err error) {
+// search notes a search, for so much of whose time the machine had other things to do.
+func (f *findings) search(right bool, err error, lost float64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.searches++
 	switch {
+	case err != nil && lost > starving && (strings.HasPrefix(err.Error(), "429 ") || strings.Contains(err.Error(), "deadline exceeded")):
+		f.starved++
 	case err != nil && strings.HasPrefix(err.Error(), "429 "): // with one of two replicas away
 		f.shed++
 	case err != nil:
@@ -142,7 +150,8 @@ func (f *findings) print(to io.Writer) error {
 	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 		fmt.Fprintf(w, "replicas %s\t%d\t\t\n", name, f.faults[name])
 	}
-	fmt.Fprintf(w, "searches\t%d\t\t\nwrites acknowledged\t%d of %d\t\t\nwrites refused while a replica was away\t%d\t\t\n", f.searches, f.written, f.writes, f.refused)
+	fmt.Fprintf(w, "searches\t%d\t\t\nwrites acknowledged\t%d of %d\t\t\nwrites refused while a replica was away\t%d\t\t\nsearches that timed out or were shed while other programs had the machine\t%d\t\t\n",
+		f.searches, f.written, f.writes, f.refused, f.starved)
 	err := errors.Join(
 		row("faults", len(f.faults), "at least 4 kinds", len(f.faults) >= 4 || f.lasts < 2*time.Minute),
 		row("wrong or incomplete answers", f.wrong, "0", f.wrong == 0),

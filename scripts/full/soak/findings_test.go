@@ -27,7 +27,7 @@ func TestFindings_print(t *testing.T) {
 	good := func() *findings {
 		f := &findings{lasts: time.Minute, written: 5}
 		for range 10 {
-			f.search(true, nil)
+			f.search(true, nil, 0)
 			f.sample(1<<20, 50)
 		}
 		return f
@@ -46,13 +46,18 @@ func TestFindings_print(t *testing.T) {
 	if err := f.print(&out); err != nil {
 		t.Errorf("an explained error: %v", err)
 	}
+	f.search(false, errors.New("504 context deadline exceeded"), 0.5)
+	if err := f.print(&out); err != nil || f.starved != 1 {
+		t.Errorf("%v, %d searches were starved; want one, which the machine explains", err, f.starved)
+	}
 	for want, spoil := range map[string]func(f *findings){
-		"wrong or incomplete":  func(f *findings) { f.search(false, nil) },
-		"searches that failed": func(f *findings) { f.search(false, errors.New("500 x")) },
+		"wrong or incomplete":  func(f *findings) { f.search(false, nil, 0) },
+		"searches that failed": func(f *findings) { f.search(false, errors.New("500 x"), 0) },
+		"that failed":          func(f *findings) { f.search(false, errors.New("504 context deadline exceeded"), 0.1) },
 		"unexplained":          func(f *findings) { f.write(errors.New("500 x")) },
 		"writes lost":          func(f *findings) { f.lost = 1 },
 		"too many":             func(f *findings) { f.doubled = 1 },
-		"shed":                 func(f *findings) { f.search(false, errors.New("429 busy")) },
+		"shed":                 func(f *findings) { f.search(false, errors.New("429 busy"), 0) },
 		"heap":                 func(f *findings) { later(f, 1<<30, 50) },
 		"goroutines":           func(f *findings) { later(f, 1<<20, 1000) },
 	} {

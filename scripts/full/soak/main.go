@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -21,6 +22,7 @@ type options struct {
 	lasts   time.Duration // of the load
 	program string        // lanewise; empty: it is built
 	load    float64       // share of what the system can take
+	rate    float64       // searches a second, whatever it can take; 0: by load
 	reload  bool          // send SIGHUP to the router now and then
 	seed    uint64
 }
@@ -30,6 +32,7 @@ func main() {
 	flag.DurationVar(&o.lasts, "for", 30*time.Minute, "how long")
 	flag.StringVar(&o.program, "program", "", "lanewise itself (default: it is built)")
 	flag.Float64Var(&o.load, "load", 0.5, "share of the searches a second that the system can take")
+	flag.Float64Var(&o.rate, "rate", 0, "searches a second, on a machine that has other things to do (default: by load)")
 	flag.BoolVar(&o.reload, "reload", true, "have the router read its configuration anew, if it knows how to")
 	flag.Uint64Var(&o.seed, "seed", 1, "of points, questions and faults")
 	flag.Parse()
@@ -56,8 +59,9 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return fmt.Errorf("measure: %w", err)
 	}
-	fmt.Printf("%.0f searches a second of %.0f for %s\n", o.load*most, most, o.lasts)
-	f, err := q.soak(ctx, s, o, o.load*most)
+	rate := cmp.Or(o.rate, o.load*most)
+	fmt.Printf("%.0f searches a second of %.0f for %s\n", rate, most, o.lasts)
+	f, err := q.soak(ctx, s, o, rate)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,9 @@ func (q *quiz) soak(ctx context.Context, s *system, o options, rate float64) (*f
 	load, cancel := context.WithTimeout(ctx, o.lasts)
 	defer cancel()
 	var acting sync.WaitGroup
-	acting.Go(func() { q.asking(load, rate, f) })
+	var still stalls
+	acting.Go(func() { still.watch(load) })
+	acting.Go(func() { q.asking(load, rate, f, &still) })
 	acting.Go(func() { q.writing(load, f) })
 	acting.Go(func() { s.sampling(load, o.lasts/60, f) })
 	s.disturb(load, o, f)
@@ -26,7 +28,7 @@ func (q *quiz) soak(ctx context.Context, s *system, o options, rate float64) (*f
 }
 
 // asking sends searches in an open loop.
-func (q *quiz) asking(ctx context.Context, rate float64, f *findings) {
+func (q *quiz) asking(ctx context.Context, rate float64, f *findings, still *stalls) {
 	var asked sync.WaitGroup
 	defer asked.Wait()
 	pace := time.NewTicker(time.Duration(float64(time.Second) / rate))
@@ -38,8 +40,9 @@ func (q *quiz) asking(ctx context.Context, rate float64, f *findings) {
 		case <-pace.C:
 		}
 		asked.Go(func() {
+			began := time.Now()
 			right, err := q.ask(context.WithoutCancel(ctx), i%questions)
-			f.search(right, err)
+			f.search(right, err, still.share(began))
 		})
 	}
 }

@@ -1,47 +1,173 @@
+//go:build unix
+
 package config
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
-
-	"github.com/lanewise/lanewise/internal/sidebyside"
+	"time"
 )
 
-// BenchmarkObserved is a search through the whole HTTP surface without anybody who
-// watches; with metrics and a line in the log; and with traces besides, of which a hundredth or all are recorded.
+// watchedVariable has this test's binary be one of the servers of BenchmarkObserved: it says where the spans go, and how it is watched.
+const watchedVariable = "LANEWISE_CHILD_WATCHED"
+
+// watchedAtOnce is how many searches one server makes before it is the next one's turn.
+const watchedAtOnce = 100
+
+// BenchmarkObserved is the CPU time of a search through the whole HTTP surface without anybody who watches; with metrics and a line
+// in the log; and with traces besides, of which a hundredth or all are recorded and sent. Each of these is a process of its own,
+// so that what it does later and in the background counts as well; they search in turn.
 func BenchmarkObserved(b *testing.B) {
+	if way := os.Getenv(watchedVariable); way != "" {
+		searchWatched(b, way)
+		return
+	}
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}))
 	b.Cleanup(collector.Close)
-	log := slog.New(slog.NewJSONHandler(io.Discard, nil)) //nolint:sloglint // writing the lines is part of what is measured
-	off := Local(b.TempDir())
-	off.Metrics.Off = true
-	ways := []sidebyside.Way{{Name: "off", Do: searching(b, off, Options{})}, {Name: "on", Do: searching(b, Local(b.TempDir()), Options{Log: log})}}
-	for _, ratio := range []float64{0.01, 1} {
-		c := Local(b.TempDir())
-		c.Traces = spans{Endpoint: collector.URL, Ratio: ratio}
-		ways = append(ways, sidebyside.Way{Name: fmt.Sprintf("traced-%v", ratio), Do: searching(b, c, Options{Log: log})})
+	ways := []string{"off", "on", "traced-0.01", "traced-1"}
+	servers := make([]*watchedChild, len(ways))
+	for i, way := range ways {
+		servers[i] = startWatched(b, collector.URL+" "+way)
 	}
-	p50 := sidebyside.Medians(b, ways...)
+	for b.Loop() {
+		for i := range servers {
+			servers[i].search(b)
+		}
+		for i := range servers { // and backwards, since what went before is felt too
+			servers[len(servers)-1-i].search(b)
+		}
+	}
+	searches := float64(2 * watchedAtOnce * b.N)
+	off := servers[0].end(b).Seconds() / searches
+	b.ReportMetric(1e6*off, "off-us/search")
 	for i, way := range ways[1:] {
-		b.ReportMetric(float64(p50[i+1])/float64(p50[0]), way.Name+"/off")
+		b.ReportMetric(servers[i+1].end(b).Seconds()/searches/off, way+"/off")
 	}
+	b.ReportMetric(0, "ns/op") // of all ways together: it says nothing
 }
 
-// searching returns what does one search of a system with a few thousand points.
-func searching(b *testing.B, c *Config, o Options) func() {
+// watchedChild is a server in a process of its own.
+type watchedChild struct {
+	cmd  *exec.Cmd
+	ask  io.WriteCloser
+	told *bufio.Scanner
+}
+
+func startWatched(b *testing.B, way string) *watchedChild {
 	b.Helper()
+	c := &watchedChild{cmd: exec.CommandContext(b.Context(), os.Args[0], "-test.run", "^$", "-test.bench", "^BenchmarkObserved$", "-test.benchtime", "1x")} //nolint:gosec // itself
+	c.cmd.Env = append(os.Environ(), watchedVariable+"="+way)
+	var err error
+	if c.ask, err = c.cmd.StdinPipe(); err != nil {
+		b.Fatal(err)
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	c.told = bufio.NewScanner(out)
+	c.hear(b)
+	return c
+}
+
+// hear waits for what the server says, which is a duration.
+func (c *watchedChild) hear(b *testing.B) time.Duration {
+	b.Helper()
+	for c.told.Scan() {
+		if word, ok := strings.CutPrefix(c.told.Text(), "took "); ok {
+			took, err := time.ParseDuration(word)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return took
+		}
+	}
+	b.Fatal("the server ended")
+	return 0
+}
+
+func (c *watchedChild) search(b *testing.B) {
+	b.Helper()
+	if _, err := io.WriteString(c.ask, "\n"); err != nil {
+		b.Fatal(err)
+	}
+	c.hear(b)
+}
+
+// end ends the server, and returns the CPU time of its searches and of what follows from them.
+func (c *watchedChild) end(b *testing.B) time.Duration {
+	b.Helper()
+	_ = c.ask.Close()
+	took := c.hear(b)
+	for c.told.Scan() { // until it ends
+	}
+	if err := c.cmd.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return took
+}
+
+// searchWatched is the server: it searches whenever it is sent a line.
+func searchWatched(b *testing.B, way string) {
+	b.Helper()
+	collector, way, _ := strings.Cut(way, " ")
+	c, o := Local(b.TempDir()), Options{Log: slog.New(slog.NewJSONHandler(io.Discard, nil))} //nolint:sloglint // writing the lines is part of what is measured
+	if c.Metrics.Off = way == "off"; c.Metrics.Off {
+		o.Log = nil
+	}
+	if _, err := fmt.Sscanf(way, "traced-%g", &c.Traces.Ratio); err == nil {
+		c.Traces.Endpoint = collector
+	}
 	sys, err := c.Build(b.Context(), o)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = sys.Close() })
+	search := searching(b, sys)
+	for range 5 * watchedAtOnce { // warms up
+		search()
+	}
+	start := cpuTime(b)
+	_, _ = fmt.Println("took 0s")
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		for range watchedAtOnce {
+			search()
+		}
+		_, _ = fmt.Println("took 0s")
+	}
+	if err := sys.Close(); err != nil { // the last spans are sent
+		b.Fatal(err)
+	}
+	_, _ = fmt.Printf("took %v\n", cpuTime(b)-start)
+	os.Exit(0) // the connection to the collector is kept, which is a leak in a test
+}
+
+// cpuTime is what this process has used.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// searching returns what does one search of a system with a few thousand points.
+func searching(b *testing.B, sys *System) func() {
+	b.Helper()
 	ask := func(method, path, body string) {
 		r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")

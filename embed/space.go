@@ -14,7 +14,7 @@ import (
 // ID if and only if they are equal (up to a hash of 48 bits over the prefixes).
 func (s Space) ID() string {
 	// An "@" of the model itself is escaped, so the first one begins the revision.
-	id := strings.NewReplacer("%", "%25", "@", "%40").Replace(s.Model)
+	id := strings.ReplaceAll(strings.ReplaceAll(s.Model, "%", "%25"), "@", "%40")
 	if s.Revision != "" {
 		id += "@" + s.Revision
 	}

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
 // Bounds of what a collector that is slow, or away, may cost.
@@ -20,12 +18,19 @@ const (
 	lossTime    = time.Minute      // between lines in the log
 )
 
+// carrier takes batches to a collector.
+type carrier interface {
+	// carry sends spans, which are encoded. It does not keep them.
+	carry(ctx context.Context, spans []byte) error
+	close(ctx context.Context) error
+}
+
 // courier carries ended spans to a collector, in batches and in the background. It never
 // waits for the collector: what finds the queue full is lost, and so is a batch that is not taken.
 type courier struct {
-	exporter sdk.SpanExporter
+	carrier  carrier
 	log      *slog.Logger
-	queue    chan sdk.ReadOnlySpan
+	full     chan struct{} // there is a full batch
 	stopping chan struct{}
 	stop     sync.Once
 	ended    chan struct{}
@@ -34,17 +39,28 @@ type courier struct {
 	sent     atomic.Uint64
 	lost     atomic.Uint64
 
+	mu     sync.Mutex
+	queued int
+	queue  []batch // all but the last one are full
+	spare  []byte  // of a batch that was sent
+
 	told     time.Time // when the log was told of losses
 	toldLost uint64    // how many it was told of
 }
 
-// startCourier starts one that goes until Shutdown.
-func startCourier(exporter sdk.SpanExporter, log *slog.Logger) *courier {
+// batch are spans that are sent together.
+type batch struct {
+	spans []byte // encoded
+	n     int
+}
+
+// startCourier starts one that goes until shutdown.
+func startCourier(to carrier, log *slog.Logger) *courier {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := &courier{
-		exporter: exporter, log: log, queue: make(chan sdk.ReadOnlySpan, queuedSpans),
+		carrier: to, log: log, full: make(chan struct{}, 1),
 		stopping: make(chan struct{}), ended: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -52,26 +68,44 @@ func startCourier(exporter sdk.SpanExporter, log *slog.Logger) *courier {
 	return c
 }
 
-// OnStart does nothing.
-func (c *courier) OnStart(context.Context, sdk.ReadWriteSpan) {}
-
-// OnEnd queues a span, or loses it.
-func (c *courier) OnEnd(s sdk.ReadOnlySpan) {
-	if !s.SpanContext().IsSampled() {
+// take queues a span, or loses it.
+func (c *courier) take(span []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.queued == queuedSpans {
+		c.lost.Add(1)
 		return
 	}
-	select {
-	case c.queue <- s:
-	default:
-		c.lost.Add(1)
+	if len(c.queue) == 0 || c.queue[len(c.queue)-1].n == batchSpans {
+		c.queue = append(c.queue, batch{spans: c.spare[:0]})
+		c.spare = nil
+	}
+	last := &c.queue[len(c.queue)-1]
+	last.spans = append(last.spans, span...)
+	last.n++
+	c.queued++
+	if last.n == batchSpans {
+		select {
+		case c.full <- struct{}{}:
+		default: // it is told already
+		}
 	}
 }
 
-// ForceFlush does nothing: Shutdown sends what is left.
-func (c *courier) ForceFlush(context.Context) error { return nil }
+// next takes a batch of at least so many spans off the queue; an empty one: there is none.
+func (c *courier) next(least int) (b batch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 || c.queue[0].n < least {
+		return b
+	}
+	b, c.queue = c.queue[0], c.queue[1:]
+	c.queued -= b.n
+	return b
+}
 
-// Shutdown sends what is queued, as long as ctx allows, and ends the courier.
-func (c *courier) Shutdown(ctx context.Context) error {
+// shutdown sends what is queued, as long as ctx allows, and ends the courier.
+func (c *courier) shutdown(ctx context.Context) error {
 	c.stop.Do(func() { close(c.stopping) })
 	defer c.cancel()
 	var late error
@@ -79,63 +113,47 @@ func (c *courier) Shutdown(ctx context.Context) error {
 	case <-c.ended:
 	case <-ctx.Done():
 		late = ctx.Err()
-		c.cancel() // an exporter that heeds its context returns now
+		c.cancel() // a carrier that heeds its context returns now
 		<-c.ended
 	}
-	return errors.Join(late, c.exporter.Shutdown(context.WithoutCancel(ctx)))
+	return errors.Join(late, c.carrier.close(context.WithoutCancel(ctx)))
 }
 
-// run collects spans into batches until it is told to stop and the queue is empty.
+// run sends batches, full ones at once and others after a while, until it is told to stop and the queue is empty.
 func (c *courier) run() {
 	defer close(c.ended)
-	batch := make([]sdk.ReadOnlySpan, 0, batchSpans)
 	tick := time.NewTicker(batchTime)
 	defer tick.Stop()
 	for {
 		select {
-		case s := <-c.queue:
-			if batch = append(batch, s); len(batch) == batchSpans {
-				batch = c.export(batch)
-			}
+		case <-c.full:
+			c.export(batchSpans)
 		case <-tick.C:
-			batch = c.export(batch)
+			c.export(1)
 		case <-c.stopping:
-			c.drain(batch)
+			c.export(1)
 			return
 		}
 	}
 }
 
-// drain sends what is left, or counts it as lost once there is no more time.
-func (c *courier) drain(batch []sdk.ReadOnlySpan) {
-	for {
-		select {
-		case s := <-c.queue:
-			if batch = append(batch, s); len(batch) == batchSpans {
-				batch = c.export(batch)
-			}
-		default:
-			c.export(batch)
-			return
-		}
-	}
-}
-
-// export sends a batch and returns it empty.
-func (c *courier) export(batch []sdk.ReadOnlySpan) []sdk.ReadOnlySpan {
-	var err error
-	if n := uint64(len(batch)); n > 0 {
+// export sends all batches of at least so many spans.
+func (c *courier) export(least int) {
+	var failed error
+	for b := c.next(least); b.n > 0; b = c.next(least) {
 		ctx, cancel := context.WithTimeout(c.ctx, exportTime)
-		if err = c.exporter.ExportSpans(ctx, batch); err == nil {
-			c.sent.Add(n)
+		if err := c.carrier.carry(ctx, b.spans); err == nil {
+			c.sent.Add(uint64(b.n)) //nolint:gosec // a count
 		} else {
-			c.lost.Add(n)
+			c.lost.Add(uint64(b.n)) //nolint:gosec // likewise
+			failed = err
 		}
 		cancel()
+		c.mu.Lock()
+		c.spare = b.spans
+		c.mu.Unlock()
 	}
-	c.complain(err)
-	clear(batch)
-	return batch[:0]
+	c.complain(failed)
 }
 
 // complain tells the log of losses, once in a while.

@@ -16,6 +16,14 @@ const leastSecret = 6
 // names, texts, errors, groups. What an upstream says of a key that it refuses ends up
 // in an error, and an error in the log.
 func Redact(h slog.Handler, secrets []string) slog.Handler {
+	if blot := Blot(secrets); blot != nil {
+		return &redacting{Handler: h, blot: blot}
+	}
+	return h
+}
+
+// Blot returns what blots secrets out of a text; nil: there is none that can be found.
+func Blot(secrets []string) *strings.Replacer {
 	secrets = slices.Compact(slices.SortedFunc(slices.Values(secrets), func(a, b string) int {
 		if len(a) != len(b) {
 			return len(b) - len(a) // of two that begin alike the longer one counts
@@ -29,9 +37,9 @@ func Redact(h slog.Handler, secrets []string) slog.Handler {
 		}
 	}
 	if len(pairs) == 0 {
-		return h
+		return nil
 	}
-	return &redacting{Handler: h, blot: strings.NewReplacer(pairs...)}
+	return strings.NewReplacer(pairs...)
 }
 
 type redacting struct {

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,11 +16,11 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
-	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/httpapi"
+	"github.com/lanewise/lanewise/internal/spans"
 	"github.com/lanewise/lanewise/internal/tracing"
 )
 
@@ -43,7 +44,6 @@ type TraceConfig struct {
 // Traces are the spans of requests: one for the request, one for each of its stages, and
 // one for each attempt on a lane. Safe for concurrent use.
 type Traces struct {
-	provider *sdk.TracerProvider
 	tracer   trace.Tracer
 	courier  *courier
 	apart    bool
@@ -69,23 +69,14 @@ func NewTraces(ctx context.Context, c TraceConfig) (*Traces, error) {
 	if len(c.Headers) > 0 { // else those of OTEL_EXPORTER_OTLP_HEADERS
 		options = append(options, otlptracehttp.WithHeaders(c.Headers))
 	}
-	exporter, err := otlptracehttp.New(ctx, options...)
-	if err != nil {
+	client := otlptracehttp.NewClient(options...)
+	if err := client.Start(ctx); err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)
 	}
-	t := &Traces{courier: startCourier(exporter, c.Log), apart: c.Apart} //nolint:contextcheck // it outlives the start
-	t.provider = sdk.NewTracerProvider(sdk.WithSpanProcessor(t.courier), sdk.WithSampler(c.sampler()), sdk.WithResource(about))
-	t.tracer = t.provider.Tracer("github.com/lanewise/lanewise")
+	t := &Traces{courier: startCourier(&collector{client, described(about)}, c.Log), apart: c.Apart} //nolint:contextcheck // it outlives the start
+	t.tracer = spans.New(cmp.Or(c.Ratio, 1), t.courier.take).Tracer(scope)
 	t.attempts = &balance.Trace{Enter: enterAttempt}
 	return t, nil
-}
-
-func (c TraceConfig) sampler() sdk.Sampler {
-	ratio := c.Ratio
-	if ratio == 0 {
-		ratio = 1
-	}
-	return sdk.ParentBased(sdk.TraceIDRatioBased(ratio))
 }
 
 // tracesURL completes the URL of a collector.
@@ -106,7 +97,7 @@ func (t *Traces) Counts() (sent, lost uint64) { return t.courier.sent.Load(), t.
 
 // Close sends what is left, as long as ctx allows.
 func (t *Traces) Close(ctx context.Context) error {
-	if err := t.provider.Shutdown(ctx); err != nil {
+	if err := t.courier.shutdown(ctx); err != nil {
 		return fmt.Errorf("send the last spans: %w", err)
 	}
 	return nil

@@ -38,15 +38,17 @@ const connectTimeout = 10 * time.Second
 // compares the answers: replicas of a shard, and shards, must agree on each collection, and
 // a space that a collection is of should have an upstream. It changes nothing. Language
 // models are not asked, because every answer costs.
-func (c *Config) Connect(ctx context.Context) []Answer {
-	r := c.Resolved()
+func (c *Config) Connect(ctx context.Context) []Answer { return c.Resolved().connect(ctx) }
+
+// connect asks those that a configuration names, and no default.
+func (c *Config) connect(ctx context.Context) []Answer {
 	var asks []func() []Answer
-	for _, s := range r.Shards {
+	for _, s := range c.Shards {
 		for _, replica := range s.all() {
-			asks = append(asks, func() []Answer { return askReplica(ctx, s.Name+"/"+replica.Name, replica, r.Collections) })
+			asks = append(asks, func() []Answer { return askReplica(ctx, s.Name+"/"+replica.Name, replica, c.Collections) })
 		}
 	}
-	for _, u := range r.Embed.Upstreams {
+	for _, u := range c.Embed.Upstreams {
 		asks = append(asks, func() []Answer { return []Answer{askEmbedder(ctx, u)} })
 	}
 	told := make([][]Answer, len(asks))
@@ -55,7 +57,7 @@ func (c *Config) Connect(ctx context.Context) []Answer {
 		wg.Go(func() { told[i] = ask() })
 	}
 	wg.Wait()
-	return compareAnswers(r, slices.Concat(told...))
+	return compareAnswers(c, slices.Concat(told...))
 }
 
 // askReplica asks one replica for its version and its collections.
@@ -207,16 +209,19 @@ func missing(c *Config, all []Answer, first map[string]Answer) (out []Answer) {
 	return out
 }
 
-// Problems joins what does not fit into one error, or nil.
+// Problems says how many answers do not fit, and what is wrong with the first of them; or nil.
 func Problems(all []Answer) error {
-	n := 0
+	n, first := 0, ""
 	for _, a := range all {
-		if a.Problem != "" {
-			n++
+		if a.Problem == "" {
+			continue
+		}
+		if n++; n == 1 {
+			first = a.Upstream + ": " + a.Problem
 		}
 	}
 	if n == 0 {
 		return nil
 	}
-	return fault.New(fault.Unavailable, "%d of %d answers do not fit", n, len(all))
+	return fault.New(fault.Unavailable, "%d of %d answers do not fit; %s", n, len(all), first)
 }

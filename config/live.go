@@ -149,8 +149,8 @@ func (l *Live) reload(ctx context.Context, c *Config) error {
 		if err := before.system.Router.Fits(r.mapShards()); err != nil {
 			return fmt.Errorf("shards: %w", err)
 		}
-		if err := Problems(before.config.newcomers(r).Connect(ctx)); err != nil {
-			return err
+		if err := Problems(before.config.newcomers(r).connect(ctx)); err != nil {
+			return r.withoutSecretsOf(err)
 		}
 	}
 	next, err := before.system.successor(ctx, r, l.options)

@@ -126,8 +126,8 @@ func TestReload_aBadOneChangesNothing(t *testing.T) {
 			c.Shards[0].Replicas = append(c.Shards[0].Replicas, Replica{Name: "r1", Path: dir + "/x"})
 		}, "a local folder is opened at the start", fault.Invalid},
 		{func(c *Config) {
-			c.Embed.Upstreams = []EmbedUpstream{{Kind: kindOpenAI, URL: "http://127.0.0.1:1/v1", Model: "m", Dims: 2}}
-		}, "do not fit", fault.Unavailable},
+			c.Embed.Upstreams = []EmbedUpstream{{Name: "next", Kind: kindOpenAI, URL: "http://127.0.0.1:1/v1", Model: "m", Dims: 2}}
+		}, "1 of 1 answers do not fit; next: ", fault.Unavailable},
 	} {
 		c := Local(dir)
 		bad.change(c)
@@ -237,7 +237,7 @@ func TestReload_manyUnderLoadLoseNothing(t *testing.T) {
 		}
 	}
 	exchange(5)
-	files, routines := open(t), runtime.NumGoroutine()
+	files, routines, heap := open(t), runtime.NumGoroutine(), heapInUse()
 	ctx, stop := context.WithCancel(t.Context())
 	var load sync.WaitGroup
 	var answered atomic.Int64
@@ -259,6 +259,17 @@ func TestReload_manyUnderLoadLoseNothing(t *testing.T) {
 		t.Error("nothing was asked meanwhile")
 	}
 	eventually(t, "the end of what the earlier configurations had", func() bool { return open(t) <= files && runtime.NumGoroutine() <= routines })
+	t.Logf("%d reloads, %d answers; before and after %d and %d goroutines, %d and %d files, heap of %d and %d KiB",
+		reloads, answered.Load(), routines, runtime.NumGoroutine(), files, open(t), heap>>10, heapInUse()>>10)
+}
+
+// heapInUse is what is reachable, in bytes.
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC() // what a pool held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // open counts the open files of this process, where that can be seen.

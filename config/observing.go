@@ -18,6 +18,7 @@ import (
 	"github.com/lanewise/lanewise/balance"
 	"github.com/lanewise/lanewise/balance/quota"
 	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/httpapi"
 	"github.com/lanewise/lanewise/observe"
 )
@@ -205,6 +206,14 @@ func (c *Config) withoutSecrets(log *slog.Logger) *slog.Logger {
 		return nil
 	}
 	return slog.New(observe.Redact(log.Handler(), c.secrets()))
+}
+
+// withoutSecretsOf is what an upstream said, without the keys that it may have quoted: anybody may ask why a reload failed.
+func (c *Config) withoutSecretsOf(err error) error {
+	if blot := observe.Blot(c.secrets()); blot != nil {
+		return fault.New(fault.Of(err), "%s", blot.Replace(err.Error()))
+	}
+	return err
 }
 
 // calmed keeps warnings that repeat from filling a log. The lines of requests have a measure of their own.

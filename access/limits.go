@@ -8,8 +8,8 @@ import (
 	"github.com/lanewise/lanewise/fault"
 )
 
-// Limits are what a caller or a tenant may use. A zero field is no limit. Tokens are those of language models and
-// of /v1/embeddings, those asked and those answered together; cost is in the currency of the models' prices.
+// Limits are what a caller or a tenant may use. A zero field is no limit. Tokens are those of language models, those
+// asked and those answered together, and of the texts that are embedded; cost is in the currency of the models' prices.
 type Limits struct {
 	RequestsPerMinute int     `json:"requests_per_minute,omitzero" yaml:"requests_per_minute,omitempty"` // default: no limit
 	TokensPerMinute   int     `json:"tokens_per_minute,omitzero" yaml:"tokens_per_minute,omitempty"`     // default: no limit

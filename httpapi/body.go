@@ -123,7 +123,7 @@ func (s *server) bindAndCharge(w *recorder, r *http.Request, body any) error {
 	if err != nil {
 		return err
 	}
-	return s.charge(w, r, tenants, estimateOf(body))
+	return s.charge(w, r, tenants, estimatesOf(body)...)
 }
 
 // answer is a response of one piece.

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/lanewise/lanewise/access"
@@ -14,26 +15,31 @@ import (
 )
 
 // charge takes a request from what its caller and its tenants may use, once for each request. A batch of searches
-// counts as one request for each of its tenants.
-func (s *server) charge(w *recorder, r *http.Request, tenants []string, estimate int) error {
+// counts as one request for each of its tenants, with the estimates of that tenant's own.
+func (s *server) charge(w *recorder, r *http.Request, tenants []string, estimates ...int) error {
 	if s.meter == nil || w.charged {
 		return nil
 	}
 	w.charged = true
-	ask := meter.Request{Caller: access.From(r.Context()), Tokens: int64(estimate)}
-	if len(tenants) == 0 {
-		return s.chargeOne(w, ask)
-	}
-	paid := map[string]bool{}
-	for _, tenant := range tenants {
-		if paid[tenant] {
-			continue
+	ask := meter.Request{Caller: access.From(r.Context())}
+	of := map[string]int64{}
+	for i, n := range estimates {
+		ask.Tokens += int64(n)
+		if i < len(tenants) {
+			of[tenants[i]] += int64(n)
 		}
-		paid[tenant], ask.Tenant = true, &tenant
-		if err := s.chargeOne(w, ask); err != nil {
+	}
+	tenants = slices.Compact(slices.Sorted(slices.Values(tenants)))
+	if len(tenants) == 1 {
+		ask.Tenant = &tenants[0]
+	}
+	if err := s.chargeOne(w, ask); err != nil || len(tenants) < 2 {
+		return err
+	}
+	for _, tenant := range tenants {
+		if err := s.chargeOne(w, meter.Request{Tenant: &tenant, Tokens: of[tenant]}); err != nil {
 			return err
 		}
-		ask.Caller = access.Caller{} // has paid with the first
 	}
 	return nil
 }
@@ -47,9 +53,9 @@ func (s *server) chargeAhead(w *recorder, rt route, r *http.Request) error {
 	case rt.reach == reachesBody, rt.reach == reachesHeader:
 		return nil
 	case rt.reach == reachesQuery:
-		return s.charge(w, r, []string{r.URL.Query().Get("tenant")}, 0)
+		return s.charge(w, r, []string{r.URL.Query().Get("tenant")})
 	}
-	return s.charge(w, r, nil, 0)
+	return s.charge(w, r, nil)
 }
 
 func (s *server) chargeOne(w *recorder, ask meter.Request) error {
@@ -65,18 +71,20 @@ func (s *server) chargeOne(w *recorder, ask meter.Request) error {
 // a stream, is taken to have used what was estimated.
 func (s *server) settle(w *recorder, r *http.Request) {
 	if !w.charged { // its body could not be read; it was a request all the same
-		_ = s.charge(w, r, nil, 0)
+		_ = s.charge(w, r, nil)
 	}
-	u := &w.event.Usage
+	if len(w.charges) == 0 {
+		return
+	}
+	u, whole := &w.event.Usage, w.charges[0]
 	used := meter.Use{Tokens: int64(u.PromptTokens) + int64(u.CompletionTokens), Cost: u.Cost}
-	for i, paid := range w.charges {
-		if used == (meter.Use{}) && w.event.Upstream != "" {
-			used.Tokens = paid.Estimate()
-		}
-		if i > 0 { // searches of several tenants use no tokens that are counted
-			used = meter.Use{}
-		}
-		paid.Settle(used)
+	if used == (meter.Use{}) && w.event.Upstream != "" {
+		used.Tokens = whole.Estimate()
+	}
+	used.Tokens += w.embedded.Total()
+	whole.Settle(used)
+	for _, part := range w.charges[1:] { // tenants of a batch share what was used as it was estimated
+		part.Settle(meter.Use{Tokens: used.Tokens * part.Estimate() / max(whole.Estimate(), 1)})
 	}
 }
 
@@ -95,12 +103,40 @@ func answerRoom(limit int) int {
 	return min(limit, mostTokens)
 }
 
-// estimateOf is about how many tokens of models a body will use.
-func estimateOf(body any) int {
-	b, ok := body.(*wire.AnswerRequest)
-	if !ok {
-		return 0
+// estimatesOf is about how many tokens of models a body will use: one figure, or those of the searches of a batch.
+func estimatesOf(body any) []int {
+	switch b := body.(type) {
+	case *wire.AnswerRequest:
+		return []int{estimateAnswer(b)}
+	case *wire.SearchRequest:
+		return []int{estimateSearch(b)}
+	case *wire.BatchRequest:
+		out := make([]int, len(b.Queries))
+		for i := range b.Queries {
+			out[i] = estimateSearch(&b.Queries[i])
+		}
+		return out
+	case *wire.UpsertRequest:
+		n := 0
+		for i := range b.Points {
+			if b.Points[i].Vector == nil {
+				n += tokens.Estimate(b.Points[i].Text)
+			}
+		}
+		return []int{n}
 	}
+	return nil
+}
+
+func estimateSearch(b *wire.SearchRequest) int {
+	n := tokens.Estimate(b.Text)
+	for _, leg := range b.Legs {
+		n += tokens.Estimate(leg.Text)
+	}
+	return n
+}
+
+func estimateAnswer(b *wire.AnswerRequest) int {
 	n := tokens.Estimate(b.Question) + answerRoom(b.MaxTokens)
 	for _, t := range b.Turns {
 		n += tokens.Estimate(t.Content)

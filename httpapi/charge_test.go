@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,8 @@ import (
 	"github.com/lanewise/lanewise/access/meter"
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/llm/relay"
+	"github.com/lanewise/lanewise/router"
+	"github.com/lanewise/lanewise/search"
 )
 
 func newMeter(t *testing.T, c meter.Config) *meter.Meter {
@@ -110,6 +113,56 @@ func TestCharge_embeddingsAndAnswers(t *testing.T) {
 	}
 	if w := as(s, "k", "POST", "/v1/embeddings", `{"model": "letters", "input": "`+strings.Repeat("a", 500_000)+`"}`); w.Code != 429 {
 		t.Errorf("texts of 125,000 tokens: %d", w.Code)
+	}
+}
+
+// counted is letters that tell how many tokens they have read: one a letter.
+type counted struct{ letters }
+
+func (c counted) Embed(ctx context.Context, b embed.Batch) (embed.Vectors, error) {
+	v, err := c.letters.Embed(ctx, b)
+	v.Tokens = len(strings.Join(b.Texts, ""))
+	return v, err
+}
+
+// The texts that searches and writes have embedded count, for the key and for each tenant.
+func TestCharge_textsOfSearchesAndWrites(t *testing.T) {
+	limits := access.Limits{TokensPerDay: 100}
+	s := metered(t, meter.Config{Tenants: limits}, access.Key{Name: "k", Scopes: access.All, Limits: limits})
+	r, err := router.New(router.Config{Embedders: []embed.Provider{counted{}}, Shards: []router.Shard{{Name: "s0", Replicas: []router.Replica{{Name: "r0", Store: newStore(t)}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	if _, err := r.CreateCollection(t.Context(), search.Collection{Name: "docs"}); err != nil {
+		t.Fatal(err)
+	}
+	s.router, s.retrieve = r, r.Retrieve
+	for i, step := range []struct {
+		method, path, body string
+		key, acme          int64 // used afterwards
+	}{
+		{"PUT", "/v1/collections/docs/points", `{"tenant": "acme", "points": [{"id": "a", "text": "aaab"}, {"id": "b", "text": "bb"}, {"id": "c", "vector": [1, 2]}]}`, 6, 6},
+		{"POST", "/v1/search", `{"collection": "docs", "tenant": "acme", "text": "aab"}`, 9, 9},
+		{"POST", "/v1/search", `{"collection": "docs", "tenant": "acme", "vector": [1, 0]}`, 9, 9},
+		{"POST", "/v1/search/batch", `{"queries": [{"collection": "docs", "tenant": "acme", "text": "aaaaaaaa"}, {"collection": "docs", "tenant": "other", "text": "bbbbbbbb"}]}`, 25, 17},
+	} {
+		if w := as(s, "k", step.method, step.path, step.body); w.Code != 200 {
+			t.Fatalf("step %d: %d %s", i, w.Code, w.Body)
+		}
+		if got := s.meter.Standings(meter.Key, 1)[0].Day.Tokens; got != step.key {
+			t.Errorf("step %d: the key has used %d tokens, want %d", i, got, step.key)
+		}
+		if got := s.meter.Standings(meter.Tenant, 1)[0].Day.Tokens; got != step.acme {
+			t.Errorf("step %d: the tenant has used %d tokens, want %d", i, got, step.acme)
+		}
+	}
+	long := strings.Repeat("a", 4*76) // about 76 tokens, and 75 are left
+	if w := as(s, "k", "POST", "/v1/search", `{"collection": "docs", "text": "`+long+`"}`); w.Code != 429 {
+		t.Errorf("a text that there is no room for: %d", w.Code)
+	}
+	if w := as(s, "k", "PUT", "/v1/collections/docs/points", `{"points": [{"id": "d", "text": "`+long+`"}]}`); w.Code != 429 {
+		t.Errorf("a point that there is no room for: %d", w.Code)
 	}
 }
 

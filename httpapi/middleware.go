@@ -15,6 +15,7 @@ import (
 
 	"github.com/lanewise/lanewise/access/meter"
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tokens"
 	"github.com/lanewise/lanewise/search/wire"
 )
 
@@ -37,8 +38,9 @@ type recorder struct {
 	attempts atomic.Int64 // on all lanes, those of losers among them
 	timeline *timeline    // nil: it is not kept
 
-	charged bool // what its callers may use was looked at
-	charges []*meter.Charge
+	charged  bool // what its callers may use was looked at
+	charges  []*meter.Charge
+	embedded *tokens.Counter // for searches and writes; nil: nobody wants to know
 }
 
 // WriteHeader remembers the status.
@@ -149,6 +151,9 @@ func (s *server) serve(rt route) http.Handler {
 			return
 		}
 		defer cancel()
+		if s.meter != nil {
+			ctx, rec.embedded = tokens.Counting(ctx)
+		}
 		defer s.settle(rec, r)
 		if err := s.chargeAhead(rec, rt, r); err != nil {
 			s.fail(rec, r, err)

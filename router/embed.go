@@ -10,6 +10,7 @@ import (
 
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tokens"
 	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
 )
@@ -25,6 +26,7 @@ func (r *Router) embed(ctx context.Context, c search.Collection, b embed.Batch) 
 	span.Text("gen_ai.request.model", provider.Space().Model)
 	v, err := provider.Embed(ctx, b)
 	span.Number("gen_ai.usage.input_tokens", v.Tokens)
+	tokens.Count(ctx, v.Tokens)
 	span.End(err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

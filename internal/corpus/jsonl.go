@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	strict "github.com/go-json-experiment/json"
 )
 
 // maxLine is the longest line of a JSONL file, in bytes.
@@ -122,19 +124,32 @@ func parseDocument(line []byte) (Document, error) {
 	if !utf8.Valid(line) {
 		return Document{}, errors.New("not valid UTF-8")
 	}
-	var rec record
-	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&rec); err != nil {
-		return Document{}, plainJSON(err)
+	rec, err := parseRecord(line)
+	if err == nil {
+		err = rec.check()
 	}
-	if rest := bytes.TrimSpace(line[dec.InputOffset():]); len(rest) > 0 {
-		return Document{}, errors.New("more than one JSON value on the line")
-	}
-	if err := rec.check(); err != nil {
+	if err != nil {
 		return Document{}, err
 	}
 	return Document{ID: *rec.ID, Tenant: rec.Tenant, Text: rec.Text, Meta: rec.Metadata, Vector: rec.Vector}, nil
+}
+
+// parseRecord leaves to encoding/json what a stricter parser refuses, which is done with a line in
+// a fraction of the time: it goes over long vectors once and not three times.
+func parseRecord(line []byte) (rec record, err error) {
+	if strict.Unmarshal(line, &rec, strict.RejectUnknownMembers(true)) == nil {
+		return rec, nil
+	}
+	rec = record{}
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&rec); err != nil {
+		return rec, plainJSON(err)
+	}
+	if rest := bytes.TrimSpace(line[dec.InputOffset():]); len(rest) > 0 {
+		return rec, errors.New("more than one JSON value on the line")
+	}
+	return rec, nil
 }
 
 func (r *record) check() error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -99,6 +100,26 @@ func TestVector_readsAsJSONDoes(t *testing.T) {
 		err := json.Unmarshal([]byte(`{"V":`+text+`}`), &got)
 		if (err != nil) != (refused != nil) || err == nil && !slices.Equal(got.V, want) {
 			t.Errorf("%s reads as %v, %v; encoding/json: %v, %v", text, got.V, err, want, refused)
+		}
+	}
+}
+
+// A line of 256 numbers, as an import reads them.
+func BenchmarkJSONL(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible on purpose
+	numbers := make([]float32, 256)
+	for i := range numbers {
+		numbers[i] = float32(rng.NormFloat64())
+	}
+	line, err := json.Marshal(map[string]any{"id": "p1", "text": "the text of point 1", "metadata": map[string]any{"n": 1}, "vector": numbers})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := parseDocument(line); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

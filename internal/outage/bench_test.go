@@ -21,9 +21,9 @@ import (
 func BenchmarkSearch_across(b *testing.B) {
 	signals := map[string]syscall.Signal{"SIGKILL": syscall.SIGKILL, "SIGSTOP": syscall.SIGSTOP}
 	for _, sig := range slices.Sorted(maps.Keys(signals)) {
-		for _, kind := range slices.Sorted(maps.Keys(kinds())) {
+		for _, kind := range slices.Sorted(maps.Keys(everyKind())) {
 			b.Run(sig+"/"+kind, func(b *testing.B) {
-				victim, other := kinds()[kind](b), newLanewise(b)
+				victim, other := everyKind()[kind](b), newLanewise(b)
 				s := build(b, router.Config{}, []search.Store{victim.open(b), other.open(b)})
 				s.timed(b, 400) // learns what is usual
 				for b.Loop() {

@@ -3,6 +3,9 @@
 package outage_test
 
 import (
+	"errors"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,53 +13,109 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/lanewise/lanewise/adapters/milvus"
 	"github.com/lanewise/lanewise/adapters/weaviate"
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 )
 
-// aWeaviate is a server of the test's own.
-type aWeaviate struct{ dir, rest, grpc string }
+// engines are the servers whose start alone takes longer than all other tests here.
+func engines() map[string]func(testing.TB) server {
+	return map[string]func(testing.TB) server{
+		"milvus": func(tb testing.TB) server {
+			tb.Helper()
+			return newEngine(tb, "milvus", func(at string) (connection, error) {
+				return milvus.New(milvus.Config{Address: at, Consistency: milvus.Session}) // it has what was written here
+			})
+		},
+		"weaviate": func(tb testing.TB) server {
+			tb.Helper()
+			return newEngine(tb, "weaviate", func(at string) (connection, error) {
+				rest, grpc, _ := strings.Cut(at, ",")
+				return weaviate.New(weaviate.Config{Address: rest, GRPC: grpc})
+			})
+		},
+	}
+}
 
-func newWeaviate(tb testing.TB) server {
+// everyKind is kinds and engines.
+func everyKind() map[string]func(testing.TB) server {
+	all := kinds()
+	maps.Copy(all, engines())
+	return all
+}
+
+type connection interface {
+	search.Store
+	io.Closer
+}
+
+// engine is a server of the test's own that one of scripts/servers starts, as one process.
+type engine struct {
+	name, dir string
+	at        string // as the script prints it
+	connect   func(at string) (connection, error)
+}
+
+func newEngine(tb testing.TB, name string, connect func(at string) (connection, error)) server {
 	tb.Helper()
-	if os.Getenv("LANEWISE_TEST_OUTAGE") == "" { // its start alone takes longer than all other tests here
+	if os.Getenv("LANEWISE_TEST_OUTAGE") == "" {
 		tb.Skip("LANEWISE_TEST_OUTAGE is not set: scripts/full/run outage")
 	}
-	s := &aWeaviate{dir: filepath.Join(tb.TempDir(), "weaviate")}
+	e := &engine{name: name, dir: filepath.Join(tb.TempDir(), name), connect: connect}
 	tb.Cleanup(func() {
-		_ = s.send(syscall.SIGCONT)
-		s.script(tb, "down")
+		_ = e.send(syscall.SIGCONT)
+		e.script(tb, "down")
 	})
-	s.start(tb)
-	return s
+	e.start(tb)
+	return e
 }
 
-func (s *aWeaviate) start(tb testing.TB) {
+// start waits for an answer, too: a server may be well and still be loading what it holds.
+func (e *engine) start(tb testing.TB) {
 	tb.Helper()
-	s.rest, s.grpc, _ = strings.Cut(strings.TrimPrefix(s.script(tb, "up"), "LANEWISE_TEST_WEAVIATE="), ",")
+	_, e.at, _ = strings.Cut(e.script(tb, "up"), "=")
+	store, late := e.open(tb), time.Now().Add(patience)
+	pace := time.NewTicker(50 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		_, err := store.Search(tb.Context(), ask())
+		if err == nil || errors.Is(err, fault.NotFound) { // at first there is no collection
+			return
+		}
+		if time.Now().After(late) {
+			tb.Fatalf("%s does not answer: %v", e.name, err)
+		}
+		<-pace.C
+	}
 }
 
-func (s *aWeaviate) script(tb testing.TB, command string) string {
+func (e *engine) script(tb testing.TB, command string) string {
 	tb.Helper()
-	cmd := exec.Command("../../scripts/servers/weaviate", command) //nolint:gosec,noctx // a constant command, also in cleanups
-	cmd.Env = append(os.Environ(), "LANEWISE_SERVER_DIR="+s.dir)
+	cmd := exec.Command("../../scripts/servers/"+e.name, command) //nolint:gosec,noctx // constant commands, also in cleanups
+	cmd.Env = append(os.Environ(), "LANEWISE_SERVER_DIR="+e.dir)
 	out, err := cmd.Output()
 	if err != nil {
-		tb.Fatalf("scripts/servers/weaviate %s: %v", command, err)
+		tb.Fatalf("scripts/servers/%s %s: %v", e.name, command, err)
 	}
 	return strings.TrimSpace(string(out))
 }
 
-func (s *aWeaviate) signal(tb testing.TB, sig syscall.Signal) {
+func (e *engine) signal(tb testing.TB, sig syscall.Signal) {
 	tb.Helper()
-	if err := s.send(sig); err != nil {
+	if sig == syscall.SIGKILL {
+		e.script(tb, "kill") // waits for its end: else it would seem to be up when it is started again
+		return
+	}
+	if err := e.send(sig); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-func (s *aWeaviate) send(sig syscall.Signal) error {
-	text, err := os.ReadFile(filepath.Join(s.dir, "pid"))
+func (e *engine) send(sig syscall.Signal) error {
+	text, err := os.ReadFile(filepath.Join(e.dir, "pid"))
 	if err != nil {
 		return err
 	}
@@ -67,9 +126,9 @@ func (s *aWeaviate) send(sig syscall.Signal) error {
 	return syscall.Kill(pid, sig)
 }
 
-func (s *aWeaviate) open(tb testing.TB) search.Store {
+func (e *engine) open(tb testing.TB) search.Store {
 	tb.Helper()
-	store, err := weaviate.New(weaviate.Config{Address: s.rest, GRPC: s.grpc})
+	store, err := e.connect(e.at)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -77,21 +136,31 @@ func (s *aWeaviate) open(tb testing.TB) search.Store {
 	return store
 }
 
-// What Weaviate has confirmed is found after a kill under load: also the vectors of the last write, which
-// it would keep to itself until the next one.
-func TestWeaviate_isKilled(t *testing.T) {
-	t.Parallel() // it mostly waits for the server to start
-	w := newWeaviate(t)
-	inTurn(t, w, 1)
-	q := ask()
-	q.Legs[0].K = 1000
-	got, err := w.open(t).Search(t.Context(), q)
-	if err != nil || len(got.Lists[0].Hits) != 500 {
-		t.Errorf("got %d hits of 500, %v", len(got.Lists[0].Hits), err)
+// What an engine has confirmed is found after a kill under load: of Weaviate also the vectors of the last
+// write, which it would keep to itself until the next one.
+func TestEngine_isKilled(t *testing.T) {
+	for name, start := range engines() {
+		t.Run(name, func(t *testing.T) {
+			e := start(t)
+			inTurn(t, e, 1)
+			q := ask()
+			q.Legs[0].K = 1000
+			got, err := e.open(t).Search(t.Context(), q)
+			if err != nil || len(got.Lists[0].Hits) != 500 {
+				t.Errorf("got %d hits of 500, %v", len(got.Lists[0].Hits), err)
+			}
+		})
 	}
 }
 
-func TestWeaviate_hangs(t *testing.T) {
-	t.Parallel()
-	hangs(t, newWeaviate)
+func TestEngine_isTheOnlyCopy(t *testing.T) {
+	for name, start := range engines() {
+		t.Run(name, func(t *testing.T) { alone(t, start(t)) })
+	}
+}
+
+func TestEngine_hangs(t *testing.T) {
+	for name, start := range engines() {
+		t.Run(name, func(t *testing.T) { hangs(t, start) })
+	}
 }

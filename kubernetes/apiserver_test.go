@@ -26,7 +26,8 @@ type apiServer struct {
 	changed chan struct{} // closed by each change
 	events  []metav1.WatchEvent
 	first   int // version of the first event that is kept
-	refuse  int // status; 0: it answers
+	refuse  int // status; 0: it answers; deaf: it closes every connection, as a proxy does that reaches nobody
+	cuts    int // how often the watches that stand were ended
 	lists   int
 }
 
@@ -86,6 +87,23 @@ func (s *apiServer) fail(status int) {
 	s.CloseClientConnections()
 }
 
+const deaf = -1
+
+// cut ends the watches that stand, without a word.
+func (s *apiServer) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cuts++
+	s.wake()
+}
+
+// listed is how often everything was listed.
+func (s *apiServer) listed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lists
+}
+
 // compact forgets the events: a watch from before is too old.
 func (s *apiServer) compact() {
 	s.mu.Lock()
@@ -106,6 +124,8 @@ func (s *apiServer) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	query := r.URL.Query()
 	switch {
+	case refuse == deaf:
+		panic(http.ErrAbortHandler)
 	case refuse != 0:
 		status(w, refuse, map[int]metav1.StatusReason{http.StatusForbidden: metav1.StatusReasonForbidden}[refuse])
 	case query.Get("sendInitialEvents") != "":
@@ -141,9 +161,12 @@ func (s *apiServer) list(w http.ResponseWriter) {
 
 func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, from int) {
 	w.(http.Flusher).Flush()
+	s.mu.Lock()
+	cuts := s.cuts
+	s.mu.Unlock()
 	for {
 		s.mu.Lock()
-		changed, refuse := s.changed, s.refuse
+		changed, over := s.changed, s.refuse != 0 || s.cuts != cuts
 		var send []metav1.WatchEvent
 		tooOld := from < s.first
 		if !tooOld {
@@ -151,7 +174,7 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, from int) {
 		}
 		from = s.version
 		s.mu.Unlock()
-		if refuse != 0 {
+		if over {
 			return
 		}
 		if tooOld {

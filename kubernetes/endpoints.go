@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -64,10 +65,10 @@ func (c *Cluster) Endpoints(namespace, service, port string) Endpoints {
 const settle = 50 * time.Millisecond
 
 // Watch implements discovery.Source. What it tells is what an informer holds: after a
-// watch that was lost, or that has fallen too far behind, everything is listed again.
+// watch that was cut, that carries nothing any more or has fallen too far behind, everything is listed again.
 func (e Endpoints) Watch(ctx context.Context, tell func([]discovery.Member, error)) {
 	ctx = klog.NewContext(ctx, logr.Discard()) // what matters is told
-	f := &feed{changed: make(chan struct{}, 1), failed: make(chan error, 1)}
+	f := &feed{news: make(chan struct{}, 1)}
 	informer := cache.NewSharedInformer(e.listWatch(f), &slicesv1.EndpointSlice{}, 0)
 	quiet := func(context.Context, *cache.Reflector, error) {} // the feed has heard of it
 	if err := informer.SetWatchErrorHandlerWithContext(quiet); err != nil {
@@ -86,28 +87,28 @@ func (e Endpoints) Watch(ctx context.Context, tell func([]discovery.Member, erro
 	for e.next(ctx, f, informer, tell) {
 	}
 	<-ended
+	f.watches.Wait()
 }
 
-// next tells one change or failure.
+// next tells what has changed, and then what is wrong, if anything is.
 func (e Endpoints) next(ctx context.Context, f *feed, informer cache.SharedInformer, tell func([]discovery.Member, error)) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case err := <-f.failed:
-		tell(nil, err)
-	case <-f.changed:
-		if !wait(ctx, settle) {
-			return false
-		}
-		if !informer.HasSynced() {
-			f.change() // the rest of the first list is on its way
-			return true
-		}
-		select { // it is heard by now
-		case <-f.changed:
-		default:
-		}
+	case <-f.news:
+	}
+	if !wait(ctx, settle) {
+		return false
+	}
+	changed, trouble := f.take()
+	switch {
+	case changed && informer.HasSynced():
 		tell(e.members(informer.GetStore().List()))
+	case changed:
+		f.change() // the rest of the first list is on its way
+	}
+	if trouble != nil {
+		tell(nil, trouble)
 	}
 	return true
 }
@@ -125,31 +126,38 @@ func wait(ctx context.Context, d time.Duration) bool {
 
 // feed is what an informer's goroutines say.
 type feed struct {
-	changed chan struct{}
-	failed  chan error
+	news    chan struct{}
+	watches sync.WaitGroup
+
+	mu      sync.Mutex
+	changed bool
+	trouble error // nil: there is none, or none any more
 }
 
-func (f *feed) change() {
+func (f *feed) take() (changed bool, trouble error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	changed, f.changed = f.changed, false
+	return changed, f.trouble
+}
+
+func (f *feed) say(what func()) {
+	f.mu.Lock()
+	what()
+	f.mu.Unlock()
 	select {
-	case f.changed <- struct{}{}:
+	case f.news <- struct{}{}:
 	default:
 	}
 }
 
-// fail leaves the newest failure.
-func (f *feed) fail(err error) {
-	select {
-	case <-f.failed: //nolint:errcheck // an older one
-	default:
-	}
-	select {
-	case f.failed <- err:
-	default:
-	}
-}
+func (f *feed) change()        { f.say(func() { f.changed = true }) }
+func (f *feed) fail(err error) { f.say(func() { f.trouble = err }) }
 
-// listWatch asks for the service's slices. A watch that stands again is a change: what
-// was told to be in trouble is not any more.
+// heal says that what was wrong is not any more.
+func (f *feed) heal() { f.say(func() { f.changed, f.trouble = true, nil }) }
+
+// listWatch asks for the service's slices.
 func (e Endpoints) listWatch(f *feed) *cache.ListWatch {
 	of := labels.Set{slicesv1.LabelServiceName: e.Service}.String()
 	api := e.cluster.endpoints.EndpointSlices(e.Namespace)
@@ -165,18 +173,28 @@ func (e Endpoints) listWatch(f *feed) *cache.ListWatch {
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.LabelSelector = of
-			w, err := api.Watch(ctx, o)
+			w, err := api.Watch(ctx, lasting(o))
 			switch {
 			case err == nil:
-				f.change()
+				return f.over(ctx, w, "watch "+doing), nil
 			case o.SendInitialEvents != nil && apierrors.IsInvalid(err):
 				// A server that cannot list within a watch is asked for a list next.
 			case ctx.Err() == nil:
 				f.fail(classify("watch "+doing, err))
 			}
-			return w, err
+			return nil, err
 		},
 	}
+}
+
+// over oversees a watch. One that stands shows that what was wrong is not any more.
+func (f *feed) over(ctx context.Context, w watch.Interface, doing string) watch.Interface {
+	ctx, stop := context.WithCancel(ctx)
+	r := &relay{out: make(chan watch.Event), stop: stop}
+	f.watches.Go(func() {
+		r.run(ctx, w, f.heal, func(err error) { f.fail(fmt.Errorf("%s: %w", doing, err)) })
+	})
+	return r
 }
 
 // members are the endpoints of all slices. Its error says that there are endpoints, and

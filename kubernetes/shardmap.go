@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/watch"
 	apply "k8s.io/client-go/applyconfigurations/coordination/v1"
 
 	"github.com/lanewise/lanewise/fault"
@@ -120,30 +122,18 @@ func lost(revision string, err error) error {
 	return err
 }
 
-// Watch implements router.MapStore.
+// Watch implements router.MapStore. It breaks every two minutes at least.
 func (m *Map) Watch(ctx context.Context, changed func()) error {
 	doing := "watch the shard map " + within(m.namespace, m.name)
-	only := fields.OneTermEqualSelector("metadata.name", m.name).String()
-	w, err := m.cluster.core.ConfigMaps(m.namespace).Watch(ctx, metav1.ListOptions{FieldSelector: only})
+	only := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", m.name).String()}
+	w, err := m.cluster.core.ConfigMaps(m.namespace).Watch(ctx, lasting(only))
 	if err != nil {
 		return classify(doing, err)
 	}
-	defer w.Stop()
-	changed()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case event, ok := <-w.ResultChan():
-			if !ok {
-				return fault.New(fault.Unavailable, "%s: the watch has ended", doing)
-			}
-			if status, ok := event.Object.(*metav1.Status); ok {
-				return classify(doing, apierrors.FromObject(status))
-			}
-			changed()
-		}
+	if err = oversee(ctx, w, changed, func(watch.Event) { changed() }); err == nil {
+		err = fault.New(fault.Unavailable, "it has ended after %s", watchFor)
 	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // Renew implements router.MapStore.

@@ -89,6 +89,32 @@ func TestEndpoints_apiServerAway(t *testing.T) {
 	until(t, answers, "a again, though nothing has changed", are("a"))
 }
 
+// A proxy that accepts connections and reaches nobody.
+func TestEndpoints_connectionsThatAreClosedAtOnce(t *testing.T) {
+	s, c := newAPIServer(t)
+	s.put(slice("s1", http8000, pod("a", "10.0.0.1", "rs")))
+	answers := watched(t, c.Endpoints("", "chat", "http"))
+	until(t, answers, "a", are("a"))
+	s.fail(deaf)
+	until(t, answers, "trouble", func(a answer) bool { return errors.Is(a.err, fault.Unavailable) })
+	s.fail(0)
+	until(t, answers, "a again, though nothing has changed", are("a"))
+}
+
+func TestEndpoints_aWatchThatIsCut(t *testing.T) {
+	s, c := newAPIServer(t)
+	s.put(slice("s1", http8000, pod("a", "10.0.0.1", "rs")))
+	answers := watched(t, c.Endpoints("", "chat", "http"))
+	until(t, answers, "a", are("a"))
+	listed := s.listed()
+	s.cut()
+	until(t, answers, "trouble", func(a answer) bool { return errors.Is(a.err, fault.Unavailable) })
+	until(t, answers, "a again", are("a"))
+	if s.listed() == listed {
+		t.Error("it was not listed again")
+	}
+}
+
 func TestEndpoints_aWatchThatHasMissedTooMuch(t *testing.T) {
 	s, c := newAPIServer(t)
 	s.put(slice("s1", http8000, pod("a", "10.0.0.1", "rs")))

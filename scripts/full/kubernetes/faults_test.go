@@ -197,23 +197,37 @@ func TestMap_isSharedByCompareAndSwap(t *testing.T) {
 	if _, err := two.Save(ctx, []byte("x"), ""); !errors.Is(err, fault.Conflict) {
 		t.Errorf("a second first map: %v", err)
 	}
-	changed := make(chan struct{}, 16)
+	changed := make(chan struct{}, 1)
 	watching, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { // a watch may break: then it is watched again, as a router does
 		for {
-			if err := two.Watch(watching, func() { changed <- struct{}{} }); watching.Err() != nil {
+			err := two.Watch(watching, func() {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			})
+			if watching.Err() != nil {
 				ended <- err
 				return
 			}
 		}
 	}()
-	<-changed
+	told := func() {
+		t.Helper()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatal("the watch tells nothing")
+		}
+	}
+	told()
 	second, err := one.Save(ctx, []byte("2"), first)
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-changed
+	told()
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("the watch ended with %v", err)

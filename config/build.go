@@ -92,8 +92,14 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		return nil, err
 	}
 	r := c.Resolved()
-	o.Log = r.withoutSecrets(o.Log)
+	events, stop, err := r.Cluster.openEvents(r.withoutSecrets(o.Log))
+	if err != nil {
+		return nil, err
+	}
+	o.Log = r.withoutSecrets(eventful(o.Log, events))
 	s := newSystem(r, o)
+	s.clustered.events = events
+	s.lasting.add(stop)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

@@ -32,7 +32,15 @@ type cluster struct {
 	Context    string `yaml:"context,omitempty"`   // of that file. Default: its current one
 	Namespace  string `yaml:"namespace,omitempty"` // of what is named without one. Default: the pod's own
 
+	Pod pod `yaml:"pod,omitempty"`
+
 	Metrics scalingMetrics `yaml:"metrics,omitempty"`
+}
+
+// pod is that of this router: lines of the log that tell of faults are its Events, too.
+type pod struct {
+	Name string `yaml:"name,omitempty"` // default: there are no Events
+	UID  string `yaml:"uid,omitempty"`  // by which kubectl describe finds them. Default: it does not
 }
 
 // scalingMetrics is the external metrics API, on an address of its own.
@@ -90,6 +98,7 @@ func (c *cluster) paths() []*string {
 }
 
 func (v *validator) kubernetes(c cluster) {
+	v.check(c.Pod.UID == "" || c.Pod.Name != "", "kubernetes.pod.name", "missing: there is a uid")
 	m, path := c.Metrics, "kubernetes.metrics"
 	v.listen(path+".listen", m.Listen)
 	v.listen(path+".others", m.Others)
@@ -114,10 +123,41 @@ func (v *validator) kubernetes(c cluster) {
 type clustered struct {
 	config  cluster
 	connect func() (*kubernetes.Cluster, error) // once
+	events  *kubernetes.Events                  // nil: there are none
+	expiry  *atomic.Pointer[expiry]             // of the metrics API's certificate; empty: it is not served
+}
+
+// ends is when the certificates end that are served, by the key that names their files.
+func (c clustered) ends() map[string]time.Time {
+	if e := c.expiry.Load(); e != nil {
+		return map[string]time.Time{"kubernetes.metrics.cert": e.end()}
+	}
+	return nil
+}
+
+// openEvents has lines of the log be Events of the pod, if that is known.
+func (c cluster) openEvents(log *slog.Logger) (_ *kubernetes.Events, stop func() error, err error) {
+	if c.Pod.Name == "" {
+		return nil, func() error { return nil }, nil
+	}
+	to, err := c.connect(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	events := to.Events(c.Pod.Name, c.Pod.UID)
+	return events, func() error { return errors.Join(events.Close(), to.Close()) }, nil
+}
+
+// eventful is a log whose lines are Events, too, where they are. Nothing secret may reach it.
+func eventful(log *slog.Logger, events *kubernetes.Events) *slog.Logger {
+	if log == nil || events == nil {
+		return log
+	}
+	return slog.New(events.Handler(log.Handler()))
 }
 
 func (s *System) openCluster(c cluster) {
-	s.clustered = clustered{config: c, connect: sync.OnceValues(func() (*kubernetes.Cluster, error) {
+	s.clustered = clustered{config: c, events: s.clustered.events, expiry: &atomic.Pointer[expiry]{}, connect: sync.OnceValues(func() (*kubernetes.Cluster, error) {
 		found, err := c.connect(s.log)
 		if err == nil {
 			s.opened(found.Close)
@@ -151,6 +191,7 @@ func (s *System) serveScaling(ctx context.Context) (stop func() error, err error
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes.metrics.listen: %w", err)
 	}
+	s.clustered.expiry.Store(own.expiry)
 	s.log.Info("serving the external metrics API", "listen", l.Addr().String())
 	return own.serve(context.WithoutCancel(ctx), l), nil
 }
@@ -163,6 +204,7 @@ type scaler struct {
 	tracker *scaling.Tracker
 
 	tls       *tls.Config
+	expiry    *expiry // of its certificate
 	handler   http.Handler
 	collector *metrics.Collector
 	proxy     func() metrics.Proxy
@@ -209,6 +251,7 @@ func (a *scaler) serve(ctx context.Context, l net.Listener) func() error {
 	var ended error
 	running.Go(func() { ended = server.ServeTLS(l, "", "") })
 	running.Go(func() { a.collector.Run(ctx) })
+	running.Go(func() { a.expiry.run(ctx) })
 	if a.run != nil {
 		running.Go(func() { a.run(ctx) })
 	}
@@ -224,7 +267,7 @@ func (a *scaler) serve(ctx context.Context, l net.Listener) func() error {
 }
 
 // listenerTLS asks clients for certificates, which the handler judges. The server's own is
-// read again when its files change; one that has expired is logged when it is shown.
+// read again when its files change.
 func (a *scaler) listenerTLS() (*tls.Config, error) {
 	current, err := watched.New(a.system.log, func() (*tls.Config, error) {
 		pair, err := tls.LoadX509KeyPair(a.config.Cert, a.config.Key)
@@ -236,16 +279,10 @@ func (a *scaler) listenerTLS() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	var told atomic.Pointer[tls.Config]
+	a.expiry = &expiry{file: a.config.Cert, current: current.Get, log: a.system.log}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			c := current.Get()
-			if end := c.Certificates[0].Leaf.NotAfter; time.Now().After(end) && told.Swap(c) != c {
-				a.system.log.Error("the certificate of the external metrics API has expired: the API server will not ask it", "file", a.config.Cert, "ended", end)
-			}
-			return c, nil
-		},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.Get(), nil },
 	}, nil
 }
 

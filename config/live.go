@@ -167,7 +167,7 @@ func (l *Live) reload(ctx context.Context, c *Config) error {
 
 // successor builds the system of another configuration, which goes on with what lasts.
 func (s *System) successor(ctx context.Context, c *Config, o Options) (*System, error) {
-	o.Log = c.withoutSecrets(o.Log)
+	o.Log = c.withoutSecrets(eventful(o.Log, s.clustered.events))
 	next := newSystem(c, o)
 	next.prev = s
 	next.lasting, next.road, next.joining, next.live, next.followers = s.lasting, s.road, s.joining, s.live, s.followers

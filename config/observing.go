@@ -164,6 +164,7 @@ func (s *System) observed() observe.State {
 	}
 	out.Traces = s.observing.traces
 	out.Found = s.followers.status()
+	out.Certificates = s.clustered.ends()
 	out.Connections, out.ConnectionsRefused = s.crowd.counts()
 	if s.meter != nil {
 		stats := s.meter.Stats()

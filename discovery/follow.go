@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -83,20 +84,37 @@ func (f *Follower) Close() error {
 func (f *Follower) hear(found []Member, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	told := err
 	if err == nil {
 		err = f.settle(found)
 	}
 	switch {
-	case err == nil:
+	case err != nil && (f.trouble == nil || f.trouble.Error() != err.Error()):
+		f.log.Warn("members were not found: those of the last good answer stay", "event", troubleOf(found, told), "members", len(f.members), "last_good", f.at, "error", err)
+	case err == nil && f.trouble != nil:
+		f.log.Info("members are found again", "event", "DiscoveryRecovered", "last_good", f.at)
+	}
+	if err == nil {
 		f.at = time.Now()
-	case f.trouble == nil || f.trouble.Error() != err.Error():
-		f.log.Warn("members were not found: those of the last good answer stay", "members", len(f.members), "last_good", f.at, "error", err)
 	}
 	f.trouble = err
 	if !f.told {
 		f.told = true
 		close(f.first)
 	}
+}
+
+// troubleOf names what is wrong with an answer, for whom a line of the log is an Event (package kubernetes).
+func troubleOf(found []Member, told error) string {
+	switch {
+	case errors.Is(told, fault.Refused):
+		return "DiscoveryForbidden"
+	case told != nil:
+		return "DiscoveryTrouble"
+	case none(found) != nil:
+		return "EmptyAnswerKept"
+	}
+	return "MembersRefused" // by the pool
 }
 
 // settle applies what was found, if it is another list. The caller holds the lock.

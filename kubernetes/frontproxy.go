@@ -47,7 +47,7 @@ func (p *FrontProxy) Run(ctx context.Context) {
 			pause = proxyRetry
 		}
 		if err != nil && !troubled && ctx.Err() == nil {
-			p.cluster.log.WarnContext(ctx, "the API server does not say how it shows itself: what it said last counts", "err", err)
+			p.cluster.log.WarnContext(ctx, "the API server does not say how it shows itself: what it said last counts", "event", "FrontProxyUnknown", "err", err)
 		}
 		if troubled = err != nil; !wait(ctx, pause) {
 			return

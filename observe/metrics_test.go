@@ -29,8 +29,9 @@ import (
 // busy is a state in which every metric has something to say.
 func busy() State {
 	return State{
-		Found:  []discovery.Status{{Pool: "embed/tei", Members: []discovery.Member{{Name: "a"}}, At: time.Now()}, {Pool: "s0/r0"}},
-		Router: router.State{Epoch: 7, Points: map[string]float64{"docs": 12}, Admission: admit.State{Limit: 9, Busy: 2, Queued: 1, QueuedBytes: 30, Shed: 4}},
+		Certificates: map[string]time.Time{"kubernetes.metrics.cert": time.Now()},
+		Found:        []discovery.Status{{Pool: "embed/tei", Members: []discovery.Member{{Name: "a"}}, At: time.Now()}, {Pool: "s0/r0"}},
+		Router:       router.State{Epoch: 7, Points: map[string]float64{"docs": 12}, Admission: admit.State{Limit: 9, Busy: 2, Queued: 1, QueuedBytes: 30, Shed: 4}},
 		Pools: []balance.Snapshot{{
 			Lane: "shards", Pool: "s0", Calls: 5, Hedges: 2, Failovers: 1, Running: 3, Waiting: 6,
 			Members: []balance.MemberState{

@@ -23,6 +23,7 @@ type State struct {
 	Found              []discovery.Status      // of those who tell the members of pools
 	Connections        int                     // of clients
 	ConnectionsRefused uint64                  // because there were too many
+	Certificates       map[string]time.Time    // when those end that are served, by the key of the configuration
 	Meter              *meter.Stats            // of the limits of keys and tenants; nil: there are none
 }
 
@@ -61,6 +62,7 @@ var stateMetrics = [...]struct {
 	{"lanewise_quota_tokens_left", "Tokens that an upstream's quota allows now.", []string{"account"}},
 	{"lanewise_discovery_members", "Members in force that were found, by the replica or upstream that they stand for.", []string{"pool"}},
 	{"lanewise_discovery_age_seconds", "Age of the last good answer of those who tell the members.", []string{"pool"}},
+	{"lanewise_certificate_end_seconds", "When a certificate that is served ends, in Unix time, by the key of the configuration that names its file.", []string{"key"}},
 	{"lanewise_connections", "Connections of clients.", nil},
 	{"lanewise_connections_refused_total", "Connections refused because there were too many.", nil},
 	{"lanewise_limits_refused_total", "Requests refused because a key or a tenant has used what it may.", []string{"of", "limit"}},
@@ -105,6 +107,9 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 		if !f.At.IsZero() {
 			w.gauge("lanewise_discovery_age_seconds", time.Since(f.At).Seconds(), f.Pool)
 		}
+	}
+	for key, end := range s.Certificates {
+		w.gauge("lanewise_certificate_end_seconds", float64(end.Unix()), key)
 	}
 	w.gauge("lanewise_connections", float64(s.Connections))
 	w.counter("lanewise_connections_refused_total", s.ConnectionsRefused)

@@ -44,7 +44,7 @@ func (k *sharedMap) renewNow(ctx context.Context) error {
 	entry, anew := k.tenure.entry(began)
 	ttl, err := k.store.Renew(ctx, k.name, entry)
 	if k.tenure.renewed(began, ttl, err) {
-		k.r.cfg.Log.WarnContext(ctx, "the lease of the shard map", "renewed", err == nil, "err", err)
+		k.r.cfg.Log.WarnContext(ctx, "the lease of the shard map", "event", "ShardMapLease", "renewed", err == nil, "err", err)
 	}
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (k *sharedMap) follow(ctx context.Context) {
 	case err != nil && fault.Of(err) == fault.Unavailable || ctx.Err() != nil:
 		return // the lease tells for how long that is all right
 	case k.tenure.learn(round, err):
-		k.r.cfg.Log.WarnContext(ctx, "the shard map is followed", "epoch", epoch, "err", err)
+		k.r.cfg.Log.WarnContext(ctx, "the shard map is followed", "event", "ShardMapFollowed", "epoch", epoch, "err", err)
 		poke(k.renew)
 	}
 	if err == nil {

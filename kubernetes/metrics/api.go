@@ -113,7 +113,7 @@ func (s *server) guard(next func(http.ResponseWriter, *http.Request) error) http
 			return
 		}
 		if s.news(err.Error()) {
-			s.Log.WarnContext(r.Context(), "external metrics: refused", "path", r.URL.Path, "user", user, "from", r.RemoteAddr, "err", err)
+			s.Log.WarnContext(r.Context(), "external metrics: refused", "event", "ExternalMetricRefused", "path", r.URL.Path, "user", user, "from", r.RemoteAddr, "err", err)
 		}
 		refuse(w, err)
 	})

@@ -118,7 +118,7 @@ func (c *Collector) note(ctx context.Context, address string, err error) {
 	switch {
 	case err != nil && !c.silent[address]:
 		c.silent[address] = true
-		c.c.Log.WarnContext(ctx, "external metrics: another router does not tell its readings; its last ones count for a minute", "router", address, "err", err)
+		c.c.Log.WarnContext(ctx, "external metrics: another router does not tell its readings; its last ones count for a minute", "event", "RouterSilent", "router", address, "err", err)
 	case err == nil && c.silent[address]:
 		delete(c.silent, address)
 		c.c.Log.InfoContext(ctx, "external metrics: the router tells its readings again", "router", address)

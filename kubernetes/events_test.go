@@ -1,0 +1,127 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/record"
+)
+
+// shelf takes Events, as an API server does that is away for the first few.
+type shelf struct {
+	mu     sync.Mutex
+	away   int
+	events []*corev1.Event
+	writes int
+}
+
+func (s *shelf) Create(e *corev1.Event) (*corev1.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.away > 0 {
+		s.away--
+		return nil, errors.New("connection refused")
+	}
+	s.events = append(s.events, e)
+	s.writes++
+	return e, nil
+}
+
+func (s *shelf) Update(e *corev1.Event) (*corev1.Event, error) { return e, errors.New("nobody updates") }
+
+func (s *shelf) Patch(e *corev1.Event, _ []byte) (*corev1.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	return e, nil
+}
+
+// recording is a log whose lines are Events on a shelf, and ends them.
+func recording(s *shelf) (log *slog.Logger, end func()) {
+	pod := &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: "rag", Name: "router-0", UID: "7"}
+	e := newEvents(pod, func(context.Context) record.EventSink { return s })
+	return slog.New(e.Handler(slog.NewTextHandler(io.Discard, nil))), func() { _ = e.Close(); synctest.Wait() }
+}
+
+func TestEvents_areLinesOfTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s shelf
+		log, end := recording(&s)
+		defer end()
+		log.Warn("nothing to see")
+		log.With("pool", "llm").WithGroup("g").Warn("members were not found", "event", "DiscoveryForbidden", "error", errors.New("no right"))
+		log.Info("members are found again", "event", "DiscoveryRecovered")
+		log.Error(strings.Repeat("é", mostText), "event", "Long")
+		synctest.Wait()
+		var got []string
+		for _, e := range s.events {
+			got = append(got, fmt.Sprintf("%s %s %s/%s %s: %s", e.Type, e.Reason, e.InvolvedObject.Namespace, e.InvolvedObject.Name, e.InvolvedObject.UID, e.Message))
+		}
+		want := []string{
+			"Warning DiscoveryForbidden rag/router-0 7: members were not found pool=llm error=no right",
+			"Normal DiscoveryRecovered rag/router-0 7: members are found again",
+			"Warning Long rag/router-0 7: " + strings.Repeat("é", mostText/2),
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestEvents_areFewAndWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := shelf{away: 3}
+		log, end := recording(&s)
+		defer end()
+		for range 500 {
+			log.Warn("trouble", "event", "DiscoveryTrouble")
+		}
+		synctest.Wait()
+		if s.writes > 0 {
+			t.Errorf("%d were written while the API server was away", s.writes)
+		}
+		time.Sleep(time.Minute)
+		if s.writes != 25 || len(s.events) != 1 {
+			t.Errorf("%d Events in %d writes, want 1 in 25", len(s.events), s.writes)
+		}
+		time.Sleep(5 * time.Minute)
+		log.Warn("trouble", "event", "DiscoveryTrouble")
+		synctest.Wait()
+		if s.writes != 26 {
+			t.Errorf("%d writes, want another one after 5 minutes", s.writes)
+		}
+	})
+}
+
+// TestEvents_onARealAPIServer writes one, and may not write another.
+func TestEvents_onARealAPIServer(t *testing.T) {
+	c, name := onReal(t)
+	e := c.Events(name, "7")
+	defer e.Close() //nolint:errcheck // it returns nil
+	slog.New(e.Handler(slog.NewTextHandler(io.Discard, nil))).Warn("members were not found", "event", "DiscoveryTrouble")
+	for {
+		list, err := c.core.Events("default").List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.uid=7,involvedObject.name=" + name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list.Items) > 0 {
+			if got := list.Items[0]; got.Reason != "DiscoveryTrouble" || got.Type != "Warning" || got.Message != "members were not found" {
+				t.Errorf("%+v", got)
+			}
+			return
+		}
+		if !wait(t.Context(), 50*time.Millisecond) {
+			t.Fatal("no Event")
+		}
+	}
+}

@@ -112,3 +112,30 @@ func TestStateOf_agreesWithDiscovery(t *testing.T) {
 		}
 	}
 }
+
+func TestEndpoints_zonesAreTiers(t *testing.T) {
+	zoned := func(name, zone, conditions string) slicesv1.Endpoint {
+		ep := pod(name, "10.0.0."+name, conditions)
+		if zone != "" {
+			ep.Zone = &zone
+		}
+		return ep
+	}
+	all := []any{
+		slice("s1", http8000, zoned("1", "eu-1a", "rs"), zoned("2", "eu-1b", "rs"), zoned("3", "", "rs")),
+		slice("s2", http8000, zoned("4", "eu-1a", "st"), zoned("5", "eu-1b", "st")),
+	}
+	for own, want := range map[string][]int{"": {0, 0, 0, 0, 0}, "eu-1a": {0, 1, 0, 0, 1}, "eu-1b": {1, 0, 0, 1, 0}, "eu-1c": {1, 1, 0, 1, 1}} {
+		members, err := Endpoints{Namespace: "rag", Service: "chat", Zone: own}.members(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []int{}
+		for _, m := range members {
+			got = append(got, m.Tier)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("a router in %q: %s", own, diff)
+		}
+	}
+}

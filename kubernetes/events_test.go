@@ -37,7 +37,9 @@ func (s *shelf) Create(e *corev1.Event) (*corev1.Event, error) {
 	return e, nil
 }
 
-func (s *shelf) Update(e *corev1.Event) (*corev1.Event, error) { return e, errors.New("nobody updates") }
+func (s *shelf) Update(e *corev1.Event) (*corev1.Event, error) {
+	return e, errors.New("nobody updates")
+}
 
 func (s *shelf) Patch(e *corev1.Event, _ []byte) (*corev1.Event, error) {
 	s.mu.Lock()

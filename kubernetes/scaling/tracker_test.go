@@ -146,3 +146,25 @@ func near(t *testing.T, what string, got, want float64) {
 		t.Errorf("%s is %v, want %v", what, got, want)
 	}
 }
+
+// A router that starts again has another name: what it told under the old one, calls that nobody makes any more, ages out.
+func TestTracker_aRouterThatRestarts(t *testing.T) {
+	tracker, now := scaling.NewTracker(nil), time.Unix(1000, 0)
+	busy := scaling.Reading{Lane: "llm", Pool: "chat", Members: 2, Slots: 8, Inflight: 6, Waiting: 9, Calls: 100, Ended: 94, MeanCost: 1}
+	idle := scaling.Reading{Lane: "llm", Pool: "chat", Members: 2, Slots: 8, Calls: 1, Ended: 1, MeanCost: 1}
+	observe := func(d time.Duration, told map[string][]scaling.Reading) scaling.Figure {
+		for end := now.Add(d); now.Before(end); {
+			now = now.Add(2 * time.Second)
+			tracker.Observe(now, told)
+		}
+		return tracker.Figures()[0]
+	}
+	before := observe(2*time.Minute, map[string][]scaling.Reading{"a": {idle}, "b": {busy}})
+	near(t, "queue before", before.Queue, 9)
+	after := map[string][]scaling.Reading{"a": {idle}, "b again": {idle}}
+	near(t, "queue soon after", observe(30*time.Second, after).Queue, 9)
+	gone := observe(5*time.Minute, after)
+	if gone.Queue > 0.1 || gone.SlotsUsed > 0.1 || gone.Desired > before.Desired {
+		t.Errorf("minutes later %.2f calls wait, %.2f slots are used, and %d members are wanted after %d", gone.Queue, gone.SlotsUsed, gone.Desired, before.Desired)
+	}
+}

@@ -1,0 +1,85 @@
+package kubernetes
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lanewise/lanewise/fault"
+)
+
+// A lease counts from when it was last seen renewed, whatever its holder's clock says.
+func TestMap_clocksThatDiffer(t *testing.T) {
+	for _, skew := range []time.Duration{-59 * time.Minute, -time.Minute, 0, time.Minute, 24 * time.Hour} {
+		t.Run(skew.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := (&Cluster{}).Map("rag", "shards", 10*time.Second)
+				renewals := 0
+				seen := func(renewed bool) *coordinationv1.Lease {
+					if renewed {
+						renewals++
+					}
+					l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: fmt.Sprint(renewals)}}
+					l.Spec.RenewTime = &metav1.MicroTime{Time: time.Now().Add(skew)}
+					return l
+				}
+				for range 10 {
+					if !m.alive(seen(true)) {
+						t.Fatal("a lease that is renewed has ended")
+					}
+					time.Sleep(5 * time.Second)
+				}
+				last := seen(false)
+				time.Sleep(5*time.Second - 1)
+				if !m.alive(last) {
+					t.Error("it has ended too early")
+				}
+				time.Sleep(1)
+				if m.alive(last) {
+					t.Error("it goes on though nobody renews it")
+				}
+				if !m.alive(seen(true)) {
+					t.Error("a router that comes back is not alive")
+				}
+			})
+		})
+	}
+}
+
+// One that nobody has seen renewed, and that ended long ago by its holder's clock, is of a router from before.
+func TestMap_leasesFromLongAgo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := (&Cluster{}).Map("rag", "shards", 10*time.Second)
+		old := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: "1"}}
+		old.Spec.RenewTime = &metav1.MicroTime{Time: time.Now().Add(-2 * time.Hour)}
+		if m.alive(old) {
+			t.Error("it is alive at first sight")
+		}
+		without := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "b", ResourceVersion: "1"}}
+		if !m.alive(without) {
+			t.Error("one that tells no time is not given one lease")
+		}
+		time.Sleep(10 * time.Second)
+		if m.alive(without) {
+			t.Error("and then it goes on for ever")
+		}
+	})
+}
+
+func TestMapName(t *testing.T) {
+	for text, want := range map[string]string{"rag/shards": "rag shards", "/shards.prod": " shards.prod"} {
+		if namespace, name, err := MapName(text); err != nil || namespace+" "+name != want {
+			t.Errorf("%s: %q, %q, %v", text, namespace, name, err)
+		}
+	}
+	for _, text := range []string{"", "shards", "rag/", "rag/a/b", "Rag/shards", "rag/-"} {
+		if _, _, err := MapName(text); !errors.Is(err, fault.Invalid) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

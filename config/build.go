@@ -315,6 +315,10 @@ func (s *System) openReplica(name string, r Replica) (search.Store, error) {
 }
 
 func (s *System) openLocal(name, path string) (*local.Store, error) {
+	folder, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
 	store, err := local.Open(local.Config{Path: path, Index: s.stores.Index, MemoryLimit: int64(s.stores.Memory)})
 	if err != nil {
 		return nil, err
@@ -322,6 +326,6 @@ func (s *System) openLocal(name, path string) (*local.Store, error) {
 	if name == bareStore {
 		s.opened(store.Close)
 	}
-	s.backups[name] = store
+	s.backups[name], s.backups[folder] = store, store
 	return store, nil
 }

@@ -23,7 +23,7 @@ type Backuper interface {
 func (s *server) backupRoutes() []route {
 	return []route{{
 		method: "GET", path: "/v1/admin/backup", id: "backup", scope: access.Admin, tag: tagServer, local: true, handle: s.backup,
-		summary: "Copy a store of this server", media: "application/octet-stream", query: []parameter{{"store", "Name of the store."}},
+		summary: "Copy a store of this server", media: "application/octet-stream", query: []parameter{{"store", "Name of the store, or its folder."}},
 		detail: "Streams a consistent copy of one embedded store, for lanewise restore. Only clients on this machine may ask for it. " +
 			"A copy that could not be finished breaks off, and is refused by restore.",
 	}}

@@ -74,7 +74,7 @@ type Config struct {
 	// endpoints.
 	Models Models
 
-	// Backups are the embedded stores of this server, by name, that clients on
+	// Backups are the embedded stores of this server, by name and by folder, that clients on
 	// this machine may copy.
 	Backups map[string]Backuper
 

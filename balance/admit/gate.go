@@ -261,7 +261,7 @@ func (g *Gate) refuse(w *waiter) {
 // queue or, while that is not known, by Little's law.
 func (g *Gate) refusal() error {
 	wait := g.rate.Time(g.queue.calls+1, g.limit.mean/time.Duration(g.most.Load()), 0)
-	return fault.Busy(wait, "overloaded: %d calls are at work and %d wait", g.busy.Load(), g.queue.calls)
+	return fault.Busy(wait, "overloaded: there is room for %d calls at a time, and more have come", g.most.Load())
 }
 
 // State is what a gate does at one moment.

@@ -85,15 +85,20 @@ func save(ctx context.Context, cfg *config.Config, s config.LocalStore, w io.Wri
 	if err == nil {
 		return errors.Join(store.Backup(ctx, w), store.Close())
 	}
-	served := fromServer(ctx, cfg, s.Name, w)
+	served := fromServer(ctx, cfg, s.Path, w)
 	if errors.Is(served, syscall.ECONNREFUSED) {
 		return err
 	}
 	return served
 }
 
-// fromServer asks the server of the configuration for a copy.
-func fromServer(ctx context.Context, cfg *config.Config, store string, w io.Writer) error {
+// fromServer asks the server of the configuration for a copy of the store in a folder. By its name, another
+// server at that address could give its own.
+func fromServer(ctx context.Context, cfg *config.Config, folder string, w io.Writer) error {
+	store, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
 	r := cfg.Resolved()
 	scheme, secure, err := r.LocalTLS()
 	if err != nil {

@@ -129,6 +129,14 @@ func TestBackup_whileServing(t *testing.T) {
 		t.Errorf("%d points came back, want 50", n)
 	}
 
+	other := described(filepath.Join(dir, "other")) // stores of the same names, held by another process than the one that answers
+	other.Keys, other.Listen = cfg.Keys, cfg.Listen
+	holder := build(t, other)
+	defer closing(t, holder)
+	if err := backup.Save(t.Context(), other, filepath.Join(dir, "foreign"), ignore); err == nil || !strings.Contains(err.Error(), "is not one of this server's") {
+		t.Errorf("the stores of another server were copied: %v", err)
+	}
+
 	cfg.Keys = []config.ClientKey{{Key: "another"}}
 	if err := backup.Save(t.Context(), cfg, filepath.Join(dir, "no"), ignore); fault.Of(err) != fault.Unauthorized {
 		t.Errorf("with a wrong key: %v", err)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,11 +24,12 @@ import (
 const adminKey = "key-of-the-operator"
 
 // shown serves the page of a router over two shards with two replicas each, for callers with a key, and
-// returns its URL.
-func shown(t *testing.T) string {
+// returns its URL. Requests come through pass.
+func shown(t *testing.T, pass func(http.Handler) http.Handler) string {
 	t.Helper()
 	dir := t.TempDir()
 	c := &config.Config{Keys: []config.ClientKey{{Key: adminKey, Name: "operator"}}}
+	c.Timeouts.Search = 60e9 // a busy machine is no reason to lose one
 	for _, name := range []string{"s0", "s1"} {
 		c.Shards = append(c.Shards, config.Shard{Name: name, Replicas: []config.Replica{{Path: filepath.Join(dir, name, "a")}, {Path: filepath.Join(dir, name, "b")}}})
 	}
@@ -35,7 +37,7 @@ func shown(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(sys.Handler)
+	server := httptest.NewServer(pass(sys.Handler))
 	t.Cleanup(func() {
 		server.Close()
 		if err := sys.Close(); err != nil {
@@ -147,8 +149,8 @@ func (c *complaints) none(t *testing.T) {
 	}
 }
 
-// open shows the page in a tab of its own and enters the key that it asks for.
-func open(root context.Context, t *testing.T, url string, media ...*emulation.MediaFeature) *tab {
+// newTab is a blank one.
+func newTab(root context.Context, t *testing.T, media ...*emulation.MediaFeature) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(root)
 	t.Cleanup(cancel)
@@ -157,14 +159,49 @@ func open(root context.Context, t *testing.T, url string, media ...*emulation.Me
 	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: media}); err != nil {
 		t.Fatal(err)
 	}
-	b.do(chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("#key-dialog")),
-		chromedp.SendKeys(chromedp.CSS("#key"), adminKey+kb.Enter), chromedp.WaitVisible(chromedp.CSS(".lane")),
+	return b
+}
+
+// open shows the page in a tab of its own and enters the key that it asks for.
+func open(root context.Context, t *testing.T, url string, media ...*emulation.MediaFeature) *tab {
+	t.Helper()
+	b := newTab(root, t, media...)
+	b.do(chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("#key-dialog")), entersTheKey(), chromedp.WaitVisible(chromedp.CSS(".lane")),
 		until(`document.getElementById('status').dataset.state === 'live'`), until(`document.getElementById('collection').options.length > 0`))
 	return b
 }
 
+func entersTheKey() chromedp.Action[chromedp.Void] {
+	return chromedp.SendKeys(chromedp.CSS("#key"), adminKey+kb.Enter)
+}
+
+// A question that was asked without the key may be refused after the key was entered: the page does not ask for it again.
+func TestPage_isRefusedLate(t *testing.T) {
+	root, release := browser(t), make(chan struct{})
+	var asked atomic.Int64
+	url := shown(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/v1/") && r.Header.Get("Authorization") == "" && asked.Add(1) > 2 { // the first two open the dialog
+				<-release
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	b := newTab(root, t)
+	b.do(chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("#key-dialog")))
+	for asked.Load() < 3 {
+		<-time.After(10 * time.Millisecond)
+	}
+	b.do(entersTheKey(), chromedp.WaitNotVisible(chromedp.CSS("#key-dialog")))
+	close(release)
+	b.do(until(`document.getElementById('status').dataset.state === 'live'`))
+	if read[bool](b, `document.getElementById('key-dialog').open`) {
+		b.Error("the key is asked for again")
+	}
+}
+
 func TestPage_inABrowser(t *testing.T) {
-	root, url := browser(t), shown(t)
+	root, url := browser(t), shown(t, func(h http.Handler) http.Handler { return h })
 	for name, flow := range map[string]func(*tab){
 		"search": (*tab).searches, "answer": (*tab).answers, "theme": (*tab).paints, "keyboard": (*tab).opensALane, "trips": (*tab).showsTrips, "narrow": (*tab).fits,
 	} {
@@ -181,14 +218,18 @@ func TestPage_inABrowser(t *testing.T) {
 	})
 }
 
+// driving is whether there is a car on the road.
+const driving = `(() => { const c = document.getElementById('cars'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0) })()`
+
 func (b *tab) searches() {
+	// Its cars drive, and the canvas shows them, perhaps before the test looks again.
+	b.do(chromedp.Evaluate[chromedp.Void](`window.drove = false; setInterval(() => { window.drove ||= ` + driving + ` }, 20); 0`))
 	b.do(chromedp.SendKeys(chromedp.CSS("#text"), "sort a slice"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#hits li")))
 	if got := read[string](b, `document.querySelector('#hits li b').textContent`); got != "p1" {
 		b.Errorf("the best hit is %q", got)
 	}
 	b.do(until(`document.getElementById('outcome').textContent.includes('2 shards')`))
-	// Its cars drive, and the canvas shows them.
-	b.do(until(`(() => { const c = document.getElementById('cars'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0) })()`))
+	b.do(until(`window.drove`))
 }
 
 func (b *tab) answers() {
@@ -255,7 +296,7 @@ func (b *tab) standsStill() {
 	if got := read[string](b, `document.getElementById('motion').textContent`); got != "Drive" {
 		b.Errorf("the button says %q", got)
 	}
-	if read[bool](b, `(() => { const c = document.getElementById('cars'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0) })()`) {
+	if read[bool](b, driving) {
 		b.Error("cars drive though the system asks for less motion")
 	}
 }

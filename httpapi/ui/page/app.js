@@ -133,16 +133,17 @@ async function tick() {
   clearTimeout(timer);
   if (asking) return;
   asking = true;
+  const key = api.key.get(), same = () => api.key.get() === key;
   try {
     const [topology, requests] = await Promise.all([api.topology(), api.requests(model.next)]);
     show(topology, requests);
     status('live', 'live');
     refusedBefore = '';
   } catch (err) {
-    refuse(err);
+    if (same()) refuse(err); // else it was asked with another key
   } finally {
     asking = false;
-    if (!document.hidden) timer = setTimeout(tick, every);
+    if (!document.hidden) timer = setTimeout(tick, same() ? every : 0);
   }
 }
 

@@ -75,7 +75,7 @@ export class Ask {
     const r = res.report;
     const missing = r.complete ? '' : `; ${r.shards_asked - r.shards_answered} of ${r.shards_asked} shards are missing`;
     const extra = r.hedges ? `, ${r.hedges} hedged` : '';
-    return `${ms(performance.now() - began)}, ${ms(r.took_ms)} of it in the server; ${r.shards_answered} shards, ${r.mode}${extra}${missing}`;
+    return `${ms(performance.now() - began)}, ${ms(r.took_ms)} of it in the server; ${r.shards_answered} shard${r.shards_answered === 1 ? '' : 's'}, ${r.mode}${extra}${missing}`;
   }
 
   async answer(text, began) {

@@ -68,6 +68,8 @@ type System struct {
 	joining    *joining                  // shards that join
 	live       *atomic.Pointer[System]   // the newest one of those that follow each other
 	followers  *followers                // of those who tell members
+	orders     *orders                   // of an operator
+	urls       map[string]string         // of the upstreams, by section and name
 	quotas     quotas                    // of the upstreams
 	generators map[string]*llm.Generator // the lane of each model, by its name
 	models     *models.Set               // nil for a bare replica
@@ -116,6 +118,7 @@ func newSystem(c *Config, o Options) *System {
 	s := &System{
 		log: calmed(discard(o.Log)), served: o.Served, Listen: c.Listen, shutdown: c.Timeouts.Shutdown, backups: map[string]httpapi.Backuper{}, stores: c.Stores, external: c.Collections,
 		closing: &closing{}, lasting: &closing{}, parts: map[string]*part{}, road: newRoad(), live: &atomic.Pointer[System]{}, followers: &followers{},
+		orders: &orders{}, urls: c.urls(),
 	}
 	s.joining = &joining{system: s}
 	s.openCrowd(c)

@@ -193,6 +193,12 @@ func (f *found[P, U]) close() error {
 
 // discovering has a pool follow what a source tells, until the system is closed.
 func discovering[P io.Closer, U any](s *System, pool string, d discover, f *found[P, U]) *discovery.Follower {
+	apply := f.apply
+	f.apply = func(members []U) error {
+		err := apply(members)
+		s.repeat() // to those that have come back
+		return err
+	}
 	follower := discovery.Follow(pool, d.source(s.clustered.connect), s.log, f.step)
 	s.followers.add(follower)
 	s.opened(func() error {

@@ -42,6 +42,14 @@ func (p plaza) Lanes() (out []httpapi.Lane) {
 	for _, state := range s.Router.State().Pools {
 		out = append(out, lanesOf(state.Pool+"/", shardPool{s.Router, state})...)
 	}
+	for _, l := range s.upstreamLanes() {
+		out = append(out, s.orders.noted(l, s.urls[upstreamOf(l.Name)]))
+	}
+	return out
+}
+
+// upstreamLanes are the lanes before and after the shards.
+func (s *System) upstreamLanes() (out []httpapi.Lane) {
 	for _, e := range s.embedders {
 		out = append(out, lanesOf("embed/", e)...)
 	}

@@ -161,6 +161,7 @@ func (l *Live) reload(ctx context.Context, c *Config) error {
 		return errors.Join(err, next.closing.close())
 	}
 	next.live.Store(next)
+	next.repeat()
 	l.leave(l.begin(r, next))
 	return nil
 }
@@ -170,7 +171,7 @@ func (s *System) successor(ctx context.Context, c *Config, o Options) (*System, 
 	o.Log = c.withoutSecrets(eventful(o.Log, s.clustered.events))
 	next := newSystem(c, o)
 	next.prev = s
-	next.lasting, next.road, next.joining, next.live, next.followers = s.lasting, s.road, s.joining, s.live, s.followers
+	next.lasting, next.road, next.joining, next.live, next.followers, next.orders = s.lasting, s.road, s.joining, s.live, s.followers, s.orders
 	next.crowd, next.maxHeader = s.crowd, s.maxHeader
 	next.Router, next.store, next.backups, next.tls, next.observing, next.clustered = s.Router, s.store, s.backups, s.tls, s.observing, s.clustered
 	err := next.openRest(ctx, c, o)

@@ -81,7 +81,7 @@ func TestHTML_isSelfContained(t *testing.T) {
 	if n := strings.Count(page, "<svg"); n != 3 {
 		t.Errorf("%d plots, want 3", n)
 	}
-	_, svg, _ := strings.Cut(page, "<figure>")
+	_, svg, _ := strings.Cut(page, `<figure tabindex="0">`)
 	svg, _, _ = strings.Cut(svg, "</figure>")
 	if err := xml.Unmarshal([]byte(svg), new(struct{})); err != nil {
 		t.Errorf("the plot is no XML: %v", err)

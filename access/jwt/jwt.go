@@ -51,7 +51,7 @@ type Config struct {
 type Verifier struct {
 	config Config
 	parser *jwt.Parser
-	keys   *watched.Value[keySet]
+	keys   *watched.Value[trusted]
 }
 
 // New returns a verifier. Its error says which setting makes no sense, or that the file cannot be read.
@@ -64,14 +64,19 @@ func New(c Config) (*Verifier, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	keys, err := watched.New(c.Log, func() (keySet, error) { return readSet(c.File) }, c.File)
+	keys, err := watched.New(c.Log, func() (trusted, error) {
+		set, err := readSet(c.File)
+		return trusted{set, &seen{callers: map[[sha256.Size]byte]believed{}}}, err
+	}, c.File)
 	if err != nil {
 		return nil, err
 	}
-	return &Verifier{config: c, keys: keys, parser: jwt.NewParser(
+	v := &Verifier{config: c, keys: keys}
+	v.parser = jwt.NewParser(
 		jwt.WithValidMethods(c.Algorithms), jwt.WithIssuer(c.Issuer), jwt.WithAudience(c.Audience),
-		jwt.WithExpirationRequired(), jwt.WithLeeway(max(cmp.Or(c.Leeway, DefaultLeeway), 0)), jwt.WithStrictDecoding(),
-	)}, nil
+		jwt.WithExpirationRequired(), jwt.WithLeeway(v.leeway()), jwt.WithStrictDecoding(),
+	)
+	return v, nil
 }
 
 func (c Config) validate() error {
@@ -92,18 +97,28 @@ func (c Config) validate() error {
 // Identify returns whom a token speaks of. It is fault.Unauthorized where the token is not believed, and says
 // why without repeating it; fault.Forbidden where it is, and gives no access.
 func (v *Verifier) Identify(_ context.Context, token string) (access.Caller, error) {
+	digest, known := sha256.Sum256([]byte(token)), v.keys.Get().seen
+	if caller, ok := known.of(&digest); ok {
+		return caller, nil
+	}
 	claims := jwt.MapClaims{}
 	if _, err := v.parser.ParseWithClaims(token, claims, v.keyOf); err != nil {
 		return access.Caller{}, fault.New(fault.Unauthorized, "the token is not believed: %s", why(err))
 	}
-	return v.caller(claims)
+	caller, err := v.caller(claims)
+	if end, _ := claims.GetExpirationTime(); err == nil && end != nil {
+		known.enter(&digest, believed{caller, end.Add(v.leeway())})
+	}
+	return caller, err
 }
+
+func (v *Verifier) leeway() time.Duration { return max(cmp.Or(v.config.Leeway, DefaultLeeway), 0) }
 
 var errKey = errors.New("no key")
 
 // keyOf returns the key that a token names. One that names none is taken to mean the only one.
 func (v *Verifier) keyOf(t *jwt.Token) (any, error) {
-	set := v.keys.Get()
+	set := v.keys.Get().keys
 	given, named := t.Header["kid"]
 	kid, _ := given.(string)
 	k, ok := set[kid]

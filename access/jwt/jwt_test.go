@@ -35,7 +35,7 @@ type issuer struct {
 	ed  ed25519.PrivateKey
 }
 
-func newIssuer(t *testing.T) issuer {
+func newIssuer(t testing.TB) issuer {
 	t.Helper()
 	var i issuer
 	var err error
@@ -68,7 +68,7 @@ func (i issuer) jwkEd(kid string) string {
 
 func set(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
 
-func write(t *testing.T, text string) string {
+func write(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "jwks.json")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -77,7 +77,7 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-func sign(t *testing.T, method gojwt.SigningMethod, key any, kid string, claims gojwt.MapClaims) string {
+func sign(t testing.TB, method gojwt.SigningMethod, key any, kid string, claims gojwt.MapClaims) string {
 	t.Helper()
 	token := gojwt.NewWithClaims(method, claims)
 	if kid != "" {
@@ -250,6 +250,78 @@ func TestIdentify_allowsForClocks(t *testing.T) {
 		expect(0, false)
 		expect(time.Minute, true)
 	})
+}
+
+// A token that was believed is remembered: until it expires, or until its key is taken out.
+func TestIdentify_remembersNoLongerThanItMay(t *testing.T) {
+	i, other := newIssuer(t), newIssuer(t)
+	for _, keyGoes := range []bool{false, true} {
+		file := write(t, set(i.jwkEd("d")))
+		synctest.Test(t, func(t *testing.T) {
+			v, err := jwt.New(config(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			token := sign(t, gojwt.SigningMethodEdDSA, i.ed, "d", claims(gojwt.MapClaims{"exp": time.Now().Add(time.Minute).Unix()}))
+			expect := func(good bool) {
+				t.Helper()
+				if c, err := v.Identify(t.Context(), token); (err == nil) != good || good && c.Name != "jwt/ann" {
+					t.Errorf("key goes: %v; %v, %v", keyGoes, c, err)
+				}
+			}
+			expect(true)
+			if keyGoes {
+				if err := os.WriteFile(file, []byte(set(other.jwkEd("d"))), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(watched.Every)
+				expect(false)
+				return
+			}
+			time.Sleep(time.Minute + jwt.DefaultLeeway - time.Second)
+			expect(true)
+			time.Sleep(time.Second)
+			expect(false)
+		})
+	}
+}
+
+// BenchmarkIdentify is what a request pays for its token: one that is new, by the kind of its key, and one that was seen.
+func BenchmarkIdentify(b *testing.B) {
+	i := newIssuer(b)
+	file := write(b, set(i.jwkRSA("r"), i.jwkEC("e"), i.jwkEd("d")))
+	for _, k := range []struct {
+		kid    string
+		method gojwt.SigningMethod
+		key    any
+	}{{"r", gojwt.SigningMethodRS256, i.rsa}, {"e", gojwt.SigningMethodES256, i.ec}, {"d", gojwt.SigningMethodEdDSA, i.ed}} {
+		tokens := make([]string, 200)
+		for n := range tokens {
+			tokens[n] = sign(b, k.method, k.key, k.kid, claims(gojwt.MapClaims{"jti": fmt.Sprint(n)}))
+		}
+		for name, own := range map[string]int{"new": len(tokens), "seen": 1} {
+			b.Run(k.method.Alg()+"/"+name, func(b *testing.B) { identify(b, file, tokens[:own]) })
+		}
+	}
+}
+
+// identify shows tokens in turn. Where there are several none of them was seen before.
+func identify(b *testing.B, file string, tokens []string) {
+	b.Helper()
+	var v *jwt.Verifier
+	for n := 0; b.Loop(); n++ {
+		if n == 0 || len(tokens) > 1 && n%len(tokens) == 0 {
+			b.StopTimer()
+			var err error
+			if v, err = jwt.New(config(file)); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+		if _, err := v.Identify(b.Context(), tokens[n%len(tokens)]); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func TestFile_isReadAgainAndABadOneChangesNothing(t *testing.T) {

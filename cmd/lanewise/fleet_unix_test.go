@@ -107,7 +107,10 @@ func (f *fleet) found(shards ...string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	_, err = sys.Router.CreateCollection(f.t.Context(), search.Collection{Name: "docs", Dims: 1, Metric: search.Dot})
+	err = insist(func() error {
+		_, err := sys.Router.CreateCollection(f.t.Context(), search.Collection{Name: "docs", Dims: 1, Metric: search.Dot})
+		return err
+	})
 	if err := errors.Join(err, sys.Close()); err != nil {
 		f.t.Fatal(err)
 	}

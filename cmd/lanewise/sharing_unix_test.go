@@ -44,15 +44,8 @@ func (s stored) write(t *testing.T, c *client.Client, value float32, ids ...stri
 
 // insist writes until that is acknowledged.
 func (s stored) insist(t *testing.T, c *client.Client, value float32, ids ...string) {
-	for {
-		err := s.write(t, c, value, ids...)
-		if err == nil {
-			return
-		}
-		if !passing(err) {
-			t.Error(err)
-			return
-		}
+	if err := insist(func() error { return s.write(t, c, value, ids...) }); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -96,14 +89,26 @@ func (s stored) check(t *testing.T, routers ...*process) {
 	}
 }
 
-// move has a router bring the points to the shards of its configuration, once nobody else is at it.
-func move(t *testing.T, by *process) error {
+// insist calls until a router has its lease, which it may lose on a slow machine, and nobody else is at work.
+func insist(call func() error) error {
 	for {
-		err := tryMove(t, by)
-		if !errors.Is(err, fault.Conflict) {
+		if err := call(); !passing(err) {
 			return err
 		}
 	}
+}
+
+// move has a router bring the points to the shards of its configuration.
+func move(t *testing.T, by *process) error {
+	return insist(func() error { return tryMove(t, by) })
+}
+
+// create makes a collection of one dimension.
+func (p *process) create(t *testing.T, name string) error {
+	return insist(func() error {
+		_, err := p.CreateCollection(t.Context(), name, wire.Collection{Dims: 1, Metric: "dot"})
+		return err
+	})
 }
 
 func tryMove(t *testing.T, by *process) error {
@@ -239,7 +244,7 @@ func TestFleet_cutOffFromEtcd(t *testing.T) {
 	}
 	s.insist(t, b.Client, 200, ids...)
 	s.check(t, a, b)
-	if _, err := b.CreateCollection(t.Context(), "more", wire.Collection{Dims: 1, Metric: "dot"}); err != nil {
+	if err := b.create(t, "more"); err != nil {
 		t.Error(err)
 	}
 	mended()
@@ -266,12 +271,15 @@ func TestFleet_atTheSameTime(t *testing.T) {
 	var made []int // dims of the collection that could be created
 	for i, r := range routers {
 		all.Go(func() {
-			if _, err := r.CreateCollection(t.Context(), "docs", wire.Collection{Dims: 1, Metric: "dot"}); err != nil {
+			if err := r.create(t, "docs"); err != nil {
 				t.Errorf("the same collection through %s: %v", r.name, err)
 			}
 		})
 		all.Go(func() {
 			_, err := r.CreateCollection(t.Context(), "mine", wire.Collection{Dims: i + 1})
+			for errors.Is(err, fault.Unavailable) {
+				_, err = r.CreateCollection(t.Context(), "mine", wire.Collection{Dims: i + 1})
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {

@@ -3,6 +3,7 @@
 package outage_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func open(tb testing.TB, c router.Config, shards ...[]search.Store) *system {
 		c.Shards = append(c.Shards, s)
 	}
 	if _, measured := tb.(*testing.B); !measured { // a machine that is busy for a while fails no search
-		c.SearchTimeout, c.WriteTimeout = patience/4, patience
+		c.SearchTimeout, c.WriteTimeout = cmp.Or(c.SearchTimeout, patience/4), patience
 	}
 	r, err := router.New(c)
 	if err != nil {

@@ -326,20 +326,16 @@ const (
 
 // again repeats a step while its replica is unavailable or overloaded, a few times.
 func again[R any](ctx context.Context, step func() (R, error)) (res R, err error) {
-	pause := firstPause
+	wait := firstPause
 	for range attempts {
 		res, err = guarded(step)
 		if err == nil || !errors.Is(err, fault.Unavailable) && !errors.Is(err, fault.Overloaded) {
 			return res, err
 		}
-		timer := time.NewTimer(max(pause, fault.RetryAfter(err)))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return res, errors.Join(err, context.Cause(ctx))
+		if ended := pause(ctx, max(wait, fault.RetryAfter(err))); ended != nil {
+			return res, errors.Join(err, ended)
 		}
-		pause *= 2
+		wait *= 2
 	}
 	return res, err
 }

@@ -86,12 +86,8 @@ func (p *pace) wait(ctx context.Context, n int) error {
 		return context.Cause(ctx)
 	}
 	due := p.start.Add(time.Duration(float64(p.n) / float64(p.perSecond) * float64(time.Second)))
-	timer := time.NewTimer(time.Until(due))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return context.Cause(ctx)
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := pause(ctx, time.Until(due)); err != nil {
+		return err
 	}
+	return context.Cause(ctx) // it may have ended at the same moment
 }

@@ -95,6 +95,9 @@ func (l *Live) leave(g *generation) {
 func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g := l.enter()
 	defer l.leave(g)
+	if l.ending.Load() {
+		w.Header().Set("Connection", "close") // what is asked next over it might come too late
+	}
 	g.system.Handler.ServeHTTP(w, r)
 }
 

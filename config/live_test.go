@@ -282,13 +282,28 @@ func open(t *testing.T) int {
 	return len(all)
 }
 
-// TestServe_saysThatItEnds: after the signal /readyz fails.
+// TestServe_saysThatItEnds: after the signal /readyz fails, and clients are told to use their connections no more.
 func TestServe_saysThatItEnds(t *testing.T) {
 	l := living(t, Local(t.TempDir()), io.Discard)
 	if status, _ := askLive(t, l, "GET", "/readyz", ""); status != 200 {
 		t.Errorf("before: %d", status)
 	}
+	server := httptest.NewServer(l)
+	defer server.Close()
+	closes := func() bool {
+		res, err := server.Client().Get(server.URL + "/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Body.Close() == nil && res.Close
+	}
+	if closes() {
+		t.Error("before: the connection is closed")
+	}
 	l.End()
+	if !closes() {
+		t.Error("after: the connection is kept")
+	}
 	if status, body := askLive(t, l, "GET", "/readyz", ""); status != 503 || !strings.Contains(body, "the server ends") {
 		t.Errorf("after: %d %s", status, body)
 	}

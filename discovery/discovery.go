@@ -62,7 +62,9 @@ type Source interface {
 }
 
 // Vacant is a source that knows what it says when it finds nobody: a pool that may be scaled
-// to zero is empty then, in spite of the rule.
+// to zero is empty then, in spite of the rule. It is empty, too, once all of them are
+// terminating: one that still serves may take no connections before anybody hears of it,
+// and calls can wait.
 type Vacant interface{ MayBeEmpty() bool }
 
 // Settle returns the members that a pool is to have, sorted by name, where it has the

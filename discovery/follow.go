@@ -123,13 +123,13 @@ func (f *Follower) settle(found []Member) error {
 	if err != nil {
 		return err
 	}
-	switch gone := none(found); {
-	case f.empty && gone != nil:
+	switch {
+	case f.empty && len(in(Ready, found)) == 0:
 		if next = nil; f.told && len(f.members) == 0 {
 			return nil
 		}
 	case same(next, f.members):
-		return gone
+		return none(found)
 	}
 	if err := f.apply(next); err != nil {
 		return err

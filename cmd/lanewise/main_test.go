@@ -334,7 +334,12 @@ func TestVersion(t *testing.T) {
 // program starts this test binary as lanewise, and returns its output by lines.
 func program(t *testing.T, args ...string) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], args...) //nolint:gosec // this very program
+	return programOf(t, os.Args[0], args...)
+}
+
+func programOf(t *testing.T, file string, args ...string) (*exec.Cmd, *bufio.Reader) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), file, args...) //nolint:gosec // this very program, or the same one compiled
 	cmd.Env = append(os.Environ(), "LANEWISE_TEST_PROGRAM=1")
 	out, err := cmd.StdoutPipe()
 	if err != nil {

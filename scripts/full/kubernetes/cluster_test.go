@@ -13,6 +13,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	slicesv1 "k8s.io/api/discovery/v1"
@@ -191,6 +192,29 @@ func (b *testbed) replicas(ctx context.Context) (int, error) {
 	return int(*d.Spec.Replicas), nil
 }
 
+// scale is what somebody does by hand.
+func (b *testbed) scale(ctx context.Context, replicas int32) {
+	b.t.Helper()
+	scale := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "chat"}, Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
+	if _, err := b.AppsV1().Deployments(b.namespace).UpdateScale(ctx, "chat", scale, metav1.UpdateOptions{}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// idle is why the autoscaler does nothing; empty: it works.
+func (b *testbed) idle(ctx context.Context) string {
+	hpa, err := b.AutoscalingV2().HorizontalPodAutoscalers(b.namespace).Get(ctx, "chat", metav1.GetOptions{})
+	if err != nil {
+		return err.Error()
+	}
+	for _, c := range hpa.Status.Conditions {
+		if c.Type == autoscalingv2.ScalingActive && c.Status != corev1.ConditionTrue {
+			return c.Reason
+		}
+	}
+	return ""
+}
+
 // kubelet is what the cluster lacks: it runs as many engines as the Deployment asks for,
 // each after its cold start, and writes the EndpointSlices of their service. One that is
 // not wanted any more is terminating for a while, and serves until the end of that.
@@ -198,6 +222,7 @@ type kubelet struct {
 	*testbed
 	coldStart, grace time.Duration
 	host             string // of the engines
+	odd              bool   // each endpoint is in a second slice too, and in a third one that has no ports
 
 	mu      sync.Mutex
 	engines []*engine // the newest last
@@ -272,8 +297,9 @@ func (k *kubelet) publish(ctx context.Context) error {
 	k.mu.Lock()
 	wanted := map[string]*slicesv1.EndpointSlice{}
 	for _, e := range slices.Concat(k.engines, k.going) {
-		s := endpointSlice(e, k.host)
-		wanted[s.Name] = s
+		for _, s := range k.slicesOf(e) {
+			wanted[s.Name] = s
+		}
 	}
 	k.mu.Unlock()
 	list, err := api.List(ctx, metav1.ListOptions{LabelSelector: slicesv1.LabelServiceName + "=chat"})
@@ -301,6 +327,18 @@ func (k *kubelet) publish(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (k *kubelet) slicesOf(e *engine) []*slicesv1.EndpointSlice {
+	s := endpointSlice(e, k.host)
+	if !k.odd {
+		return []*slicesv1.EndpointSlice{s}
+	}
+	again, portless := s.DeepCopy(), s.DeepCopy()
+	again.Name += "-again"
+	portless.Name += "-portless"
+	portless.Ports = nil
+	return []*slicesv1.EndpointSlice{s, again, portless}
 }
 
 func endpointSlice(e *engine, host string) *slicesv1.EndpointSlice {

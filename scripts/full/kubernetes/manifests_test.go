@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -95,15 +96,26 @@ func TestManifests_thereIsTimeToEnd(t *testing.T) {
 		if err := yaml.Unmarshal(first, &workload); err != nil {
 			t.Fatal(err)
 		}
-		pod := workload.Spec.Template.Spec
-		grace, before := *pod.TerminationGracePeriodSeconds, pod.Containers[0].Lifecycle.PreStop.Sleep.Seconds
-		if shutdown := int64(c.Resolved().Timeouts.Shutdown.Seconds()); before+shutdown >= grace || before <= 0 {
-			t.Errorf("%s: %d s before the end and %d s of it do not fit into %d s", file, before, shutdown, grace)
-		}
-		ready := pod.Containers[0].ReadinessProbe
-		if seen := int64(ready.PeriodSeconds * ready.FailureThreshold); seen > before {
-			t.Errorf("%s: that it is not ready is seen after %d s, and it ends after %d", file, seen, before)
-		}
+		fits(t, file, workload.Spec.Template.Spec, c.Resolved().Timeouts)
+	}
+}
+
+func fits(t *testing.T, file string, pod corev1.PodSpec, times config.Timeouts) {
+	t.Helper()
+	whole := pod.Containers[0]
+	seen := func(p *corev1.Probe) time.Duration {
+		return time.Duration(p.PeriodSeconds*p.FailureThreshold) * time.Second
+	}
+	grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second
+	before := time.Duration(whole.Lifecycle.PreStop.Sleep.Seconds) * time.Second
+	if before+times.Notice+times.Shutdown >= grace || before <= 0 {
+		t.Errorf("%s: %v before the end, %v of notice and %v of the end do not fit into %v", file, before, times.Notice, times.Shutdown, grace)
+	}
+	if ready := seen(whole.ReadinessProbe); ready >= times.Notice {
+		t.Errorf("%s: that it is not ready is seen after %v, and it takes requests for %v", file, ready, times.Notice)
+	}
+	if dead := seen(whole.LivenessProbe); dead <= times.Shutdown {
+		t.Errorf("%s: it counts as dead after %v, and may take %v to end", file, dead, times.Shutdown)
 	}
 }
 

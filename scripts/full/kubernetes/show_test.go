@@ -298,3 +298,24 @@ func TestAutoscaler_scaleToZeroAndBack(t *testing.T) {
 	s.until(ctx, "it is scaled to zero again", s.asked(ctx, func(n int) bool { return n == 0 }))
 	s.line.plot(t, "kubernetes-zero.svg", "To zero and back: what waits is served by the first member")
 }
+
+// TestDeployment_scaledToZeroByHand under load, while each endpoint is in two slices and in one without ports. The
+// autoscaler stands still then, until somebody scales by hand again.
+func TestDeployment_scaledToZeroByHand(t *testing.T) {
+	s, ctx := newShow(t, 2, 1, 256) // a tenant may take half of the places
+	s.kubelet.mu.Lock()
+	s.kubelet.odd = true
+	s.kubelet.mu.Unlock()
+	s.until(ctx, "two engines are ready", func() bool { return s.kubelet.running() >= 2 })
+	var asking sync.WaitGroup
+	asking.Go(func() { s.load.run(ctx, 2, 20*time.Second) })
+	s.until(ctx, "answers come", func() bool { return s.load.got.Load() > 2 })
+	s.scale(ctx, 0)
+	s.until(ctx, "nobody is left", func() bool { return s.kubelet.running() == 0 })
+	s.until(ctx, "the autoscaler stands still", func() bool { return s.idle(ctx) == "ScalingDisabled" })
+	asking.Wait()
+	s.scale(ctx, 1)
+	s.until(ctx, "an engine is ready", func() bool { return s.kubelet.running() >= 1 })
+	s.until(ctx, "the autoscaler works again", func() bool { return s.idle(ctx) == "" })
+	s.nothingLost()
+}

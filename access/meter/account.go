@@ -91,7 +91,7 @@ func (a *account) budgets(now time.Time, tokens int64, p *pool) (Limit, error) {
 	} {
 		all, h := b.h.total(b.s), b.h.at(b.s)
 		since := b.s.Tokens + a.held - h.own.Tokens // that the others do not know of
-		room := int64(p.share() * float64(int64(b.tokens)-h.all.Tokens))
+		room := int64(p.portion() * float64(int64(b.tokens)-h.all.Tokens))
 		switch limited := b.tokens > 0; {
 		case b.cost > 0 && all.Cost >= b.cost, limited && all.Tokens+a.held+tokens > int64(b.tokens), limited && p.alone && since+tokens > room:
 			return b.name, a.spent(b.name, b.next.Sub(now))

@@ -134,7 +134,7 @@ func (m *Meter) wrote(some bool, err error) {
 
 // Close writes what has changed, and tells the ledger. Requests that are settled later are not in the file.
 func (m *Meter) Close() error {
-	close(m.stop)
+	m.ending.Do(func() { close(m.stop) })
 	m.done.Wait()
 	if m.file == nil {
 		return nil

@@ -38,6 +38,7 @@ type Meter struct {
 	pool   pool
 	file   *bbolt.DB // nil: none
 	stop   chan struct{}
+	ending sync.Once
 	done   sync.WaitGroup
 
 	mu       sync.Mutex
@@ -89,7 +90,7 @@ func New(c Config) (*Meter, error) {
 		if m.pool.name, err = m.identity(); err != nil {
 			return nil, errors.Join(fmt.Errorf("name the budgets in %s: %w", c.File, err), m.Close())
 		}
-		m.done.Go(m.share)
+		m.done.Go(m.follow)
 	}
 	return m, nil
 }
@@ -199,7 +200,7 @@ func (m *Meter) take(of id, limits access.Limits, tokens int64) (share, error) {
 		return share{}, nil
 	}
 	a, now := m.account(of), time.Now()
-	a.limit(limits, m.pool.share())
+	a.limit(limits, m.pool.portion())
 	m.touch(a, now)
 	rate, refused, err := a.reserve(now, tokens, &m.pool)
 	if err != nil {

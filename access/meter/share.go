@@ -72,8 +72,8 @@ type pool struct {
 	alone   bool            // the last one failed
 }
 
-// share is this meter's part of what is not cut up beforehand.
-func (p *pool) share() float64 {
+// portion is this meter's part of what is not cut up beforehand.
+func (p *pool) portion() float64 {
 	if p.ledger == nil {
 		return 1
 	}
@@ -99,8 +99,8 @@ func (m *Meter) touch(a *account, now time.Time) {
 	}
 }
 
-// share exchanges with the ledger until the meter is closed.
-func (m *Meter) share() {
+// follow exchanges with the ledger until the meter is closed.
+func (m *Meter) follow() {
 	ticker := time.NewTicker(sharing)
 	defer ticker.Stop()
 	for {

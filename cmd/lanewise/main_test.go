@@ -63,6 +63,7 @@ func serving(t *testing.T) world {
 // servingOf starts a server of a configuration, and a world that knows it.
 func servingOf(t *testing.T, cfg *config.Config) world {
 	t.Helper()
+	cfg.Timeouts.Search, cfg.Timeouts.Write = 60e9, 60e9 // a busy machine is no reason to lose one
 	sys, err := cfg.Build(t.Context(), config.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -9,9 +9,10 @@ import (
 
 // Do calls f on one member of p, then on others while it is slow or fails with
 // an error that another member may not have (fault.Elsewhere), and returns the
-// first answer. f may run several times at once, each time with another target
-// and its own context, which ends when the call does; what f returns must not
-// depend on that context any more.
+// first answer. Where no other member is left, one that is ejected may get such
+// an extra attempt, and is back if it answers. f may run several times at once,
+// each time with another target and its own context, which ends when the call
+// does; what f returns must not depend on that context any more.
 //
 // A panic in f is the error of its attempt. When ctx ends, Do returns
 // context.Cause(ctx) at once, even if f does not; the pool then waits for f at

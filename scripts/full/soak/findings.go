@@ -17,7 +17,7 @@ import (
 const (
 	growth         = 0.25
 	heapSlack      = 16 << 20 // bytes
-	goroutineSlack = 30
+	goroutineSlack = 100      // some hundred faults that leave one each behind would be more
 )
 
 // starving is the share of a search's time for which this process, which hardly needs any, got no processor: others

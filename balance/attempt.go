@@ -87,6 +87,7 @@ func (a *attempt) release() {
 			a.reservation.Settle(held)
 		}
 		a.race.core.line.wake()
+		a.race.core.spread()
 	}
 }
 

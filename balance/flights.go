@@ -40,7 +40,7 @@ func (x *flights[T, R]) fly(ctx context.Context, core func(at int) *core) {
 	if ctx.Err() != nil { // an attempt would only leave load behind
 		for i := range x.races {
 			if x.races[i].call.Seated {
-				core(i).line.seats.Add(-1)
+				core(i).unseat()
 			}
 			x.finish(i, context.Cause(ctx))
 		}

@@ -161,7 +161,7 @@ func (r *race) leave(goesOn bool) {
 func (r *race) unseat() {
 	if r.seated {
 		r.seated = false
-		r.core.line.seats.Add(-1)
+		r.core.unseat()
 	}
 }
 
@@ -207,11 +207,11 @@ func (p *Pool[T]) Seat(within time.Duration) error {
 		return nil
 	}
 	if wait, tooLong := c.tooLong(entries, int(ahead-open), within); tooLong {
-		c.line.seats.Add(-1)
+		c.unseat()
 		return c.crowded(wait)
 	}
 	return nil
 }
 
 // Unseat gives a seat back whose call is not made.
-func (p *Pool[T]) Unseat() { p.core.line.seats.Add(-1) }
+func (p *Pool[T]) Unseat() { p.core.unseat() }

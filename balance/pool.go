@@ -36,7 +36,8 @@ type Config struct {
 	// of its time (without a deadline: 1 s) is fault.Overloaded.
 	Limit limit.Config
 	// Hold is how many calls may wait, until their contexts end, while the pool has no
-	// members: one that was scaled to zero. A tenant may have as many of them as are
+	// members: one that was scaled to zero. As members come up, calls go on as these have slots
+	// for them, the oldest first. A tenant may have as many of them as are
 	// still free; one more is fault.Overloaded. Default none: a call of an empty pool is
 	// fault.Unavailable at once. Calls of [Each], and those with NoWait, are not held.
 	Hold  int
@@ -184,9 +185,7 @@ func (p *Pool[T]) update(members []Member[T]) error {
 	p.set.Store(next)
 	p.core.keepOne()
 	p.core.line.wake()
-	if len(next.entries) > 0 {
-		p.core.holding.release(false)
-	}
+	p.core.spread()
 	return nil
 }
 
@@ -242,7 +241,8 @@ func (p *Pool[T]) Members() []Member[T] {
 // open are their owners' to close; Close does not wait for them.
 func (p *Pool[T]) Close() error {
 	p.core.tasks.refuse()
-	p.core.holding.release(true)
+	p.core.holding.close()
+	p.core.spread()
 	p.core.discharge()
 	p.core.tasks.wait()
 	p.core.crew.close()

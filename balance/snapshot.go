@@ -57,7 +57,7 @@ func (p *Pool[T]) Snapshot() Snapshot {
 		HedgeTokens: c.hedges.level(), LaneTokens: c.lane.hedges.level(),
 		MeanCost: c.meanOf(),
 		Running:  c.tasks.n.Load(),
-		Waiting:  c.line.Len() + c.holding.count(),
+		Waiting:  c.line.Len() + int(c.holding.n.Load()),
 		Members:  make([]MemberState, 0, len(set.entries)+len(set.rest)),
 	}
 	for name, class := range classes {

@@ -93,10 +93,12 @@ func TestEvents_areFewAndWait(t *testing.T) {
 			t.Errorf("%d were written while the API server was away", s.writes)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if s.writes != 25 || len(s.events) != 1 {
 			t.Errorf("%d Events in %d writes, want 1 in 25", len(s.events), s.writes)
 		}
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		log.Warn("trouble", "event", "DiscoveryTrouble")
 		synctest.Wait()
 		if s.writes != 26 {

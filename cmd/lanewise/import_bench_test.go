@@ -22,7 +22,7 @@ import (
 
 const (
 	importDims  = 256
-	importPage  = 500
+	importPage  = 1000
 	importCount = 10 * importPage
 )
 

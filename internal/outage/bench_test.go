@@ -24,7 +24,7 @@ func BenchmarkSearch_across(b *testing.B) {
 		for _, kind := range slices.Sorted(maps.Keys(everyKind())) {
 			b.Run(sig+"/"+kind, func(b *testing.B) {
 				victim, other := everyKind()[kind](b), newLanewise(b)
-				s := build(b, router.Config{}, []search.Store{victim.open(b), other.open(b)})
+				s := build(b, router.Config{SearchTimeout: patience / 2}, []search.Store{victim.open(b), other.open(b)})
 				s.timed(b, 400) // learns what is usual
 				for b.Loop() {
 					before := s.timed(b, 400)

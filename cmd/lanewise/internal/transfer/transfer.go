@@ -135,8 +135,8 @@ func (r *run) store(number int, docs []corpus.Document, next string) error {
 				}
 			}
 		}
-		const unbounded = 1 << 40 // a page is a write, unless its tenants change
-		if _, err := ingest.Run(r.ctx, all, r.write, ingest.Config{Batch: len(docs), Bytes: unbounded, Parallel: 1, Strict: true}); err != nil {
+		const most = 16 << 20 // a page is a write, unless its tenants change or a server might find it too large
+		if _, err := ingest.Run(r.ctx, all, r.write, ingest.Config{Batch: len(docs), Bytes: most, Parallel: 1, Strict: true}); err != nil {
 			return err
 		}
 	}

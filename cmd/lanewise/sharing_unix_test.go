@@ -30,6 +30,7 @@ type stored map[string]float32
 
 // write stores points of some ids, the first with a value and each other one with one more.
 func (s stored) write(t *testing.T, c *client.Client, value float32, ids ...string) error {
+	t.Helper()
 	docs, values := make([]corpus.Document, len(ids)), stored{}
 	for i, id := range ids {
 		values[id] = value + float32(i)
@@ -44,6 +45,7 @@ func (s stored) write(t *testing.T, c *client.Client, value float32, ids ...stri
 
 // insist writes until that is acknowledged.
 func (s stored) insist(t *testing.T, c *client.Client, value float32, ids ...string) {
+	t.Helper()
 	if err := insist(func() error { return s.write(t, c, value, ids...) }); err != nil {
 		t.Error(err)
 	}
@@ -100,6 +102,7 @@ func insist(call func() error) error {
 
 // move has a router bring the points to the shards of its configuration.
 func move(t *testing.T, by *process) error {
+	t.Helper()
 	return insist(func() error { return tryMove(t, by) })
 }
 
@@ -112,6 +115,7 @@ func (p *process) create(t *testing.T, name string) error {
 }
 
 func tryMove(t *testing.T, by *process) error {
+	t.Helper()
 	plan, err := by.Plan(t.Context(), by.file)
 	if err != nil {
 		return err

@@ -16,20 +16,28 @@ import (
 	"time"
 )
 
+// crowdVariable has this test's binary be the crowd of BenchmarkServe_crowd: it says where the server is, and how many idle connections there are to be.
+const crowdVariable = "LANEWISE_CHILD_CROWD"
+
 // BenchmarkServe_crowd measures what idle connections and slow senders do to the latencies of the others: the p99 of searches with a
-// crowd over that without one. LANEWISE_CROWD is the number of idle connections, 10,000 where the limit of open files allows for it
-// (both ends are in this process), and a fiftieth of it send their bodies byte by byte.
+// crowd over that without one, in turn. LANEWISE_CROWD is the number of idle connections, 1,000 by default and less where the limit of
+// open files says so, and a fiftieth of it send their bodies byte by byte. The crowd is in a process of its own, as it would be.
 func BenchmarkServe_crowd(b *testing.B) {
+	if part := os.Getenv(crowdVariable); part != "" {
+		beCrowd(b, part)
+		return
+	}
 	idle, err := strconv.Atoi(os.Getenv("LANEWISE_CROWD"))
 	if err != nil {
 		idle = 1000
 	}
-	if files := openFiles(); files < uint64(2*idle+1000) {
-		idle = int(files-1000) / 2 //nolint:gosec // a limit of files fits
+	if files := openFiles(); files < uint64(idle+idle/50+500) {
+		idle = int(files-500) * 50 / 51 //nolint:gosec // a limit of files fits
 		b.Logf("the limit of open files is %d: %d idle connections", files, idle)
 	}
 	c := Local(b.TempDir())
 	c.Limits.Connections = 2*idle + 1000
+	c.Timeouts.Header, c.Timeouts.Idle = time.Hour, time.Hour // the crowd is to stay
 	s, err := c.Build(b.Context(), Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -39,15 +47,40 @@ func BenchmarkServe_crowd(b *testing.B) {
 	address := served(b, s)
 	client := call(b, address)
 	p99(b, client) // warms up
-	before := least(b, client)
-	leave := occupy(b, address, idle)
-	crowded := least(b, client)
-	leave()
-	alone := min(before, least(b, client))
-	b.ReportMetric(crowded.Seconds()/alone.Seconds(), "p99-ratio")
-	b.ReportMetric(float64(idle), "idle-connections")
-	b.ReportMetric(float64(alone.Microseconds()), "p99-alone-us")
+	crowd := startChild(b, crowdVariable, fmt.Sprintf("%s %d", address, idle))
+	var alone, crowded []time.Duration
+	for range 3 {
+		alone = append(alone, p99(b, client))
+		crowd.tell(b) // it comes
+		crowded = append(crowded, p99(b, client))
+		open, _ := s.crowd.counts()
+		b.ReportMetric(float64(open-1), "connections")
+		crowd.tell(b) // it leaves
+	}
+	crowd.end(b)
+	b.ReportMetric(slices.Min(crowded).Seconds()/slices.Min(alone).Seconds(), "p99-ratio")
+	b.ReportMetric(float64(slices.Min(alone).Microseconds()), "p99-alone-us")
 	b.ReportMetric(0, "ns/op") // the whole is one measurement
+}
+
+// beCrowd is the crowd, which comes and leaves by turns.
+func beCrowd(b *testing.B, part string) {
+	b.Helper()
+	var address string
+	var idle int
+	if _, err := fmt.Sscan(part, &address, &idle); err != nil {
+		b.Fatal(err)
+	}
+	var leave func()
+	obey(func() {
+		if leave == nil {
+			leave = occupy(b, address, idle)
+			return
+		}
+		leave()
+		leave = nil
+	})
+	_, _ = fmt.Println("took 0s")
 }
 
 // occupy opens idle connections, half of them fresh and half after a request, and slow senders beside them, until it is told to leave.
@@ -75,12 +108,6 @@ func occupy(b *testing.B, address string, idle int) (leave func()) {
 			_ = conn.Close()
 		}
 	}
-}
-
-// least is the best of three, which the machine's other work disturbs least.
-func least(b *testing.B, c *caller) time.Duration {
-	b.Helper()
-	return min(p99(b, c), p99(b, c), p99(b, c))
 }
 
 // drip sends a byte ten times a second until ctx ends or the server has had enough.

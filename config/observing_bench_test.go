@@ -3,14 +3,12 @@
 package config
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,16 +34,16 @@ func BenchmarkObserved(b *testing.B) {
 	}))
 	b.Cleanup(collector.Close)
 	ways := []string{"off", "on", "traced-0.01", "traced-1"}
-	servers := make([]*watchedChild, len(ways))
+	servers := make([]*child, len(ways))
 	for i, way := range ways {
-		servers[i] = startWatched(b, collector.URL+" "+way)
+		servers[i] = startChild(b, watchedVariable, collector.URL+" "+way)
 	}
 	for b.Loop() {
 		for i := range servers {
-			servers[i].search(b)
+			servers[i].tell(b)
 		}
 		for i := range servers { // and backwards, since what went before is felt too
-			servers[len(servers)-1-i].search(b)
+			servers[len(servers)-1-i].tell(b)
 		}
 	}
 	searches := float64(2 * watchedAtOnce * b.N)
@@ -55,70 +53,6 @@ func BenchmarkObserved(b *testing.B) {
 		b.ReportMetric(servers[i+1].end(b).Seconds()/searches/off, way+"/off")
 	}
 	b.ReportMetric(0, "ns/op") // of all ways together: it says nothing
-}
-
-// watchedChild is a server in a process of its own.
-type watchedChild struct {
-	cmd  *exec.Cmd
-	ask  io.WriteCloser
-	told *bufio.Scanner
-}
-
-func startWatched(b *testing.B, way string) *watchedChild {
-	b.Helper()
-	c := &watchedChild{cmd: exec.CommandContext(b.Context(), os.Args[0], "-test.run", "^$", "-test.bench", "^BenchmarkObserved$", "-test.benchtime", "1x")} //nolint:gosec // itself
-	c.cmd.Env = append(os.Environ(), watchedVariable+"="+way)
-	var err error
-	if c.ask, err = c.cmd.StdinPipe(); err != nil {
-		b.Fatal(err)
-	}
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := c.cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	c.told = bufio.NewScanner(out)
-	c.hear(b)
-	return c
-}
-
-// hear waits for what the server says, which is a duration.
-func (c *watchedChild) hear(b *testing.B) time.Duration {
-	b.Helper()
-	for c.told.Scan() {
-		if word, ok := strings.CutPrefix(c.told.Text(), "took "); ok {
-			took, err := time.ParseDuration(word)
-			if err != nil {
-				b.Fatal(err)
-			}
-			return took
-		}
-	}
-	b.Fatal("the server ended")
-	return 0
-}
-
-func (c *watchedChild) search(b *testing.B) {
-	b.Helper()
-	if _, err := io.WriteString(c.ask, "\n"); err != nil {
-		b.Fatal(err)
-	}
-	c.hear(b)
-}
-
-// end ends the server, and returns the CPU time of its searches and of what follows from them.
-func (c *watchedChild) end(b *testing.B) time.Duration {
-	b.Helper()
-	_ = c.ask.Close()
-	took := c.hear(b)
-	for c.told.Scan() { // until it ends
-	}
-	if err := c.cmd.Wait(); err != nil {
-		b.Fatal(err)
-	}
-	return took
 }
 
 // searchWatched is the server: it searches whenever it is sent a line.
@@ -141,13 +75,11 @@ func searchWatched(b *testing.B, way string) {
 		search()
 	}
 	start := cpuTime(b)
-	_, _ = fmt.Println("took 0s")
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+	obey(func() {
 		for range watchedAtOnce {
 			search()
 		}
-		_, _ = fmt.Println("took 0s")
-	}
+	})
 	if err := sys.Close(); err != nil { // the last spans are sent
 		b.Fatal(err)
 	}

@@ -48,6 +48,13 @@ func (s *shelf) Patch(e *corev1.Event, _ []byte) (*corev1.Event, error) {
 	return e, nil
 }
 
+// count is how many Events there are, and how often one was written.
+func (s *shelf) count() (events, writes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.events), s.writes
+}
+
 // recording is a log whose lines are Events on a shelf, and ends them.
 func recording(s *shelf) (log *slog.Logger, end func()) {
 	pod := &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: "rag", Name: "router-0", UID: "7"}
@@ -85,24 +92,24 @@ func TestEvents_areFewAndWait(t *testing.T) {
 		s := shelf{away: 3}
 		log, end := recording(&s)
 		defer end()
-		for range 500 {
+		for range 100 {
 			log.Warn("trouble", "event", "DiscoveryTrouble")
 		}
 		synctest.Wait()
-		if s.writes > 0 {
-			t.Errorf("%d were written while the API server was away", s.writes)
+		if _, writes := s.count(); writes > 0 {
+			t.Errorf("%d were written while the API server was away", writes)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if s.writes != 25 || len(s.events) != 1 {
-			t.Errorf("%d Events in %d writes, want 1 in 25", len(s.events), s.writes)
+		if events, writes := s.count(); writes != 25 || events != 1 {
+			t.Errorf("%d Events in %d writes, want 1 in 25", events, writes)
 		}
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		log.Warn("trouble", "event", "DiscoveryTrouble")
 		synctest.Wait()
-		if s.writes != 26 {
-			t.Errorf("%d writes, want another one after 5 minutes", s.writes)
+		if _, writes := s.count(); writes != 26 {
+			t.Errorf("%d writes, want another one after 5 minutes", writes)
 		}
 	})
 }

@@ -128,8 +128,12 @@ func (s *apiServer) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case refuse != 0:
 		status(w, refuse, map[int]metav1.StatusReason{http.StatusForbidden: metav1.StatusReasonForbidden}[refuse])
-	case query.Get("sendInitialEvents") != "":
-		status(w, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)
+	case query.Get("sendInitialEvents") != "": // as with an older etcd, in the middle of it
+		event := metav1.WatchEvent{Type: "ERROR"}
+		event.Object.Raw, _ = json.Marshal(metav1.Status{
+			TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Message: "progress of watches is disabled",
+		})
+		_ = json.NewEncoder(w).Encode(event)
 	case query.Get("watch") != "":
 		from, _ := strconv.Atoi(query.Get("resourceVersion"))
 		s.watch(w, r, from)

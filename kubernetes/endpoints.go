@@ -14,7 +14,6 @@ import (
 
 	"github.com/go-logr/logr"
 	slicesv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -158,11 +157,11 @@ func (f *feed) fail(err error) { f.say(func() { f.trouble = err }) }
 func (f *feed) heal() { f.say(func() { f.changed, f.trouble = true, nil }) }
 
 // listWatch asks for the service's slices.
-func (e Endpoints) listWatch(f *feed) *cache.ListWatch {
+func (e Endpoints) listWatch(f *feed) cache.ListerWatcher {
 	of := labels.Set{slicesv1.LabelServiceName: e.Service}.String()
 	api := e.cluster.endpoints.EndpointSlices(e.Namespace)
 	doing := "the EndpointSlices of service " + within(e.Namespace, e.Service)
-	return &cache.ListWatch{
+	return listFirst{&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = of
 			list, err := api.List(ctx, o)
@@ -177,15 +176,20 @@ func (e Endpoints) listWatch(f *feed) *cache.ListWatch {
 			switch {
 			case err == nil:
 				return f.over(ctx, w, "watch "+doing), nil
-			case o.SendInitialEvents != nil && apierrors.IsInvalid(err):
-				// A server that cannot list within a watch is asked for a list next.
 			case ctx.Err() == nil:
 				f.fail(classify("watch "+doing, err))
 			}
 			return nil, err
 		},
-	}
+	}}
 }
+
+// listFirst has an informer list and then watch. Lists within a watch are refused by servers before an older etcd, some
+// of them in the middle of it, and what is overseen here is small.
+type listFirst struct{ *cache.ListWatch }
+
+// IsWatchListSemanticsUnSupported says so to client-go.
+func (listFirst) IsWatchListSemanticsUnSupported() bool { return true }
 
 // over oversees a watch. One that stands shows that what was wrong is not any more.
 func (f *feed) over(ctx context.Context, w watch.Interface, doing string) watch.Interface {

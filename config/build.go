@@ -94,7 +94,7 @@ func (c *Config) Build(ctx context.Context, o Options) (_ *System, err error) {
 		return nil, err
 	}
 	r := c.Resolved()
-	events, stop, err := r.Cluster.openEvents(r.withoutSecrets(o.Log))
+	events, stop, err := r.Cluster.openEvents(r.withoutSecrets(o.Log)) //nolint:contextcheck // Events are told until they are closed
 	if err != nil {
 		return nil, err
 	}

@@ -178,7 +178,7 @@ llm: {upstreams: [{name: vllm, kind: openai, url: "http://vllm/v1", model: m, ke
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Build(t.Context(), Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	s, err := c.Build(t.Context(), Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -59,7 +58,7 @@ func (s *shelf) count() (events, writes int) {
 func recording(s *shelf) (log *slog.Logger, end func()) {
 	pod := &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: "rag", Name: "router-0", UID: "7"}
 	e := newEvents(pod, func(context.Context) record.EventSink { return s })
-	return slog.New(e.Handler(slog.NewTextHandler(io.Discard, nil))), func() { _ = e.Close(); synctest.Wait() }
+	return slog.New(e.Handler(slog.DiscardHandler)), func() { _ = e.Close(); synctest.Wait() }
 }
 
 func TestEvents_areLinesOfTheLog(t *testing.T) {
@@ -70,7 +69,7 @@ func TestEvents_areLinesOfTheLog(t *testing.T) {
 		log.Warn("nothing to see")
 		log.With("pool", "llm").WithGroup("g").Warn("members were not found", "event", "DiscoveryForbidden", "error", errors.New("no right"))
 		log.Info("members are found again", "event", "DiscoveryRecovered")
-		log.Error(strings.Repeat("é", mostText), "event", "Long")
+		log.Error(strings.Repeat("é", mostText), "event", "Long") //nolint:sloglint // as long as no literal
 		synctest.Wait()
 		var got []string
 		for _, e := range s.events {
@@ -119,7 +118,7 @@ func TestEvents_onARealAPIServer(t *testing.T) {
 	c, name := onReal(t)
 	e := c.Events(name, "7")
 	defer e.Close() //nolint:errcheck // it returns nil
-	slog.New(e.Handler(slog.NewTextHandler(io.Discard, nil))).Warn("members were not found", "event", "DiscoveryTrouble")
+	slog.New(e.Handler(slog.DiscardHandler)).Warn("members were not found", "event", "DiscoveryTrouble")
 	for {
 		list, err := c.core.Events("default").List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.uid=7,involvedObject.name=" + name})
 		if err != nil {

@@ -35,18 +35,18 @@ type issuer struct {
 	ed  ed25519.PrivateKey
 }
 
-func newIssuer(t testing.TB) issuer {
-	t.Helper()
+func newIssuer(tb testing.TB) issuer {
+	tb.Helper()
 	var i issuer
 	var err error
 	if i.rsa, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if i.ec, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if _, i.ed, err = ed25519.GenerateKey(rand.Reader); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return i
 }
@@ -68,24 +68,24 @@ func (i issuer) jwkEd(kid string) string {
 
 func set(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
 
-func write(t testing.TB, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "jwks.json")
+func write(tb testing.TB, text string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "jwks.json")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return path
 }
 
-func sign(t testing.TB, method gojwt.SigningMethod, key any, kid string, claims gojwt.MapClaims) string {
-	t.Helper()
+func sign(tb testing.TB, method gojwt.SigningMethod, key any, kid string, claims gojwt.MapClaims) string {
+	tb.Helper()
 	token := gojwt.NewWithClaims(method, claims)
 	if kid != "" {
 		token.Header["kid"] = kid
 	}
 	out, err := token.SignedString(key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out
 }

@@ -158,7 +158,7 @@ func (m *Meter) exchanged(err error) {
 
 // tell is what is to be said of an account.
 func (a *account) tell(now time.Time) Tell {
-	out := Tell{Account: string(a.id.bytes()), Rate: a.rate()}
+	out := Tell{Account: string(a.bytes()), Rate: a.rate()}
 	for s, into := range map[*spell]*Spent{a.days.at(dayOf(now)): &out.Day, a.months.at(monthOf(now)): &out.Month} {
 		*into = Spent{s.number, Use{s.Tokens + a.held, s.Cost}}
 	}

@@ -108,6 +108,7 @@ func move(t *testing.T, by *process) error {
 
 // create makes a collection of one dimension.
 func (p *process) create(t *testing.T, name string) error {
+	t.Helper()
 	return insist(func() error {
 		_, err := p.CreateCollection(t.Context(), name, wire.Collection{Dims: 1, Metric: "dot"})
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -58,7 +59,8 @@ func (s *shelf) count() (events, writes int) {
 func recording(s *shelf) (log *slog.Logger, end func()) {
 	pod := &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: "rag", Name: "router-0", UID: "7"}
 	e := newEvents(pod, func(context.Context) record.EventSink { return s })
-	return slog.New(e.Handler(slog.DiscardHandler)), func() { _ = e.Close(); synctest.Wait() }
+	log = slog.New(e.Handler(slog.NewTextHandler(io.Discard, nil))) //nolint:sloglint // slog's own takes no lines at all
+	return log, func() { _ = e.Close(); synctest.Wait() }
 }
 
 func TestEvents_areLinesOfTheLog(t *testing.T) {
@@ -117,8 +119,9 @@ func TestEvents_areFewAndWait(t *testing.T) {
 func TestEvents_onARealAPIServer(t *testing.T) {
 	c, name := onReal(t)
 	e := c.Events(name, "7")
-	defer e.Close() //nolint:errcheck // it returns nil
-	slog.New(e.Handler(slog.DiscardHandler)).Warn("members were not found", "event", "DiscoveryTrouble")
+	defer e.Close()                                                  //nolint:errcheck // it returns nil
+	log := slog.New(e.Handler(slog.NewTextHandler(io.Discard, nil))) //nolint:sloglint // as above
+	log.Warn("members were not found", "event", "DiscoveryTrouble")
 	for {
 		list, err := c.core.Events("default").List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.uid=7,involvedObject.name=" + name})
 		if err != nil {

@@ -44,8 +44,8 @@ func TestExpiry_isTold(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { e.run(ctx); close(ended) }()
-		time.Sleep(2*24*time.Hour + time.Hour)
-		replace(2*24*time.Hour + 30*time.Second) // another one, which ends at once
+		time.Sleep(2*24*time.Hour + time.Hour - time.Second) // between two looks
+		replace(2*24*time.Hour + 30*time.Second)             // another one, which ends at once
 		time.Sleep(time.Hour)
 		replace(365 * 24 * time.Hour) // and one that is good
 		time.Sleep(100 * 24 * time.Hour)

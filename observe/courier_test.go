@@ -63,7 +63,8 @@ func TestCourier_losesWhatIsNotTaken(t *testing.T) {
 		var out bytes.Buffer
 		x := postman{deliver: func(context.Context) error { return errors.New("connection refused") }}
 		c := startCourier(&x, slog.New(slog.NewTextHandler(&out, nil)))
-		for range 150 { // seconds
+		time.Sleep(batchTime / 2) // between two batches
+		for range 150 {           // seconds
 			c.take([]byte{1})
 			time.Sleep(time.Second)
 		}

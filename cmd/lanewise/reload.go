@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/lanewise/lanewise/config"
@@ -16,17 +14,15 @@ const watchEvery = time.Second
 
 // reloader puts a configuration file in force again.
 type reloader struct {
-	file  string
-	watch bool                 // also when it has changed
-	adapt func(*config.Config) // to the command line
-	last  []byte               // what the file said when it was tried last
+	file   string
+	watch  bool                 // also when it has changed
+	adapt  func(*config.Config) // to the command line
+	hangup chan os.Signal       // SIGHUP; nil: none comes
+	last   []byte               // what the file said when it was tried last
 }
 
 // run reloads at each SIGHUP, and after each change of the file, until ctx ends.
 func (r *reloader) run(ctx context.Context, live *config.Live) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	r.last = r.read()
@@ -34,7 +30,7 @@ func (r *reloader) run(ctx context.Context, live *config.Live) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangup:
+		case <-r.hangup:
 		case <-tick.C:
 			if !r.watch || !r.changed() {
 				continue

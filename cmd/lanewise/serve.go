@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -53,7 +55,10 @@ machine only.`,
 			if file == "" {
 				return serve(cmd.Context(), a, cfg, nil)
 			}
-			return serve(cmd.Context(), a, cfg, (&reloader{file: file, watch: watch, adapt: adapt}).run)
+			r := &reloader{file: file, watch: watch, adapt: adapt, hangup: make(chan os.Signal, 1)}
+			signal.Notify(r.hangup, syscall.SIGHUP) // before it says that it serves: who has read that may send one
+			defer signal.Stop(r.hangup)
+			return serve(cmd.Context(), a, cfg, r.run)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")

@@ -225,6 +225,7 @@ func TestShared_ledgerAway(t *testing.T) {
 			pass(t, m, of("a", 100)).Settle(meter.Use{Tokens: 100})
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		l.leave(true)
 		used := 0
 		for range 60 {
@@ -247,6 +248,7 @@ func TestShared_ledgerAway(t *testing.T) {
 			used += 10
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if got := all[0].Standings(meter.Tenant, 1)[0].Day.Tokens; got != int64(200+used) {
 			t.Errorf("%d tokens are told of afterwards", got)
 		}
@@ -284,6 +286,7 @@ func TestShared_idle(t *testing.T) {
 		defer closeAll(t, all)
 		spend(t, all[0], of("a", 10))
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if l.calls == 0 || l.calls > 2 {
 			t.Errorf("%d exchanges in an hour with one request", l.calls)
 		}

@@ -126,18 +126,6 @@ func TestRecorder_followsTheClient(t *testing.T) {
 	}
 }
 
-// The point of the package.
-func TestSpan_costsTwoAllocations(t *testing.T) {
-	tracer := spans.New(1, func([]byte) {}).Tracer("")
-	ctx, _ := tracer.Start(context.Background(), "request")
-	if got := testing.AllocsPerRun(100, func() {
-		_, span := tracer.Start(ctx, "below")
-		span.End()
-	}); got > 2 {
-		t.Errorf("%v allocations", got)
-	}
-}
-
 func Example() {
 	recorder := spans.New(1, func(span []byte) {
 		var all otlp.ScopeSpans

@@ -141,8 +141,7 @@ func (f *fleet) launch(name, etcd string, shards ...string) *process {
 	})
 	p.ready = func() {
 		f.t.Helper()
-		_, rest, _ := strings.Cut(until(f.t, out, "lanewise router on "), "on ")
-		url, _, _ := strings.Cut(rest, " ")
+		url := address(f.t, out)
 		transport := &http.Transport{}
 		f.t.Cleanup(transport.CloseIdleConnections)
 		var err error

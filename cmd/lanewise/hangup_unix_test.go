@@ -35,8 +35,7 @@ func TestServe_hangUp(t *testing.T) {
 	write("")
 	cmd, out := program(t, "serve", "-c", file, "--watch=false")
 	defer cmd.Process.Kill() //nolint:errcheck // where the test has failed
-	_, rest, _ := strings.Cut(until(t, out, "lanewise router on "), "on ")
-	url, _, _ := strings.Cut(rest, " ")
+	url := address(t, out)
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	get := func(path string) (int, string) {
@@ -80,13 +79,5 @@ func TestServe_hangUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	hangUp(func(told string) bool { return strings.Contains(told, "not reloaded: ") })
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, out); err != nil {
-		t.Error(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("after SIGTERM: %v, want exit code 0", err)
-	}
+	end(t, cmd, out, syscall.SIGTERM)
 }

@@ -94,8 +94,7 @@ timeouts: {search: 60s, notice: %v, shutdown: %v}
 	}
 	p := &pod{}
 	p.process, p.out = programOf(k.t, k.program, "serve", "--config", file)
-	_, rest, _ := strings.Cut(until(k.t, p.out, "lanewise router on "), "on ")
-	p.url, _, _ = strings.Cut(rest, " ")
+	p.url = address(k.t, p.out)
 	alive, retired := context.WithCancel(k.t.Context())
 	p.retired = retired
 	k.t.Cleanup(func() {

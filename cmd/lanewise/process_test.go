@@ -47,41 +47,44 @@ func until(t *testing.T, r *bufio.Reader, text string) string {
 	}
 }
 
-func TestServe_untilInterrupted(t *testing.T) {
-	data := filepath.Join(t.TempDir(), "store")
-	cmd, out := program(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
-	until(t, out, "serving one local store in "+data)
-	line := until(t, out, "lanewise router on ")
-	_, rest, _ := strings.Cut(line, "on ")
+// address reads the output of a server up to the line that names its URL.
+func address(t *testing.T, out *bufio.Reader) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(until(t, out, "lanewise router on "), "on ")
 	url, _, _ := strings.Cut(rest, " ")
-	w := world{env: map[string]string{"LANEWISE_URL": url}, in: `{"id": "a", "text": "one"}`}
-	w.run(t, "ingest", "-").want(t, exitOK, "1 document ")
-	// The store belongs to the server: a second one says so.
-	world{}.run(t, "serve", "--data", data, "--listen", "127.0.0.1:0").want(t, exitFailure, "another process")
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	return url
+}
+
+// end tells a program to end, and wants it to do so with exit code 0.
+func end(t *testing.T, cmd *exec.Cmd, out *bufio.Reader, how os.Signal) {
+	t.Helper()
+	if err := cmd.Process.Signal(how); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.Copy(io.Discard, out); err != nil {
 		t.Error(err)
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("after SIGTERM: %v, want exit code 0", err)
+		t.Errorf("after signal %v: %v, want exit code 0", how, err)
 	}
+}
+
+func TestServe_untilInterrupted(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "store")
+	cmd, out := program(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
+	until(t, out, "serving one local store in "+data)
+	w := world{env: map[string]string{"LANEWISE_URL": address(t, out)}, in: `{"id": "a", "text": "one"}`}
+	w.run(t, "ingest", "-").want(t, exitOK, "1 document ")
+	// The store belongs to the server: a second one says so.
+	world{}.run(t, "serve", "--data", data, "--listen", "127.0.0.1:0").want(t, exitFailure, "another process")
+	end(t, cmd, out, syscall.SIGTERM)
 }
 
 func TestDemo_interruptedLeavesNothing(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	cmd, out := program(t, "demo")
 	until(t, out, "HTTP servers on loopback")
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, out); err != nil {
-		t.Error(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("after Ctrl-C: %v, want exit code 0", err)
-	}
+	end(t, cmd, out, os.Interrupt)
 	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
 		t.Errorf("files are left: %v (%v)", left, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -67,7 +66,7 @@ func newEngine(tb testing.TB, name string, connect func(at string) (connection, 
 	e := &engine{name: name, dir: filepath.Join(tb.TempDir(), name), connect: connect}
 	tb.Cleanup(func() {
 		_ = e.send(syscall.SIGCONT)
-		e.script(tb, "down")
+		script(tb, e.dir, "down")
 	})
 	e.start(tb)
 	return e
@@ -76,7 +75,7 @@ func newEngine(tb testing.TB, name string, connect func(at string) (connection, 
 // start waits for an answer, too: a server may be well and still be loading what it holds.
 func (e *engine) start(tb testing.TB) {
 	tb.Helper()
-	_, e.at, _ = strings.Cut(e.script(tb, "up"), "=")
+	_, e.at, _ = strings.Cut(script(tb, e.dir, "up"), "=")
 	store, late := e.open(tb), time.Now().Add(patience)
 	pace := time.NewTicker(50 * time.Millisecond)
 	defer pace.Stop()
@@ -92,21 +91,10 @@ func (e *engine) start(tb testing.TB) {
 	}
 }
 
-func (e *engine) script(tb testing.TB, command string) string {
-	tb.Helper()
-	cmd := exec.Command("../../scripts/servers/"+e.name, command) //nolint:gosec,noctx // constant commands, also in cleanups
-	cmd.Env = append(os.Environ(), "LANEWISE_SERVER_DIR="+e.dir)
-	out, err := cmd.Output()
-	if err != nil {
-		tb.Fatalf("scripts/servers/%s %s: %v", e.name, command, err)
-	}
-	return strings.TrimSpace(string(out))
-}
-
 func (e *engine) signal(tb testing.TB, sig syscall.Signal) {
 	tb.Helper()
 	if sig == syscall.SIGKILL {
-		e.script(tb, "kill") // waits for its end: else it would seem to be up when it is started again
+		script(tb, e.dir, "kill") // waits for its end: else it would seem to be up when it is started again
 		return
 	}
 	if err := e.send(sig); err != nil {

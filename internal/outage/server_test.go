@@ -121,7 +121,7 @@ func newPostgres(tb testing.TB) server {
 	s := &postgres{dir: filepath.Join(tb.TempDir(), "postgres")}
 	tb.Cleanup(func() {
 		_ = s.each(syscall.SIGCONT)
-		s.script(tb, "down")
+		script(tb, s.dir, "down")
 	})
 	s.start(tb)
 	return s
@@ -129,16 +129,18 @@ func newPostgres(tb testing.TB) server {
 
 func (s *postgres) start(tb testing.TB) {
 	tb.Helper()
-	s.dsn = strings.TrimPrefix(s.script(tb, "up"), "LANEWISE_TEST_POSTGRES=")
+	s.dsn = strings.TrimPrefix(script(tb, s.dir, "up"), "LANEWISE_TEST_POSTGRES=")
 }
 
-func (s *postgres) script(tb testing.TB, command string) string {
+// script runs a command of the server that a folder is named after, and returns what it prints.
+func script(tb testing.TB, dir, command string) string {
 	tb.Helper()
-	cmd := exec.Command("../../scripts/servers/postgres", command) //nolint:gosec,noctx // a constant command, also in cleanups
-	cmd.Env = append(os.Environ(), "LANEWISE_SERVER_DIR="+s.dir)
+	name := filepath.Base(dir)
+	cmd := exec.Command("../../scripts/servers/"+name, command) //nolint:gosec,noctx // constant commands, also in cleanups
+	cmd.Env = append(os.Environ(), "LANEWISE_SERVER_DIR="+dir)
 	out, err := cmd.Output()
 	if err != nil {
-		tb.Fatalf("scripts/servers/postgres %s: %v", command, err)
+		tb.Fatalf("scripts/servers/%s %s: %v", name, command, err)
 	}
 	return strings.TrimSpace(string(out))
 }

@@ -44,7 +44,7 @@ func ReadFile(path string) ([]Key, error) {
 }
 
 // WriteFile replaces a key file as a whole: whoever reads it meanwhile, or after a crash, finds the old
-// keys or the new ones. Only its owner may read it.
+// keys or the new ones. Only its owner may read a new one; one that is replaced keeps its rights and its owner.
 func WriteFile(path string, keys []Key) error {
 	if err := checkAll(keys); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -53,14 +54,17 @@ func Read(path string, v any) error {
 }
 
 // Replace writes data beside path, makes it durable and renames it into place: after a
-// crash the file is the old one or the new one, whole.
+// crash the file is the old one or the new one, whole. A new one has the rights and the owner of the old one, so that whoever
+// could read it still can; the first one is its owner's alone.
 func Replace(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".new-*")
 	if err != nil {
 		return err
 	}
-	_, err = tmp.Write(data)
+	if _, err = tmp.Write(data); err == nil {
+		err = inherit(tmp, path)
+	}
 	if err == nil {
 		err = tmp.Sync()
 	}
@@ -71,6 +75,19 @@ func Replace(path string, data []byte) error {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
 	return syncDir(dir)
+}
+
+// inherit gives a file the rights and the owner of the one that it is to replace, if there is one.
+func inherit(f *os.File, path string) error {
+	old, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	give(f, old)
+	return f.Chmod(old.Mode().Perm())
 }
 
 // syncDir makes a rename durable. Windows has no such call and needs none.

@@ -5,11 +5,13 @@ package chat
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -96,7 +98,20 @@ func (r Result) Figures() []bench.Figure {
 }
 
 // Target is a server.
-type Target struct{ URL, Key string }
+type Target struct {
+	URL, Key string
+	TLS      *tls.Config // of https URLs; nil: the system's settings
+}
+
+// client carries the calls; nil: the one that costs least.
+func (t Target) client() *http.Client {
+	if t.TLS == nil {
+		return nil
+	}
+	c := openaiwire.NewHTTPClient()
+	c.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: t.TLS.Clone(), ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64}
+	return c
+}
 
 // With makes calls of the workload to a server, for a search of the highest rate (see bench.SLO), and ends its
 // connections afterwards.
@@ -162,6 +177,7 @@ func (w Workload) Try(ctx context.Context, t Target) error {
 type asker struct {
 	provider       *openai.Provider
 	whole          *openaiwire.Client // nil: answers are streamed
+	client         *http.Client       // nil: their own
 	first, between *bench.Recorder
 
 	mu                       sync.Mutex
@@ -175,13 +191,13 @@ type answer struct {
 }
 
 func (w Workload) asker(t Target) (*asker, error) {
-	a := &asker{first: bench.NewRecorder(0), between: bench.NewRecorder(0)}
+	a := &asker{first: bench.NewRecorder(0), between: bench.NewRecorder(0), client: t.client()}
 	var err error
-	if a.provider, err = openai.New(openai.Config{URL: t.URL, Key: t.Key, Model: w.Model}); err != nil {
+	if a.provider, err = openai.New(openai.Config{URL: t.URL, Key: t.Key, Model: w.Model, Client: a.client}); err != nil {
 		return nil, err
 	}
 	if w.Whole {
-		a.whole, err = openaiwire.New(openaiwire.Config{URL: t.URL, Key: t.Key})
+		a.whole, err = openaiwire.New(openaiwire.Config{URL: t.URL, Key: t.Key, Client: a.client})
 	}
 	return a, err
 }
@@ -190,6 +206,9 @@ func (a *asker) close() {
 	_ = a.provider.Close() // drops idle connections only
 	if a.whole != nil {
 		a.whole.Close()
+	}
+	if a.client != nil {
+		a.client.CloseIdleConnections()
 	}
 }
 

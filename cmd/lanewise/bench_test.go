@@ -2,13 +2,20 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/lanewise/lanewise/bench"
+	"github.com/lanewise/lanewise/config"
 )
 
 // drawn is a server with a drawn set in it, and the folder of the set's files.
@@ -220,6 +227,58 @@ func TestBenchChat(t *testing.T) {
 	done := w.run(t, "bench", "chat", "--model", "none", "--json", report)
 	if _, err := os.Stat(report); done.code != exitFailure || !strings.Contains(done.errOut, "the first call of http://") || err == nil {
 		t.Errorf("no such model: exit %d, %s", done.code, done.errOut)
+	}
+}
+
+// A server whose certificate nobody knows, and that wants to be shown one, is loaded with both named by flags.
+func TestBench_overTLS(t *testing.T) {
+	sys, err := config.Local(t.TempDir()).Build(t.Context(), config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", sys.Handler)
+	mux.HandleFunc("/v1/chat/completions", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"choices": [{"message": {"role": "assistant", "content": "yes"}}], "usage": {"prompt_tokens": 2, "completion_tokens": 1}}`)
+	})
+	server := httptest.NewUnstartedServer(mux)
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of the calls that show none
+	server.StartTLS()
+	t.Cleanup(func() {
+		server.Close()
+		if err := sys.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	key, err := x509.MarshalPKCS8PrivateKey(server.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := folder(t, map[string]string{
+		"cert.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})),
+		"key.pem":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
+		"p.jsonl":  `{"id": "a", "text": "a cat"}` + "\n",
+	})
+	cert := filepath.Join(dir, "cert.pem")
+	both := []string{"--cacert", cert, "--cert", cert, "--key", filepath.Join(dir, "key.pem")}
+	w := world{env: map[string]string{"LANEWISE_URL": server.URL}}
+	w.run(t, append([]string{"ingest", filepath.Join(dir, "p.jsonl")}, both...)...).want(t, exitOK)
+	for name, flags := range map[string][]string{
+		"search": {"--rounds", "1", "--duration", "100ms", "--warmup", "0"},
+		"chat":   {"--rounds", "1", "--duration", "100ms", "--warmup", "0", "--model", "m", "--whole"},
+		"ingest": {"--rounds", "1", "-n", "20", "--dims", "4"},
+	} {
+		report := filepath.Join(t.TempDir(), "r.json")
+		command := append([]string{"bench", name, "--json", report}, flags...)
+		if done := w.run(t, command...); done.code != exitFailure || !strings.Contains(done.errOut, "certificate") {
+			t.Errorf("%s without flags: exit %d, %s", name, done.code, done.errOut)
+		}
+		done := w.run(t, append(command, both...)...)
+		if r, err := bench.Read(report); err != nil || len(r.Rows) != 1 { // a machine that is too busy to keep to the rate says so, and exits with 1
+			t.Errorf("%s: exit %d, %v, %s", name, done.code, err, done.errOut)
+		}
+		w.run(t, append(command, "--cacert", "none.pem")...).want(t, exitUsage, "--cacert")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lanewise/lanewise/bench"
 	"github.com/lanewise/lanewise/bench/chat"
+	"github.com/lanewise/lanewise/cmd/lanewise/internal/client"
 )
 
 // benchChat are the flags of bench chat.
@@ -17,8 +18,9 @@ type benchChat struct {
 	loading
 	reporting
 	chat.Workload
-	targets []string
-	goodput time.Duration
+	targets      []string
+	certificates client.Certificates
+	goodput      time.Duration
 }
 
 func newBenchChat(a *app) *cobra.Command {
@@ -60,6 +62,7 @@ The key is read from LANEWISE_KEY, or OPENAI_API_KEY.`,
 	o.loading.flags(f)
 	o.promise(f)
 	o.reporting.flags(f)
+	certificateFlags(f, &o.certificates, a)
 	f.StringArrayVar(&o.targets, "target", nil, "URL to load; may be given several times (default $LANEWISE_URL, or "+defaultURL+")")
 	f.StringVar(&o.Model, "model", "", "name of the model")
 	f.BoolVar(&o.Whole, "whole", false, "ask for answers in one piece instead of streams")
@@ -82,8 +85,12 @@ The key is read from LANEWISE_KEY, or OPENAI_API_KEY.`,
 
 // aims returns the targets, after a first call of each.
 func (o *benchChat) aims(ctx context.Context, a *app) (out []chat.Target, err error) {
+	secure, err := o.certificates.Open()
+	if err != nil {
+		return nil, usageError{err}
+	}
 	for _, url := range o.targets {
-		t := chat.Target{URL: url, Key: cmp.Or(a.env("LANEWISE_KEY"), a.env("OPENAI_API_KEY"))}
+		t := chat.Target{URL: url, Key: cmp.Or(a.env("LANEWISE_KEY"), a.env("OPENAI_API_KEY")), TLS: secure}
 		if err := o.Try(ctx, t); err != nil {
 			return nil, fmt.Errorf("the first call of %s: %w", url, err)
 		}

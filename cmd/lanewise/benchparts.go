@@ -150,7 +150,7 @@ it, each batch acknowledged by all replicas, and removes it again.`,
 		}
 	})
 	f := cmd.Flags()
-	f.StringVar(&t.url, "url", "", "URL of a lanewise server (default $LANEWISE_URL, or "+defaultURL+")")
+	t.serverFlags(f, a)
 	f.StringVarP(&t.file, "config", "c", "", "configuration to run in this process, instead of a server")
 	f.IntVarP(&o.N, "count", "n", 10_000, "points")
 	f.IntVar(&o.Dims, "dims", 256, "numbers of a vector")
@@ -159,6 +159,5 @@ it, each batch acknowledged by all replicas, and removes it again.`,
 	within(f, 1, 0, "count", "batch")
 	within(f, 1, 65_536, "dims")
 	within(f, 1, 1000, "parallel")
-	t.key = a.env("LANEWISE_KEY")
 	return cmd
 }

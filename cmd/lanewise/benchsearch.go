@@ -10,18 +10,21 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/lanewise/lanewise/bench"
 	"github.com/lanewise/lanewise/bench/data"
 	"github.com/lanewise/lanewise/bench/query"
 	"github.com/lanewise/lanewise/cmd/lanewise/internal/aim"
+	"github.com/lanewise/lanewise/cmd/lanewise/internal/client"
 )
 
 // benchSearch are the flags of bench search.
 type benchSearch struct {
 	loading
 	reporting
-	targets []string
+	targets      []string
+	certificates client.Certificates
 	aim.Options
 	queries       string
 	k, mode       string
@@ -56,6 +59,10 @@ with --texts their first words.`,
 				o.targets = []string{cmp.Or(a.env("LANEWISE_URL"), defaultURL)}
 			}
 			o.Key, o.EngineKey = a.env("LANEWISE_KEY"), a.env("LANEWISE_ENGINE_KEY")
+			var err error
+			if o.TLS, err = o.certificates.Open(); err != nil {
+				return usageError{err}
+			}
 			slo, err := o.check()
 			if err != nil {
 				return err
@@ -69,10 +76,15 @@ with --texts their first words.`,
 			})
 		},
 	}
-	f := cmd.Flags()
+	o.flags(cmd.Flags(), a)
+	return cmd
+}
+
+func (o *benchSearch) flags(f *pflag.FlagSet, a *app) {
 	o.loading.flags(f)
 	o.promise(f)
 	o.reporting.flags(f)
+	certificateFlags(f, &o.certificates, a)
 	f.StringArrayVar(&o.targets, "target", nil, "URL to load; may be given several times (default $LANEWISE_URL, or "+defaultURL+")")
 	f.StringVar(&o.Collection, "collection", "docs", "name of the collection on lanewise servers")
 	f.StringVar(&o.queries, "queries", "", "file of queries (default: drawn from the collection)")
@@ -90,7 +102,6 @@ with --texts their first words.`,
 	within(f, 0, 1e6, "tenants", "recall")
 	within(f, 0, 10, "zipf")
 	within(f, 0, 0, "timeout")
-	return cmd
 }
 
 // mix reads the flags of the mix, which then lacks its queries if they are drawn.

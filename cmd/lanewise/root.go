@@ -98,7 +98,7 @@ Start here:
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		newDemo(a), newServe(a), newIngest(a), newSearch(a), newAsk(a), newCheck(a), newImport(a),
-		newEval(a), newReindex(a), newReembed(a), newBackup(a), newRestore(a), newPlan(a), newApply(a), newRepair(a), newLanes(a), newKeys(a), newRoutes(a), newBench(a), newVersion(a),
+		newEval(a), newReindex(a), newReembed(a), newBackup(a), newRestore(a), newPlan(a), newApply(a), newRepair(a), newLanes(a), newHealth(a), newKeys(a), newRoutes(a), newBench(a), newVersion(a),
 	)
 	return root
 }

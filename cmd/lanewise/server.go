@@ -77,10 +77,15 @@ func (t *target) flags(cmd *cobra.Command, a *app) {
 // serverFlags are those of a server that runs.
 func (t *target) serverFlags(f *pflag.FlagSet, a *app) {
 	f.StringVar(&t.url, "url", "", "URL of a lanewise server (default $LANEWISE_URL, or "+defaultURL+")")
-	f.StringVar(&t.certificates.CA, "cacert", a.env("LANEWISE_CACERT"), "file of the certificates that vouch for an https server, in PEM (default $LANEWISE_CACERT, or the system's)")
-	f.StringVar(&t.certificates.Cert, "cert", a.env("LANEWISE_CERT"), "file of a certificate to show to the server, in PEM (default $LANEWISE_CERT)")
-	f.StringVar(&t.certificates.Key, "key", a.env("LANEWISE_CERT_KEY"), "file of that certificate's private key, in PEM (default $LANEWISE_CERT_KEY)")
+	certificateFlags(f, &t.certificates, a)
 	t.key = a.env("LANEWISE_KEY") // a flag would show it to everybody on the machine
+}
+
+// certificateFlags are those of an https server.
+func certificateFlags(f *pflag.FlagSet, c *client.Certificates, a *app) {
+	f.StringVar(&c.CA, "cacert", a.env("LANEWISE_CACERT"), "file of the certificates that vouch for an https server, in PEM (default $LANEWISE_CACERT, or the system's)")
+	f.StringVar(&c.Cert, "cert", a.env("LANEWISE_CERT"), "file of a certificate to show to the server, in PEM (default $LANEWISE_CERT)")
+	f.StringVar(&c.Key, "key", a.env("LANEWISE_CERT_KEY"), "file of that certificate's private key, in PEM (default $LANEWISE_CERT_KEY)")
 }
 
 // connect returns a client and what ends it.

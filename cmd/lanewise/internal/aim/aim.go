@@ -3,6 +3,7 @@ package aim
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,9 +20,10 @@ import (
 
 // Options say what of a target is loaded.
 type Options struct {
-	Collection string // on lanewise servers
-	Texts      bool   // draw texts
-	Key        string // of lanewise servers
+	Collection string      // on lanewise servers
+	Texts      bool        // draw texts
+	Key        string      // of lanewise servers
+	TLS        *tls.Config // of lanewise servers; nil: the system's settings
 	EngineKey  string
 }
 
@@ -54,6 +56,9 @@ func Open(ctx context.Context, url string, o Options) (*Target, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // it is the standard library's
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = connections, connections
+	if o.TLS != nil {
+		transport.TLSClientConfig = o.TLS.Clone() // each transport changes its own
+	}
 	server, err := client.New(client.Config{URL: url, Key: o.Key, Transport: transport})
 	if err != nil {
 		return nil, err

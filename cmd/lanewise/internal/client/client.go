@@ -55,6 +55,15 @@ func New(c Config) (*Client, error) {
 	return &Client{base: base, key: c.Key, http: &http.Client{Transport: c.Transport}}, nil
 }
 
+// Ready asks whether the server may get traffic; where it says no, the error says why.
+func (c *Client) Ready(ctx context.Context) error {
+	resp, err := c.send(ctx, request{method: http.MethodGet, path: []string{"readyz"}})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 // CreateCollection creates a collection, or finds it as it is.
 func (c *Client) CreateCollection(ctx context.Context, name string, body wire.Collection) (wire.Collection, error) {
 	return call[wire.Collection](ctx, c, request{method: http.MethodPut, path: []string{"v1", "collections", name}, body: body})

@@ -236,6 +236,9 @@ func TestReplica_overTLS(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", src, err, want)
 		}
 	}
+	if end := replica.observed().Certificates["tls.cert"]; time.Until(end) <= 0 {
+		t.Errorf("the metrics tell that the certificate ends at %v", end)
+	}
 	if _, err := openServer(Replica{URL: url, ClientCert: "none", ClientKey: "none"}, nil); err == nil {
 		t.Error("a certificate that is not there was read")
 	}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/lanewise/lanewise/balance/quota"
 )
 
 // closing is what is to be closed, in the order of opening.
@@ -49,7 +47,7 @@ type part struct {
 	key     any
 	users   atomic.Int32
 	closing *closing
-	buckets map[string]*quota.Bucket // by account, that were opened with it
+	quotas  map[string]account // that were opened with it
 }
 
 // keep goes on with a part of the system before, if that was opened for an equal key, or else opens it.
@@ -62,15 +60,15 @@ func (s *System) keep(name string, key any, take func(before *System), open func
 			return nil
 		}
 	}
-	p := &part{key: key, closing: &closing{}, buckets: map[string]*quota.Bucket{}}
+	p := &part{key: key, closing: &closing{}, quotas: map[string]account{}}
 	p.users.Store(1)
 	outer, had := s.closing, maps.Clone(s.quotas.byAccount)
 	s.closing = p.closing
 	err := open()
 	s.closing = outer
-	for account, bucket := range s.quotas.byAccount {
-		if had[account] == nil {
-			p.buckets[account] = bucket
+	for name, a := range s.quotas.byAccount {
+		if _, before := had[name]; !before {
+			p.quotas[name] = a
 		}
 	}
 	s.hold(name, p)
@@ -81,9 +79,9 @@ func (s *System) keep(name string, key any, take func(before *System), open func
 func (s *System) hold(name string, p *part) {
 	s.parts[name] = p
 	if s.quotas.byAccount == nil {
-		s.quotas.byAccount = map[string]*quota.Bucket{}
+		s.quotas.byAccount = map[string]account{}
 	}
-	maps.Copy(s.quotas.byAccount, p.buckets)
+	maps.Copy(s.quotas.byAccount, p.quotas)
 	s.opened(func() error {
 		if p.users.Add(-1) > 0 {
 			return nil

@@ -127,14 +127,6 @@ type clustered struct {
 	expiry  *atomic.Pointer[expiry]             // of the metrics API's certificate; empty: it is not served
 }
 
-// ends is when the certificates end that are served, by the key that names their files.
-func (c clustered) ends() map[string]time.Time {
-	if e := c.expiry.Load(); e != nil {
-		return map[string]time.Time{"kubernetes.metrics.cert": e.end()}
-	}
-	return nil
-}
-
 // openEvents has lines of the log be Events of the pod, if that is known.
 func (c cluster) openEvents(log *slog.Logger) (_ *kubernetes.Events, stop func() error, err error) {
 	if c.Pod.Name == "" {

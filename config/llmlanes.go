@@ -37,13 +37,14 @@ func (s *System) openUpstreams(c LLM, e embed.Provider) (map[string]llm.Upstream
 }
 
 // sentences embeds texts into rows, all of one task so that a question and a
-// sentence can be compared.
-func sentences(e embed.Provider) func(ctx context.Context, texts []string) ([][]float32, error) {
+// sentence can be compared. count is told of their tokens.
+func sentences(e embed.Provider, count func(ctx context.Context, tokens int)) func(ctx context.Context, texts []string) ([][]float32, error) {
 	return func(ctx context.Context, texts []string) ([][]float32, error) {
 		v, err := e.Embed(ctx, embed.Batch{Texts: texts, Task: embed.QueryTask})
 		if err != nil {
 			return nil, err
 		}
+		count(ctx, v.Tokens)
 		rows := make([][]float32, v.Rows())
 		for i := range rows {
 			rows[i] = v.Row(i)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
@@ -26,7 +27,7 @@ type generating interface {
 // llmProvider makes the provider of an upstream, which is not called yet.
 func (s *System) llmProvider(u LLMUpstream, e embed.Provider, client *http.Client) (llm.Provider, error) {
 	if u.Kind == kindExtract {
-		return extract.New(extract.Config{Embed: sentences(e)})
+		return extract.New(extract.Config{Embed: sentences(e, func(context.Context, int) {})}) // the usage of the answer has them
 	}
 	p, err := u.open(client)
 	if err != nil {

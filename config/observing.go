@@ -164,16 +164,31 @@ func (s *System) observed() observe.State {
 	}
 	out.Traces = s.observing.traces
 	out.Found = s.followers.status()
-	out.Certificates = s.clustered.ends()
+	out.Certificates = s.certificateEnds()
 	out.Connections, out.ConnectionsRefused = s.crowd.counts()
 	if s.meter != nil {
 		stats := s.meter.Stats()
 		out.Meter = &stats
 	}
-	for account, bucket := range s.quotas.byAccount {
-		out.Quotas[account] = bucket.Left()
+	for name, a := range s.quotas.byAccount {
+		out.Quotas[name] = a.Left()
 	}
+	out.Shared = s.quotas.client != nil
+	out.Alone = s.quotas.alone() || out.Meter != nil && out.Meter.Alone
 	return out
+}
+
+// certificateEnds is when the certificates end that are served, by the key that names their files.
+func (s *System) certificateEnds() map[string]time.Time {
+	ends := map[string]time.Time{}
+	if e := s.clustered.expiry.Load(); e != nil {
+		ends["kubernetes.metrics.cert"] = e.end()
+	}
+	if s.tls != nil {
+		now, _ := s.tls.GetConfigForClient(nil) //nolint:errcheck // there always is one
+		ends["tls.cert"] = now.Certificates[0].Leaf.NotAfter
+	}
+	return ends
 }
 
 // tenant is how the log names a tenant; nil: by a hash.

@@ -40,12 +40,28 @@ func (q Quota) isZero() bool { return q == Quota{} }
 type quotas struct {
 	config    Quotas
 	client    *redis.Client // nil: not shared
-	byAccount map[string]*quota.Bucket
+	byAccount map[string]account
+}
+
+// account is what upstreams of one name for it share.
+type account struct {
+	*quota.Bucket
+	shared *quota.Shared // with other routers; nil: with none
+}
+
+// alone reports whether what the routers share cannot be asked for.
+func (q *quotas) alone() bool {
+	for _, a := range q.byAccount {
+		if a.shared != nil && a.shared.Alone() {
+			return true
+		}
+	}
+	return false
 }
 
 // openQuotas prepares for the quotas of upstreams. It does not connect yet.
 func (s *System) openQuotas(c Quotas) error {
-	s.quotas = quotas{config: c, byAccount: map[string]*quota.Bucket{}}
+	s.quotas = quotas{config: c, byAccount: map[string]account{}}
 	if c.Redis == "" {
 		return nil
 	}
@@ -81,41 +97,41 @@ func (s *System) quota(q Quota, name string) (*quota.Bucket, *http.Client, error
 	if q.isZero() {
 		return nil, nil, nil
 	}
-	account := cmp.Or(q.Account, name)
-	b := s.quotas.byAccount[account]
-	if b == nil {
+	name = cmp.Or(q.Account, name)
+	a, known := s.quotas.byAccount[name]
+	if !known {
 		var err error
-		if b, err = s.openQuota(account, quota.Limit{Requests: float64(q.Requests), Tokens: float64(q.Tokens)}); err != nil {
+		if a, err = s.openQuota(name, quota.Limit{Requests: float64(q.Requests), Tokens: float64(q.Tokens)}); err != nil {
 			return nil, nil, fmt.Errorf("quota: %w", err)
 		}
-		s.quotas.byAccount[account] = b
+		s.quotas.byAccount[name] = a
 	}
 	client := openaiwire.NewHTTPClient()
-	client.Transport = &quota.Transport{Bucket: b, Base: client.Transport}
+	client.Transport = &quota.Transport{Bucket: a.Bucket, Base: client.Transport}
 	s.opened(func() error { client.CloseIdleConnections(); return nil })
-	return b, client, nil
+	return a.Bucket, client, nil
 }
 
-// openQuota makes the bucket of an account: leased from the shared store, or this
-// router's own part.
-func (s *System) openQuota(account string, l quota.Limit) (*quota.Bucket, error) {
+// openQuota makes an account: leased from the shared store, or this router's own part.
+func (s *System) openQuota(name string, l quota.Limit) (account, error) {
 	n := s.quotas.config.Routers
 	if s.quotas.client == nil {
-		return quota.New(quota.Limit{Requests: l.Requests / float64(n), Tokens: l.Tokens / float64(n)})
+		own, err := quota.New(quota.Limit{Requests: l.Requests / float64(n), Tokens: l.Tokens / float64(n)})
+		return account{Bucket: own}, err
 	}
 	shared, err := quota.NewShared(quota.SharedConfig{
-		Key: account, Limit: l, Store: redisquota.New(s.quotas.client, ""), Routers: n, Log: s.log,
+		Key: name, Limit: l, Store: redisquota.New(s.quotas.client, ""), Routers: n, Log: s.log,
 	})
 	if err != nil {
-		return nil, err
+		return account{}, err
 	}
 	s.opened(func() error {
 		if err := shared.Close(); err != nil { // the lease runs out by itself
-			s.log.Warn("a lease was not returned", "quota", account, "err", err)
+			s.log.Warn("a lease was not returned", "quota", name, "err", err)
 		}
 		return nil
 	})
-	return shared.Bucket, nil
+	return account{shared.Bucket, shared}, nil
 }
 
 // quotas checks the quotas of all upstreams.

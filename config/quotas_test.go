@@ -260,6 +260,9 @@ func TestQuotas_withoutRedisEachRouterTakesItsPartAndSaysSo(t *testing.T) {
 	if text := log.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "routers=4") {
 		t.Errorf("the log says %q", text)
 	}
+	if seen := s.observed(); !seen.Shared || !seen.Alone {
+		t.Error("the metrics do not tell that redis is away")
+	}
 	if n, most := float64(ask(t, s, 200)), allowed(begun, 0.25); n > most {
 		t.Errorf("%v searches were answered of the %v that this router may make by now", n, most)
 	}
@@ -297,6 +300,9 @@ func TestQuotas_twoRoutersOnOneRedis(t *testing.T) {
 	}
 	if text := log.String(); strings.Contains(text, "share") {
 		t.Errorf("the log says %q", text)
+	}
+	if seen := first.observed(); !seen.Shared || seen.Alone {
+		t.Error("the metrics tell that redis is away")
 	}
 	shut(t, first)
 	shut(t, second)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lanewise/lanewise/embed"
 	"github.com/lanewise/lanewise/fault"
+	tally "github.com/lanewise/lanewise/internal/tokens"
 	"github.com/lanewise/lanewise/llm"
 	"github.com/lanewise/lanewise/llm/routes"
 )
@@ -51,7 +52,7 @@ func (s *System) openRoutes(c LLM, e embed.Provider) error {
 	if len(c.Routes) == 0 {
 		return nil
 	}
-	table := routes.Config{Embed: sentences(e)}
+	table := routes.Config{Embed: sentences(e, tally.Count)}
 	for _, r := range c.Routes {
 		table.Routes = append(table.Routes, routes.Route{
 			Name: r.Name, Examples: r.Examples, Threshold: r.Threshold, Target: llm.Target{Model: r.Model, Collection: r.Collection, Prompt: r.Prompt},

@@ -154,6 +154,50 @@ llm:
 	}
 }
 
+// The text that a route is chosen by counts for whose request it is, and the routes' examples for nobody.
+func TestRoutes_countTheTokensTheyRead(t *testing.T) {
+	small, large := says(t, 0, "I am small."), says(t, 0, "I am large.")
+	url := serverOf(t, twoSubjects(small.URL, large.URL)+"tenants: {limits: {tokens_per_minute: 1000000}}\n", Options{})
+	const question = "How can I read a file line by line?"
+	for _, model := range []string{"auto", "small"} { // the same one
+		body := fmt.Sprintf(`{"model": %q, "stream": true, "messages": [{"role": "user", "content": %q}]}`, model, question)
+		if got := post(t, url+"/v1/chat/completions", "asks-"+model, body); got.status != http.StatusOK || got.header.Get("X-Lanewise-Model") != "small" {
+			t.Fatalf("%s: %+v", model, got)
+		}
+	}
+	if got := post(t, url+"/v1/embeddings", "embeds", fmt.Sprintf(`{"model": "static", "input": %q}`, question)); got.status != http.StatusOK {
+		t.Fatalf("%+v", got)
+	}
+	used := usedBy(t, url)
+	if used["embeds"] < 1 || used["asks-auto"] != used["asks-small"]+used["embeds"] {
+		t.Errorf("%v, want what the model read and the question once more", used)
+	}
+}
+
+// usedBy tells how many tokens each tenant has used today.
+func usedBy(t *testing.T, url string) map[string]int64 {
+	t.Helper()
+	resp, err := http.Get(url + "/v1/admin/usage") //nolint:noctx // a test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	var told struct {
+		Tenants []struct {
+			Name string
+			Day  struct{ Tokens int64 }
+		}
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&told); err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]int64{}
+	for _, tenant := range told.Tenants {
+		used[tenant.Name] = tenant.Day.Tokens
+	}
+	return used
+}
+
 func TestBuildRoutes(t *testing.T) {
 	c, err := parse("f.yaml", []byte(shard+twoSubjects("http://127.0.0.1:1", "http://127.0.0.1:1")), noEnv)
 	if err != nil {

@@ -2,8 +2,10 @@ package observe
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -57,15 +59,31 @@ func TestAlerts_haveMetricsAndRunbooks(t *testing.T) {
 	}
 }
 
-func TestAlerts_areRulesOfPrometheus(t *testing.T) {
-	promtool, err := exec.LookPath("promtool")
+// promtool runs Prometheus' own tool.
+func promtool(t *testing.T, args ...string) {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Skip("promtool is not installed: apt-get install prometheus")
 	}
-	out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", "../deploy/prometheus/alerts.yml").CombinedOutput()
-	if err != nil {
-		t.Errorf("%v: %s", err, out)
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+		t.Errorf("promtool %v: %v: %s", args, err, out)
 	}
+}
+
+func TestAlerts_areRulesOfPrometheus(t *testing.T) {
+	promtool(t, "check", "rules", "../deploy/prometheus/alerts.yml")
+}
+
+// Each alert fires on series that it is about, and is silent on others.
+func TestAlerts_fire(t *testing.T) {
+	tried := read(t, "../deploy/prometheus/alerts_test.yml")
+	for _, found := range regexp.MustCompile(`(?m)- alert: (\w+)$`).FindAllStringSubmatch(read(t, "../deploy/prometheus/alerts.yml"), -1) {
+		if !strings.Contains(tried, `{alertname="`+found[1]+`"}`) {
+			t.Errorf("no test fires %s", found[1])
+		}
+	}
+	promtool(t, "test", "rules", "../deploy/prometheus/alerts_test.yml")
 }
 
 func TestDashboard_showsMetricsThatThereAre(t *testing.T) {
@@ -88,4 +106,15 @@ func TestDashboard_showsMetricsThatThereAre(t *testing.T) {
 		}
 	}
 	documented(t, strings.Join(exprs, "\n"))
+
+	var rules strings.Builder // each expression as a rule, which promtool can parse
+	rules.WriteString("groups:\n- name: board\n  rules:\n")
+	for i, expr := range exprs {
+		fmt.Fprintf(&rules, "  - {record: 'panel:%d', expr: '%s'}\n", i, strings.ReplaceAll(expr, "$__rate_interval", "5m"))
+	}
+	file := filepath.Join(t.TempDir(), "board.yml")
+	if err := os.WriteFile(file, []byte(rules.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "check", "rules", file)
 }

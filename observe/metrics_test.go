@@ -42,7 +42,8 @@ func busy() State {
 		Traces: &Traces{courier: &courier{}},
 		Caches: map[string]embed.Stats{"static-256": {Hits: 1, Kept: 2, Shared: 3, Misses: 4, Bytes: 5}},
 		Quotas: map[string]quota.Amount{"acme": {Requests: 10, Tokens: 100}},
-		Meter:  &meter.Stats{Accounts: 3, Refused: map[meter.Refusal]uint64{{Of: meter.Tenant, By: meter.DayBudget}: 2}},
+		Shared: true, Alone: true,
+		Meter: &meter.Stats{Accounts: 3, Refused: map[meter.Refusal]uint64{{Of: meter.Tenant, By: meter.DayBudget}: 2}},
 	}
 }
 
@@ -103,7 +104,7 @@ func TestMetrics_showWhatHappened(t *testing.T) {
 		`lanewise_member_up{lane="shards",member="r0",pool="s0"} 1`, `lanewise_member_up{lane="shards",member="r1",pool="s0"} 0`,
 		`lanewise_member_ejections_total{lane="shards",member="r1",pool="s0"} 3`,
 		`lanewise_embed_cache_texts_total{from="memory",space="static-256"} 1`, `lanewise_quota_tokens_left{account="acme"} 100`,
-		`lanewise_build_info{go="go1.`, `go_goroutines `,
+		`lanewise_quota_redis_away 1`, `lanewise_build_info{go="go1.`, `go_goroutines `,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("there is no %s", want)

@@ -25,6 +25,8 @@ type State struct {
 	ConnectionsRefused uint64                  // because there were too many
 	Certificates       map[string]time.Time    // when those end that are served, by the key of the configuration
 	Meter              *meter.Stats            // of the limits of keys and tenants; nil: there are none
+	Shared             bool                    // quotas and limits are shared on a Redis
+	Alone              bool                    // and that does not answer
 }
 
 // stateCollector makes metrics of a State.
@@ -58,6 +60,7 @@ var stateMetrics = [...]struct {
 	{"lanewise_embed_cache_texts_total", "Texts that needed a vector, by where it came from.", []string{"space", "from"}},
 	{"lanewise_embed_cache_bytes", "Memory of the cached vectors, about.", []string{"space"}},
 	{"lanewise_quota_requests_left", "Requests that an upstream's quota allows now.", []string{"account"}},
+	{"lanewise_quota_redis_away", "1 while the Redis on which routers share quotas and limits does not answer, and this one grants its own part.", nil},
 	{"lanewise_spans_total", "Spans that have ended, by whether the collector took them.", []string{"outcome"}},
 	{"lanewise_quota_tokens_left", "Tokens that an upstream's quota allows now.", []string{"account"}},
 	{"lanewise_discovery_members", "Members in force that were found, by the replica or upstream that they stand for.", []string{"pool"}},
@@ -120,6 +123,9 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 		w.gauge("lanewise_quota_requests_left", amount.Requests, account)
 		w.gauge("lanewise_quota_tokens_left", amount.Tokens, account)
 	}
+	if s.Shared {
+		w.flag("lanewise_quota_redis_away", s.Alone)
+	}
 	if s.Traces != nil {
 		sent, lost := s.Traces.Counts()
 		w.counter("lanewise_spans_total", sent, "sent")
@@ -135,11 +141,7 @@ func (w *scrape) limits(s *meter.Stats) {
 	w.gauge("lanewise_limits_accounts", float64(s.Accounts))
 	w.counter("lanewise_limits_forgotten_total", s.Forgotten)
 	w.gauge("lanewise_limits_unwritten", float64(s.Unwritten))
-	failed := 0.0
-	if s.Failed {
-		failed = 1
-	}
-	w.gauge("lanewise_limits_write_failed", failed)
+	w.flag("lanewise_limits_write_failed", s.Failed)
 }
 
 // scrape writes the metrics of one moment.
@@ -150,6 +152,15 @@ type scrape struct {
 
 func (w *scrape) gauge(name string, value float64, labels ...string) {
 	w.out <- prometheus.MustNewConstMetric(w.desc[name], prometheus.GaugeValue, value, labels...)
+}
+
+// flag is a gauge of 1 or 0.
+func (w *scrape) flag(name string, on bool) {
+	value := 0.0
+	if on {
+		value = 1
+	}
+	w.gauge(name, value)
 }
 
 func (w *scrape) counter(name string, value uint64, labels ...string) {

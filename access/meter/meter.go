@@ -56,6 +56,7 @@ type Stats struct {
 	Forgotten uint64
 	Refused   map[Refusal]uint64
 	Failed    bool // the last write to the file
+	Alone     bool // the last exchange with the ledger failed: this process grants its own part
 }
 
 // Refusal is a reason to refuse a request.
@@ -306,6 +307,6 @@ func (m *Meter) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := m.stats
-	out.Accounts, out.Unwritten, out.Refused = len(m.accounts), len(m.changed)+len(m.writing), maps.Clone(m.stats.Refused)
+	out.Accounts, out.Unwritten, out.Refused, out.Alone = len(m.accounts), len(m.changed)+len(m.writing), maps.Clone(m.stats.Refused), m.pool.alone
 	return out
 }

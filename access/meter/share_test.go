@@ -236,6 +236,9 @@ func TestShared_ledgerAway(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
+		if !all[0].Stats().Alone {
+			t.Error("the statistics do not say that the ledger is away")
+		}
 		if used < 800 || used > 850 { // the first one was told of 100 tokens only, and has half of 900
 			t.Errorf("%d tokens without the ledger, want the 800 that were left, half of them by each", used)
 		}
@@ -249,6 +252,9 @@ func TestShared_ledgerAway(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
+		if all[0].Stats().Alone {
+			t.Error("the statistics say that the ledger is away")
+		}
 		if got := all[0].Standings(meter.Tenant, 1)[0].Day.Tokens; got != int64(200+used) {
 			t.Errorf("%d tokens are told of afterwards", got)
 		}

@@ -20,6 +20,7 @@ import (
 	"slices"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/tokens"
 	"github.com/lanewise/lanewise/llm"
 )
 
@@ -191,6 +192,7 @@ func (t *Table) load(ctx context.Context) error {
 	for _, r := range t.config.Routes {
 		texts = append(texts, r.Examples...)
 	}
+	ctx, _ = tokens.Counting(ctx) // whose request comes first does not pay for them
 	vectors, err := t.embed(ctx, texts)
 	if err != nil {
 		return fmt.Errorf("embed the examples of the semantic routes: %w", err)

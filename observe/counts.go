@@ -2,7 +2,10 @@ package observe
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -59,6 +62,21 @@ type request struct {
 type requested struct {
 	total prometheus.Counter
 	took  prometheus.Observer
+	shown []atomic.Int64 // when requests of about this duration had an example, in Unix nanoseconds
+}
+
+// exampleEvery is for how long one request of many that are alike is the exemplar. To keep one costs ten times as
+// much as to count, and a scrape sees the last one alone.
+const exampleEvery = time.Second
+
+// example returns the trace of a request if it is to be an exemplar; empty: one of about its duration was a moment ago.
+func (r *requested) example(e *httpapi.Event) string {
+	bucket, _ := slices.BinarySearch(seconds(), e.Took.Seconds())
+	now, last := time.Now().UnixNano(), r.shown[bucket].Load()
+	if now-last < int64(exampleEvery) || !r.shown[bucket].CompareAndSwap(last, now) {
+		return ""
+	}
+	return e.Trace
 }
 
 func (m *Metrics) countRequests(register func(...prometheus.Collector)) {
@@ -80,6 +98,7 @@ func (m *Metrics) countRequests(register func(...prometheus.Collector)) {
 		return &requested{
 			total: total.WithLabelValues(r.route, r.method, strconv.Itoa(r.status), r.class),
 			took:  took.WithLabelValues(r.route, r.method),
+			shown: make([]atomic.Int64, len(seconds())+1),
 		}
 	})
 	m.stages = newSeries(mostModels, func(name string) prometheus.Observer { return stages.WithLabelValues(cmp.Or(name, other)) })

@@ -85,11 +85,11 @@ func (m *Metrics) Begin(ctx context.Context, _ http.Header) (context.Context, st
 // End counts what became of a request.
 func (m *Metrics) End(ctx context.Context, e *httpapi.Event) {
 	m.inFlight.Dec()
-	example := e.Trace
-	if tracing.Unrecorded(ctx) { // an exemplar would lead nowhere
-		example = ""
-	}
 	r := m.requests.of(request{e.Route, e.Method, e.Status, e.Class})
+	example := ""
+	if e.Trace != "" && !tracing.Unrecorded(ctx) { // else it would lead nowhere
+		example = r.example(e)
+	}
 	r.total.Inc()
 	observe(r.took, e.Took.Seconds(), example)
 	for _, s := range e.Stages {

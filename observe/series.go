@@ -1,9 +1,6 @@
 package observe
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync"
 
 // other is the label of what is beyond the bound.
 const other = "other"
@@ -12,30 +9,33 @@ const other = "other"
 // labels costs Prometheus' client more than to count. Beyond most keys all are as the
 // one that is made of the zero value. Safe for concurrent use.
 type series[K comparable, V any] struct {
-	most int64
+	most int
 	open func(K) V // of the zero K: the one that stands for all others
-	n    atomic.Int64
-	all  sync.Map // K → V
-	rest func() V
+
+	mu  sync.RWMutex
+	all map[K]V
 }
 
 func newSeries[K comparable, V any](most int, open func(K) V) *series[K, V] {
-	return &series[K, V]{most: int64(most), open: open, rest: sync.OnceValue(func() V {
-		var none K
-		return open(none)
-	})}
+	return &series[K, V]{most: most, open: open, all: map[K]V{}}
 }
 
 func (s *series[K, V]) of(key K) V {
-	if v, ok := s.all.Load(key); ok {
-		return v.(V) //nolint:forcetypeassert // nothing else is in it
+	s.mu.RLock()
+	v, ok := s.all[key]
+	s.mu.RUnlock()
+	if ok {
+		return v
 	}
-	if s.n.Load() >= s.most {
-		return s.rest()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.all) >= s.most {
+		var rest K
+		key = rest
 	}
-	v, there := s.all.LoadOrStore(key, s.open(key))
-	if !there {
-		s.n.Add(1)
+	if v, ok = s.all[key]; !ok {
+		v = s.open(key)
+		s.all[key] = v
 	}
-	return v.(V) //nolint:forcetypeassert // likewise
+	return v
 }

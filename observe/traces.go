@@ -137,10 +137,9 @@ func (t *Traces) End(ctx context.Context, e *httpapi.Event) {
 // requestAttributes are the facts of a request, by the names of OpenTelemetry's conventions where
 // those have one. No tenant, text or key is among them.
 func requestAttributes(e *httpapi.Event) []attribute.KeyValue {
-	f := facts{
+	f := append(make(facts, 0, 16), // room for those of most requests
 		attribute.String("http.request.method", e.Method), attribute.String("http.route", e.Route),
-		attribute.Int("http.response.status_code", e.Status), attribute.Int("http.response.body.size", e.Bytes),
-	}
+		attribute.Int("http.response.status_code", e.Status), attribute.Int("http.response.body.size", e.Bytes))
 	f.text("lanewise.collection", label(e.Collection))
 	f.text("lanewise.mode", e.Mode)
 	f.number("lanewise.attempts", e.Attempts)

@@ -42,7 +42,8 @@ func Call(ctx context.Context, name string, facts ...attribute.KeyValue) (contex
 	if !parent.IsRecording() {
 		return ctx, Span{}
 	}
-	ctx, span := parent.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(facts...))
+	ctx, span := parent.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient))
+	span.SetAttributes(facts...) // as an option of the start they would be copied once more
 	return ctx, Span{span}
 }
 

@@ -43,9 +43,9 @@ const (
 	flagRemote = 0x200 // and it is
 )
 
-// encode appends the span as a field of ScopeSpans. The caller holds mu.
-func (s *span) encode(b []byte, end time.Time) []byte {
-	b, at := begin(b, scopeSpans)
+// encode appends the span, with its attributes, to these as a field of ScopeSpans. The caller holds mu.
+func (s *span) encode(facts []byte, end time.Time) []byte {
+	b, at := begin(facts, scopeSpans)
 	trace, id, parent := s.context.TraceID(), s.context.SpanID(), s.above.SpanID()
 	b = appendBytes(b, spanTrace, trace[:])
 	b = appendBytes(b, spanID, id[:])
@@ -63,7 +63,7 @@ func (s *span) encode(b []byte, end time.Time) []byte {
 	b = appendNumber(b, spanKind, uint64(s.kind))             //nolint:gosec // numbered alike
 	b = appendFixed(b, spanStart, uint64(s.start.UnixNano())) //nolint:gosec // after 1970
 	b = appendFixed(b, spanEnd, uint64(end.UnixNano()))       //nolint:gosec // likewise
-	b = append(b, s.facts...)
+	b = append(b, facts...)
 	b = s.appendStatus(b)
 	b = protowire.AppendFixed32(protowire.AppendTag(b, spanFlags, protowire.Fixed32Type), flags)
 	return finish(b, at)

@@ -35,7 +35,7 @@ type tracer struct {
 	of    *Recorder
 	below uint64 // ids of traces that are recorded, of 63 bits
 	keep  func(span []byte)
-	rooms sync.Pool // of *[]byte, to encode in
+	rooms sync.Pool // of *[]byte, empty, for a span to be encoded in
 }
 
 var (
@@ -69,6 +69,7 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 		return ctx, trace.SpanFromContext(ctx)
 	}
 	s := &span{tracer: t, context: own, above: above, name: name, kind: trace.ValidateSpanKind(config.SpanKind()), start: config.Timestamp()}
+	s.room = t.rooms.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in it
 	if s.start.IsZero() {
 		s.start = time.Now()
 	}
@@ -100,13 +101,11 @@ type span struct {
 	start   time.Time
 
 	mu     sync.Mutex
-	ended  bool
 	name   string
 	kind   trace.SpanKind
 	status codes.Code
 	why    string
-	facts  []byte    // attributes, encoded
-	room   [256]byte // for those of most spans
+	room   *[]byte // attributes, encoded; nil: it has ended
 }
 
 // End hands the span on. What it is told later is lost.
@@ -121,30 +120,27 @@ func (s *span) End(options ...trace.SpanEndOption) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
+	if s.room == nil {
 		return
 	}
-	s.ended = true
-	out := s.tracer.rooms.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in it
-	*out = s.encode((*out)[:0], end)
-	s.tracer.keep(*out)
-	s.tracer.rooms.Put(out)
-	s.facts = nil
+	facts := *s.room
+	out := s.encode(facts, end)
+	s.tracer.keep(out[len(facts):])
+	*s.room = out[:0]
+	s.tracer.rooms.Put(s.room)
+	s.room = nil
 }
 
 // SetAttributes adds attributes. A name that is told twice is sent twice.
 func (s *span) SetAttributes(all ...attribute.KeyValue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
+	if s.room == nil {
 		return
 	}
-	if s.facts == nil {
-		s.facts = s.room[:0]
-	}
 	for i := range all {
-		if all[i].Valid() && len(s.facts) < mostFacts {
-			s.facts = appendAttribute(s.facts, &all[i])
+		if all[i].Valid() && len(*s.room) < mostFacts {
+			*s.room = appendAttribute(*s.room, &all[i])
 		}
 	}
 }
@@ -153,7 +149,7 @@ func (s *span) SetAttributes(all ...attribute.KeyValue) {
 func (s *span) SetStatus(code codes.Code, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || s.status == codes.Ok || code == codes.Unset {
+	if s.room == nil || s.status == codes.Ok || code == codes.Unset {
 		return
 	}
 	if s.status, s.why = code, why; code == codes.Ok {
@@ -172,7 +168,7 @@ func (s *span) SetName(name string) {
 func (s *span) IsRecording() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.ended
+	return s.room != nil
 }
 
 // SpanContext is what others are told of the span.

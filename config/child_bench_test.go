@@ -57,13 +57,13 @@ func (c *child) hear(b *testing.B) time.Duration {
 	return 0
 }
 
-// tell has the child do its part once.
-func (c *child) tell(b *testing.B) {
+// tell has the child do its part once, and returns what it says of it.
+func (c *child) tell(b *testing.B) time.Duration {
 	b.Helper()
 	if _, err := io.WriteString(c.ask, "\n"); err != nil {
 		b.Fatal(err)
 	}
-	c.hear(b)
+	return c.hear(b)
 }
 
 // end ends the child, and returns what it says at last.
@@ -80,10 +80,12 @@ func (c *child) end(b *testing.B) time.Duration {
 }
 
 // obey is the child's side: it does its part as often as it is told, until it is to end. What it says then is up to the caller.
-func obey(part func()) {
-	_, _ = fmt.Println("took 0s") // it is ready
+func obey(part func() time.Duration) {
+	say(0) // it is ready
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		part()
-		_, _ = fmt.Println("took 0s")
+		say(part())
 	}
 }
+
+// say tells who started this process.
+func say(took time.Duration) { _, _ = fmt.Printf("took %v\n", took) }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lanewise/lanewise/access/meter"
@@ -113,6 +114,30 @@ func TestMetrics_showWhatHappened(t *testing.T) {
 	if open := scraped(t, m, "application/openmetrics-text"); !strings.Contains(open, `# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 0.03`) {
 		t.Error("the duration has no exemplar")
 	}
+}
+
+// Of requests that are alike the first one in a second is the exemplar; one of another duration is not like them.
+func TestMetrics_showAnExampleASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMetrics(t, busy)
+		examples := func(trace string, took time.Duration) string {
+			e := answered()
+			e.Trace, e.Took = trace, took
+			m.End(t.Context(), e)
+			shown := regexp.MustCompile(`request_duration_seconds_bucket.*trace_id="(\w+)"`).FindAllStringSubmatch(scraped(t, m, "application/openmetrics-text"), -1)
+			all := ""
+			for _, one := range shown {
+				all += one[1]
+			}
+			return all
+		}
+		got := []string{examples("a", 30*time.Millisecond), examples("b", 31*time.Millisecond), examples("c", time.Hour)}
+		time.Sleep(time.Second)
+		got = append(got, examples("d", 30*time.Millisecond))
+		if want := []string{"a", "a", "ac", "dc"}; !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
 }
 
 // TestMetrics_areThoseOfTheDocument compares both ways.

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,6 +118,46 @@ func TestEvents_areFewAndWait(t *testing.T) {
 	})
 }
 
+// A router that may not write Events says so once, and goes on; nothing is tried again.
+func TestEvents_withoutTheRight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said, own strings.Builder
+		var asked atomic.Int64
+		c := answering(t, slog.New(slog.NewTextHandler(&said, nil)), func(*http.Request) (int, any) {
+			asked.Add(1)
+			return http.StatusForbidden, metav1.Status{
+				TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
+				Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: "no right to create events",
+			}
+		})
+		e := c.Events("router-0", "7")
+		log := slog.New(e.Handler(slog.NewTextHandler(&own, nil)))
+		log.Warn("members were not found", "event", "DiscoveryTrouble")
+		log.Warn("it tells nothing", "event", "RouterSilent")
+		log.Info("members are found again", "event", "DiscoveryRecovered")
+		time.Sleep(10 * time.Minute)
+		_ = e.Close()
+		synctest.Wait()
+		if n := asked.Load(); n != 3 {
+			t.Errorf("3 Events were tried %d times", n)
+		}
+		if strings.Count(own.String(), "\n") != 3 {
+			t.Errorf("the log of the router: %s", own.String())
+		}
+		if strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "Events are not written") || !strings.Contains(said.String(), "no right to create events") {
+			t.Errorf("what it says of Events: %s", said.String())
+		}
+	})
+}
+
+// lines are those of a log.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
 // TestEvents_onARealAPIServer writes one, and may not write another.
 func TestEvents_onARealAPIServer(t *testing.T) {
 	c, name := onReal(t)
@@ -131,10 +174,22 @@ func TestEvents_onARealAPIServer(t *testing.T) {
 			if got := list.Items[0]; got.Reason != "DiscoveryTrouble" || got.Type != "Warning" || got.Message != "members were not found" {
 				t.Errorf("%+v", got)
 			}
-			return
+			break
 		}
 		if !wait(t.Context(), 50*time.Millisecond) {
 			t.Fatal("no Event")
 		}
+	}
+	said := make(lines, 8)
+	nobody, err := Open(Config{Kubeconfig: os.Getenv("LANEWISE_TEST_KUBERNETES"), Context: "nobody", Namespace: "default", Log: slog.New(slog.NewTextHandler(said, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nobody.Close() //nolint:errcheck // it returns nil
+	other := nobody.Events(name, "8")
+	defer other.Close()                                                                                  //nolint:errcheck // it returns nil
+	slog.New(other.Handler(slog.NewTextHandler(io.Discard, nil))).Warn("x", "event", "DiscoveryTrouble") //nolint:sloglint // as above
+	if line := <-said; !strings.Contains(line, "Events are not written") || !strings.Contains(line, `cannot create resource \"events\"`) {
+		t.Error(line)
 	}
 }

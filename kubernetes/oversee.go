@@ -20,9 +20,10 @@ const (
 	watchStands = time.Second
 )
 
-// lasting has a watch end by itself, and tell something now and then.
+// lasting has a watch end by itself. Whether it is told bookmarks is the caller's choice: with them a watch from no
+// version is a list, which an API server with an older etcd refuses.
 func lasting(o metav1.ListOptions) metav1.ListOptions {
-	o.TimeoutSeconds, o.AllowWatchBookmarks = new(int64(watchFor.Seconds())), true
+	o.TimeoutSeconds = new(int64(watchFor.Seconds()))
 	return o
 }
 

@@ -1,14 +1,19 @@
 package kubernetes
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/lanewise/lanewise/fault"
 )
@@ -69,6 +74,29 @@ func TestMap_leasesFromLongAgo(t *testing.T) {
 			t.Error("and then it goes on for ever")
 		}
 	})
+}
+
+// An API server with an older etcd takes a watch from no version, which may tell bookmarks, for a list, and refuses it.
+func TestMap_watchesBesideAnOlderEtcd(t *testing.T) {
+	c := answering(t, slog.New(slog.DiscardHandler), func(r *http.Request) (int, any) {
+		if q := r.URL.Query(); q.Get("allowWatchBookmarks") != "" && q.Get("resourceVersion") == "" {
+			return http.StatusOK, event("ERROR", metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: http.StatusInternalServerError})
+		}
+		return http.StatusOK, event("ADDED", corev1.ConfigMap{TypeMeta: metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"}})
+	})
+	changed := 0
+	if err := c.Map("", "shards", 0).Watch(t.Context(), func() { changed++ }); !errors.Is(err, fault.Unavailable) || changed == 0 {
+		t.Errorf("%d changes, %v", changed, err)
+	}
+}
+
+// event is one of a watch, which is cut after it.
+func event(kind string, object any) metav1.WatchEvent {
+	raw, err := json.Marshal(object)
+	if err != nil {
+		panic(err) // it is the API's own
+	}
+	return metav1.WatchEvent{Type: kind, Object: runtime.RawExtension{Raw: raw}}
 }
 
 func TestMapName(t *testing.T) {

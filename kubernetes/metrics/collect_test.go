@@ -3,6 +3,8 @@ package metrics_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -75,6 +77,33 @@ func TestCollector_countsItselfOnce(t *testing.T) {
 	}
 	if len(seen) == 0 {
 		t.Error("nobody was asked")
+	}
+}
+
+// away is a way to the others on which nobody answers.
+type away bool
+
+func (a *away) RoundTrip(*http.Request) (*http.Response, error) {
+	if *a {
+		return nil, errors.New("connection refused")
+	}
+	body := `{"router": "b", "readings": []}`
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
+}
+
+func TestCollector_tellsOnceWhoIsSilent(t *testing.T) {
+	var said strings.Builder
+	var way away
+	c := metrics.NewCollector(metrics.CollectorConfig{
+		Own: told("a", 0), Tracker: scaling.NewTracker(nil), Client: &http.Client{Transport: &way}, Log: slog.New(slog.NewTextHandler(&said, nil)),
+		Others: func(context.Context) ([]string, error) { return []string{"b:1"}, nil },
+	})
+	for _, way = range []away{false, true, true, true, false, false, true} {
+		c.Collect(t.Context())
+	}
+	text := said.String()
+	if strings.Count(text, "event=RouterSilent router=b:1") != 2 || strings.Count(text, "again") != 1 || strings.Count(text, "\n") != 3 {
+		t.Error(text)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	client "k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -104,6 +105,18 @@ func (b *testbed) unregister() {
 	}
 }
 
+// trust has the API server believe another certificate of the API.
+func (b *testbed) trust(ctx context.Context, ca []byte) {
+	b.t.Helper()
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"caBundle": ca}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.CoreV1().RESTClient().Patch(types.MergePatchType).AbsPath(apiServices, apiName).Body(patch).Do(ctx).Error(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // available returns whether the API server takes the API for available, and why not.
 func (b *testbed) available(ctx context.Context) (bool, string) {
 	raw, err := b.CoreV1().RESTClient().Get().AbsPath(apiServices, apiName).DoRaw(ctx)
@@ -127,7 +140,7 @@ func (b *testbed) available(ctx context.Context) (bool, string) {
 // metric asks the API server for a metric of the model's pool.
 func (b *testbed) metric(ctx context.Context, name string) (float64, error) {
 	raw, err := b.CoreV1().RESTClient().Get().AbsPath("/apis/external.metrics.k8s.io/v1beta1/namespaces", b.namespace, name).
-		Param("labelSelector", "lane=llm").DoRaw(ctx)
+		Param("labelSelector", "lane=llm,pool=llm").DoRaw(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -172,7 +185,7 @@ func (b *testbed) deploy(replicas, least, most int32) {
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "chat"},
 			MinReplicas:    &least, MaxReplicas: most,
 			Metrics: []autoscalingv2.MetricSpec{{Type: autoscalingv2.ExternalMetricSourceType, External: &autoscalingv2.ExternalMetricSource{
-				Metric: autoscalingv2.MetricIdentifier{Name: "lanewise_desired_replicas", Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"lane": "llm"}}},
+				Metric: autoscalingv2.MetricIdentifier{Name: "lanewise_desired_replicas", Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"lane": "llm", "pool": "llm"}}},
 				Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: &one},
 			}}},
 			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleDown: &autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: &window}},

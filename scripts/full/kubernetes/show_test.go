@@ -31,7 +31,8 @@ var plotTo = flag.String("plot", "", "folder for the timelines, as SVG; none are
 // served is a lanewise that follows the service chat.
 type served struct {
 	url  string
-	port int32 // of the external metrics API
+	port int32  // of the external metrics API
+	dir  string // with its certificate
 	ca   []byte
 }
 
@@ -40,7 +41,7 @@ func (b *testbed) serve(hold int) *served {
 	b.t.Helper()
 	dir := b.t.TempDir()
 	metrics := freeAddress(b.t)
-	r := &served{ca: certificate(b.t, dir, "lanewise-metrics."+b.namespace+".svc")}
+	r := &served{dir: dir, ca: b.certificate(dir, time.Hour)}
 	if _, err := fmt.Sscanf(metrics, "127.0.0.1:%d", &r.port); err != nil {
 		b.t.Fatal(err)
 	}
@@ -54,6 +55,7 @@ llm:
 kubernetes:
   kubeconfig: %s
   namespace: %s
+  pod: {name: router-0, uid: "7"}
   metrics:
     listen: %s
     cert: tls.crt
@@ -102,15 +104,16 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// certificate writes tls.crt and tls.key for a name.
-func certificate(t *testing.T, dir, name string) []byte {
+// certificate writes tls.crt and tls.key of the metrics API, which end in a while.
+func (b *testbed) certificate(dir string, ends time.Duration) []byte {
+	t, name := b.t, "lanewise-metrics."+b.namespace+".svc"
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(ends),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
@@ -194,6 +197,7 @@ func (l *load) ask(ctx context.Context) error {
 type show struct {
 	*testbed
 	kubelet *kubelet
+	served  *served
 	load    *load
 	line    timeline
 	stop    context.CancelFunc
@@ -211,7 +215,7 @@ func newShow(t *testing.T, replicas, least int32, hold int) (*show, context.Cont
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	s := &show{testbed: b, stop: cancel, began: time.Now(), kubelet: &kubelet{testbed: b, host: host, coldStart: 5 * time.Second, grace: 5 * time.Second}}
+	s := &show{testbed: b, served: r, stop: cancel, began: time.Now(), kubelet: &kubelet{testbed: b, host: host, coldStart: 5 * time.Second, grace: 5 * time.Second}}
 	s.load = &load{url: r.url, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	var running sync.WaitGroup
 	running.Go(func() { s.kubelet.run(ctx) })

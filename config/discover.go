@@ -14,7 +14,9 @@ import (
 	"sync"
 
 	"github.com/lanewise/lanewise/discovery"
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/kubernetes"
+	"github.com/lanewise/lanewise/kubernetes/metrics"
 )
 
 // discover says who tells the members of a pool that take the place of the upstream or replica
@@ -144,11 +146,28 @@ type found[P io.Closer, U any] struct {
 	open  func(url string) (P, error)
 	place func(m discovery.Member, p P) U
 	apply func([]U) error
-	have  map[string]P // by URL
+	means map[string]string // what the labels of members are, which have them
+	have  map[string]P      // by URL
+}
+
+// mine refuses a member whose labels say that it is another's: it has another model, or holds another shard.
+func (f *found[P, U]) mine(m discovery.Member) error {
+	written := func(name string) string { return metrics.Labels("llm", name)["model"] } // as a label can be
+	for key, want := range f.means {
+		if got := m.Labels[key]; got != "" && want != "" && written(got) != written(want) {
+			return fault.New(fault.Invalid, "member %s: its label %s is %q, not %q", m.Name, key, got, want)
+		}
+	}
+	return nil
 }
 
 // step applies what was found. Where it cannot be applied nothing has changed.
 func (f *found[P, U]) step(members []discovery.Member) (err error) {
+	for _, m := range members {
+		if err := f.mine(m); err != nil {
+			return err
+		}
+	}
 	next := make(map[string]P, len(members))
 	defer func() {
 		drop := f.have

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,7 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lanewise/lanewise/discovery"
 	"github.com/lanewise/lanewise/embed"
+	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/router"
 	"github.com/lanewise/lanewise/search"
 )
@@ -74,6 +77,33 @@ func TestDiscover_embedders(t *testing.T) {
 	eventually(t, "trouble with the empty file", func() bool { return s.followers.status()[0].Trouble != "" })
 	if got := embeds("three"); got != "b/v1/embeddings" {
 		t.Errorf("%s was asked, want the last member that was there", got)
+	}
+}
+
+// What is labelled with another model or shard is no member; a model's name may be written as a label can be.
+func TestDiscover_membersOfAnother(t *testing.T) {
+	for _, test := range []struct {
+		key, want, label string
+		mine             bool
+	}{
+		{"model", "chat", "chat", true},
+		{"model", "meta-llama/Llama-3.1-8B", "meta-llama-Llama-3.1-8B", true},
+		{"model", "chat", "", true},
+		{"model", "", "chat", true}, // the upstream does not say
+		{"model", "chat", "other", false},
+		{"shard", "s0", "s1", false},
+	} {
+		applied := 0
+		f := &found[closable, int]{
+			url: "http://configured", means: map[string]string{test.key: test.want},
+			open:  func(string) (closable, error) { return nil, nil }, //nolint:nilnil // nobody calls it
+			place: func(discovery.Member, closable) int { return 0 },
+			apply: func([]int) error { applied++; return nil },
+		}
+		err := f.step([]discovery.Member{{Name: "a", Address: "a:1", Labels: map[string]string{test.key: test.label}}})
+		if test.mine != (err == nil) || test.mine != (applied == 1) || !test.mine && !errors.Is(err, fault.Invalid) {
+			t.Errorf("%+v: %v, applied %d times", test, err, applied)
+		}
 	}
 }
 

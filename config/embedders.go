@@ -96,7 +96,8 @@ func (s *System) discoverEmbedders(l *embedLane, lane *embed.Embedder) {
 			continue
 		}
 		discovering(s, "embed/"+u.Name, u.Discover, &found[closable, embed.Upstream]{
-			url: u.URL,
+			url:   u.URL,
+			means: map[string]string{"model": u.Model},
 			open: func(url string) (closable, error) {
 				at := u
 				at.URL = url

@@ -46,8 +46,9 @@ func (s *System) openShard(ctx context.Context, c Shard) (router.Shard, *fleet, 
 			continue
 		}
 		follower := discovering(s, c.Name+"/"+r.Name, r.Discover, &found[server, router.Replica]{
-			url:  r.URL,
-			open: func(url string) (server, error) { at := r; at.URL = url; return openServer(at, s.external) },
+			url:   r.URL,
+			means: map[string]string{"shard": c.Name},
+			open:  func(url string) (server, error) { at := r; at.URL = url; return openServer(at, s.external) },
 			place: func(m discovery.Member, p server) router.Replica {
 				return router.Replica{Name: memberName(r.Name, m), Weight: shared(r.Weight, m), Aborts: r.Aborts, Store: p}
 			},

@@ -238,7 +238,10 @@ func (a *scaler) own() metrics.Told {
 // serve runs everything, and returns what ends it.
 func (a *scaler) serve(ctx context.Context, l net.Listener) func() error {
 	ctx, cancel := context.WithCancel(ctx)
-	server := &http.Server{Handler: a.handler, TLSConfig: a.tls, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{
+		Handler: a.handler, TLSConfig: a.tls, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(a.system.log.Handler(), slog.LevelWarn),
+	}
 	var running sync.WaitGroup
 	var ended error
 	running.Go(func() { ended = server.ServeTLS(l, "", "") })

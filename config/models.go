@@ -256,8 +256,9 @@ func (s *System) discoverGenerators(c LLM, upstreams map[string]llm.Upstream, ro
 			continue
 		}
 		discovering(s, "llm/"+u.Name, u.Discover, &found[generating, llm.Upstream]{
-			url:  u.URL,
-			open: func(url string) (generating, error) { at := u; at.URL = url; return at.open(nil) },
+			url:   u.URL,
+			means: map[string]string{"model": u.Model},
+			open:  func(url string) (generating, error) { at := u; at.URL = url; return at.open(nil) },
 			place: func(m discovery.Member, p generating) llm.Upstream {
 				up := upstreams[u.Name]
 				up.Name, up.Provider, up.Weight, up.Tier = memberName(u.Name, m), p, shared(u.Weight, m), u.Tier+m.Tier

@@ -71,8 +71,9 @@ func (s *System) openReranker(c Rerank) (rerank.Provider, error) {
 			continue
 		}
 		discovering(s, "rerank/"+u.Name, u.Discover, &found[reranking, rerank.Upstream]{
-			url:  u.URL,
-			open: func(url string) (reranking, error) { at := u; at.URL = url; return at.open() },
+			url:   u.URL,
+			means: map[string]string{"model": u.Model},
+			open:  func(url string) (reranking, error) { at := u; at.URL = url; return at.open() },
 			place: func(m discovery.Member, p reranking) rerank.Upstream {
 				up := upstreams[i]
 				up.Name, up.Provider, up.Weight, up.Tier = memberName(u.Name, m), p, shared(u.Weight, m), u.Tier+m.Tier

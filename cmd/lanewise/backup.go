@@ -19,7 +19,9 @@ server is running the stores are copied through it, each as of one moment, while
 it goes on serving.`,
 		Example: `  lanewise backup monday
   lanewise backup -c lanewise.yaml /mnt/backups/monday`,
-	}, backup.Save)
+	}, func(ctx context.Context, cfg *config.Config, dir string, done backup.Done) error {
+		return backup.Save(ctx, backup.Source{Config: cfg, Key: a.env("LANEWISE_KEY")}, dir, done)
+	})
 }
 
 func newRestore(a *app) *cobra.Command {

@@ -35,7 +35,7 @@ func loadAll(files []string) (cfgs []*config.Config, paths []string, err error) 
 
 // steering runs f with a client of the router that the configurations are about.
 func steering(ctx context.Context, a *app, cfgs []*config.Config, f func(*client.Client) error) error {
-	o := config.Options{Log: logger(a, config.Log{Level: "error"}), Version: version()}
+	o := steer.Options{Options: config.Options{Log: logger(a, config.Log{Level: "error"}), Version: version()}, Key: a.env("LANEWISE_KEY")}
 	c, end, err := steer.Reach(ctx, o, cfgs...)
 	if err != nil {
 		return err

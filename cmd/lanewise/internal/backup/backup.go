@@ -7,6 +7,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,11 +32,17 @@ const mapName = "map"
 // Done is called after each file, with the name of what is in it.
 type Done func(name string, bytes int64)
 
-// Save copies what cfg keeps on this machine into dir, which must not exist or
+// Source is a configuration whose stores are copied.
+type Source struct {
+	*config.Config
+	Key string // shown to its server where it runs and the configuration has none in plain text
+}
+
+// Save copies what a configuration keeps on this machine into dir, which must not exist or
 // be empty. The map comes last: its epoch is then at least that of every store.
 // What could not be finished is removed.
-func Save(ctx context.Context, cfg *config.Config, dir string, done Done) (err error) {
-	stores := cfg.LocalStores()
+func Save(ctx context.Context, from Source, dir string, done Done) (err error) {
+	stores := from.LocalStores()
 	if len(stores) == 0 {
 		return errors.New("the configuration keeps no store on this machine: back up its replicas where they run")
 	}
@@ -48,13 +55,13 @@ func Save(ctx context.Context, cfg *config.Config, dir string, done Done) (err e
 		}
 	}()
 	for _, s := range stores {
-		n, err := write(file(dir, s.Name), func(w io.Writer) error { return save(ctx, cfg, s, w) })
+		n, err := write(file(dir, s.Name), func(w io.Writer) error { return save(ctx, from, s, w) })
 		if err != nil {
 			return fmt.Errorf("back up store %s: %w", s.Name, err)
 		}
 		done(s.Name, n)
 	}
-	return saveMap(ctx, cfg.Resolved(), dir, done)
+	return saveMap(ctx, from.Resolved(), dir, done)
 }
 
 func saveMap(ctx context.Context, cfg *config.Config, dir string, done Done) error {
@@ -77,7 +84,7 @@ func saveMap(ctx context.Context, cfg *config.Config, dir string, done Done) err
 }
 
 // save copies one store by itself or, where a server has it open, through that.
-func save(ctx context.Context, cfg *config.Config, s config.LocalStore, w io.Writer) error {
+func save(ctx context.Context, from Source, s config.LocalStore, w io.Writer) error {
 	if _, err := os.Stat(s.Path); err != nil {
 		return err // opening would make an empty store
 	}
@@ -85,7 +92,7 @@ func save(ctx context.Context, cfg *config.Config, s config.LocalStore, w io.Wri
 	if err == nil {
 		return errors.Join(store.Backup(ctx, w), store.Close())
 	}
-	served := fromServer(ctx, cfg, s.Path, w)
+	served := fromServer(ctx, from, s.Path, w)
 	if errors.Is(served, syscall.ECONNREFUSED) {
 		return err
 	}
@@ -94,12 +101,12 @@ func save(ctx context.Context, cfg *config.Config, s config.LocalStore, w io.Wri
 
 // fromServer asks the server of the configuration for a copy of the store in a folder. By its name, another
 // server at that address could give its own.
-func fromServer(ctx context.Context, cfg *config.Config, folder string, w io.Writer) error {
+func fromServer(ctx context.Context, from Source, folder string, w io.Writer) error {
 	store, err := filepath.Abs(folder)
 	if err != nil {
 		return err
 	}
-	r := cfg.Resolved()
+	r := from.Resolved()
 	scheme, secure, err := r.LocalTLS()
 	if err != nil {
 		return err
@@ -111,7 +118,7 @@ func fromServer(ctx context.Context, cfg *config.Config, folder string, w io.Wri
 	if err != nil {
 		return err
 	}
-	if key := r.AdminKey(); key != "" {
+	if key := cmp.Or(r.AdminKey(), from.Key); key != "" {
 		req.Header.Set("Authorization", "Bearer "+key)
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)

@@ -77,7 +77,7 @@ func TestBackup_comesBackWhole(t *testing.T) {
 	fill(t, sys, 0, 100)
 	closing(t, sys)
 	var names []string
-	if err := backup.Save(t.Context(), cfg, saved, func(name string, _ int64) { names = append(names, name) }); err != nil {
+	if err := backup.Save(t.Context(), backup.Source{Config: cfg}, saved, func(name string, _ int64) { names = append(names, name) }); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(names, ", "); got != "s0/a, s0/b, s1/a, s1/b, the shard map" {
@@ -116,7 +116,7 @@ func TestBackup_whileServing(t *testing.T) {
 		closing(t, sys)
 	}()
 	fill(t, sys, 0, 50)
-	if err := backup.Save(t.Context(), cfg, filepath.Join(dir, "saved"), ignore); err != nil {
+	if err := backup.Save(t.Context(), backup.Source{Config: cfg}, filepath.Join(dir, "saved"), ignore); err != nil {
 		t.Fatal(err)
 	}
 	again := described(filepath.Join(dir, "again"))
@@ -133,16 +133,24 @@ func TestBackup_whileServing(t *testing.T) {
 	other.Keys, other.Listen = cfg.Keys, cfg.Listen
 	holder := build(t, other)
 	defer closing(t, holder)
-	if err := backup.Save(t.Context(), other, filepath.Join(dir, "foreign"), ignore); err == nil || !strings.Contains(err.Error(), "is not one of this server's") {
+	if err := backup.Save(t.Context(), backup.Source{Config: other}, filepath.Join(dir, "foreign"), ignore); err == nil || !strings.Contains(err.Error(), "is not one of this server's") {
 		t.Errorf("the stores of another server were copied: %v", err)
 	}
 
 	cfg.Keys = []config.ClientKey{{Key: "another"}}
-	if err := backup.Save(t.Context(), cfg, filepath.Join(dir, "no"), ignore); fault.Of(err) != fault.Unauthorized {
+	if err := backup.Save(t.Context(), backup.Source{Config: cfg}, filepath.Join(dir, "no"), ignore); fault.Of(err) != fault.Unauthorized {
 		t.Errorf("with a wrong key: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "no")); err == nil {
 		t.Error("a backup that was refused left a folder behind")
+	}
+
+	cfg.Keys = []config.ClientKey{{SHA256: strings.Repeat("0", 64)}} // of which nobody can tell the secret
+	if err := backup.Save(t.Context(), backup.Source{Config: cfg}, filepath.Join(dir, "keyless"), ignore); fault.Of(err) != fault.Unauthorized {
+		t.Errorf("without a key: %v", err)
+	}
+	if err := backup.Save(t.Context(), backup.Source{Config: cfg, Key: "secret"}, filepath.Join(dir, "keyed"), ignore); err != nil {
+		t.Errorf("with a key of its own: %v", err)
 	}
 }
 
@@ -152,7 +160,7 @@ func TestLoad_refusesWhatItCannotRestore(t *testing.T) {
 	sys := build(t, cfg)
 	fill(t, sys, 0, 10)
 	closing(t, sys)
-	if err := backup.Save(t.Context(), cfg, saved, ignore); err != nil {
+	if err := backup.Save(t.Context(), backup.Source{Config: cfg}, saved, ignore); err != nil {
 		t.Fatal(err)
 	}
 	if err := backup.Load(cfg, saved, ignore); fault.Of(err) != fault.Conflict || !strings.Contains(err.Error(), "shard map") {
@@ -168,7 +176,7 @@ func TestLoad_refusesWhatItCannotRestore(t *testing.T) {
 	if _, err := os.Stat(fresh); err == nil {
 		t.Error("a backup that was refused left stores behind")
 	}
-	if err := backup.Save(t.Context(), cfg, saved, ignore); err == nil || !strings.Contains(err.Error(), "not empty") {
+	if err := backup.Save(t.Context(), backup.Source{Config: cfg}, saved, ignore); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("into a folder with something in it: %v", err)
 	}
 	sys = build(t, cfg)

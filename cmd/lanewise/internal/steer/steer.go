@@ -4,6 +4,7 @@
 package steer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,10 +18,16 @@ import (
 	"github.com/lanewise/lanewise/shardmap"
 )
 
+// Options are for a router that is built, and for a server that runs.
+type Options struct {
+	config.Options
+	Key string // shown to a server whose configuration has none in plain text
+}
+
 // Reach returns a client of the router that the configurations are about, and what ends it. A running
 // server is looked for at the address of each of them. Otherwise a router is built for the shards of
 // the stored map, with the stores that the first configuration has for them, or a later one.
-func Reach(ctx context.Context, o config.Options, cfgs ...*config.Config) (*client.Client, func() error, error) {
+func Reach(ctx context.Context, o Options, cfgs ...*config.Config) (*client.Client, func() error, error) {
 	for _, cfg := range cfgs {
 		r := cfg.Resolved()
 		if address, ok := answers(ctx, r.Listen); ok {
@@ -28,7 +35,7 @@ func Reach(ctx context.Context, o config.Options, cfgs ...*config.Config) (*clie
 			if err != nil {
 				return nil, nil, err
 			}
-			c, err := client.New(client.Config{URL: scheme + "://" + address, Key: r.AdminKey(), TLS: secure})
+			c, err := client.New(client.Config{URL: scheme + "://" + address, Key: cmp.Or(r.AdminKey(), o.Key), TLS: secure})
 			return c, func() error { return nil }, err
 		}
 	}
@@ -37,7 +44,7 @@ func Reach(ctx context.Context, o config.Options, cfgs ...*config.Config) (*clie
 		return nil, nil, err
 	}
 	o.Unguarded = true
-	sys, err := cfg.Build(ctx, o)
+	sys, err := cfg.Build(ctx, o.Options)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -26,7 +26,12 @@ func local(dir string, shards ...string) *config.Config {
 // reach asks whatever is reached for a repair of nothing.
 func reach(t *testing.T, cfgs ...*config.Config) error {
 	t.Helper()
-	c, end, err := steer.Reach(t.Context(), config.Options{}, cfgs...)
+	return reachWith(t, "", cfgs...)
+}
+
+func reachWith(t *testing.T, key string, cfgs ...*config.Config) error {
+	t.Helper()
+	c, end, err := steer.Reach(t.Context(), steer.Options{Key: key}, cfgs...)
 	if err != nil {
 		return err
 	}
@@ -67,8 +72,12 @@ func TestReach_prefersTheServer(t *testing.T) {
 			t.Errorf("%s: %v", listen, err)
 		}
 	}
-	if asked != 3 {
-		t.Errorf("the server was asked %d times, want 3", asked)
+	cfg.Keys = nil // they are in a file, as digests
+	if err := reachWith(t, "secret", cfg); err != nil {
+		t.Errorf("with a key of its own: %v", err)
+	}
+	if asked != 4 {
+		t.Errorf("the server was asked %d times, want 4", asked)
 	}
 }
 

@@ -13,6 +13,9 @@ func TestJudge(t *testing.T) {
 	has := func(points int, digest uint64, newest search.Version) holdings {
 		return holdings{collections: map[string]search.Stats{"docs": {Collection: docs, Points: points, Digest: digest, Newest: newest}}}
 	}
+	short := func(digest uint64) holdings {
+		return holdings{collections: map[string]search.Stats{"docs": {Collection: docs, Points: 3, Digest: digest, DigestBits: 8, Newest: 9}}}
+	}
 	none, down := holdings{}, holdings{err: errors.New("down")}
 	for _, c := range []struct {
 		name  string
@@ -36,6 +39,8 @@ func TestJudge(t *testing.T) {
 		{"no digest: points", []holdings{has(3, 0, 0), has(3, 7, 9)}, 0, ".."},
 		{"no digest: other points", []holdings{has(2, 0, 0), has(3, 7, 9)}, 0, "d."},
 		{"alone", []holdings{has(2, 6, 8)}, 9, "."},
+		{"the low bits of a digest are alike", []holdings{has(3, 0x107, 9), short(7)}, 0, ".."},
+		{"the low bits of a digest differ", []holdings{has(3, 0x107, 9), has(3, 0x107, 9), short(6)}, 0, "..d"},
 	} {
 		got := ""
 		for _, f := range judge([]search.Collection{docs}, c.told, func(string) search.Version { return c.acked }) {

@@ -274,6 +274,9 @@ func (r *Router) Stats(ctx context.Context, collection string) ([]search.Stats, 
 			out[i].Points += p.Points
 			out[i].Bytes += p.Bytes
 			out[i].Digest += p.Digest
+			if out[i].DigestMask() > p.DigestMask() {
+				out[i].DigestBits = p.DigestBits
+			}
 			out[i].Newest = max(out[i].Newest, p.Newest)
 		}
 	}

@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -110,6 +111,16 @@ type Stats struct {
 	Bytes      int64   // stored, about
 	Newest     Version // of any write, deletions included
 	Digest     uint64  // sum of [Digest] over the points, wrapping; 0 where the store cannot tell
+	DigestBits int     // how many of the lowest bits of Digest the store keeps; 0: all
+}
+
+// DigestMask has the bits of Digest that the store keeps. Those of two stores are compared
+// where both have them.
+func (s Stats) DigestMask() uint64 {
+	if s.DigestBits == 0 {
+		return math.MaxUint64
+	}
+	return 1<<s.DigestBits - 1
 }
 
 // Store is everything that a replica of a shard can do.

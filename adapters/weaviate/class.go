@@ -30,11 +30,14 @@ type class struct {
 
 // descriptor is the description of a class.
 type descriptor struct {
-	Lanewise   int               `json:"lanewise"` // version of this layout
+	Lanewise   int               `json:"lanewise"` // layout
 	Collection search.Collection `json:"collection"`
 	Index      Index             `json:"index"`
 	Born       string            `json:"born"`
 }
+
+// layout is the version of what a class is made of.
+const layout = 2
 
 // mostDims is the most that Weaviate takes.
 const mostDims = 65535
@@ -106,7 +109,7 @@ func (s *Store) describe(ctx context.Context, name string) (*class, error) {
 	}
 	c, ok := s.read(got)
 	if !ok || c.Name != name {
-		return nil, fault.New(fault.Conflict, "class %s on %s was not made by this program", s.cfg.engineName(name), s.cfg.Address)
+		return nil, fault.New(fault.Conflict, "class %s on %s was not made by this program, or by a version of it with another layout", s.cfg.engineName(name), s.cfg.Address)
 	}
 	s.classes.Store(name, c)
 	return c, nil
@@ -119,7 +122,7 @@ func errNoCollection(name string) error {
 // read takes a class in; false where it is not this program's.
 func (s *Store) read(got *models.Class) (*class, bool) {
 	var d descriptor
-	if json.Unmarshal([]byte(got.Description), &d) != nil || d.Lanewise != 1 || s.cfg.engineName(d.Collection.Name) != got.Class {
+	if json.Unmarshal([]byte(got.Description), &d) != nil || d.Lanewise != layout || s.cfg.engineName(d.Collection.Name) != got.Class {
 		return nil, false
 	}
 	c := &class{Collection: d.Collection, engine: got.Class, born: d.Born, index: d.Index, orders: map[string]bool{}}
@@ -127,7 +130,7 @@ func (s *Store) read(got *models.Class) (*class, bool) {
 		switch {
 		case p.Name == fullProperty:
 			c.full = true
-		case p.Name == digitName(0):
+		case p.Name == digestProperty:
 			c.digest = true
 		case isOrderName(p.Name):
 			c.orders[p.Name] = true
@@ -190,7 +193,7 @@ func distanceOf(m search.Metric) string {
 
 // define creates the empty class.
 func (s *Store) define(ctx context.Context, c search.Collection) error {
-	about, err := json.Marshal(descriptor{Lanewise: 1, Collection: c, Index: s.cfg.Index, Born: rand.Text()})
+	about, err := json.Marshal(descriptor{Lanewise: layout, Collection: c, Index: s.cfg.Index, Born: rand.Text()})
 	if err != nil {
 		return fault.Wrap(fault.Invalid, "describe "+c.Name, err)
 	}
@@ -198,16 +201,12 @@ func (s *Store) define(ctx context.Context, c search.Collection) error {
 		Class: s.cfg.engineName(c.Name), Description: string(about), Vectorizer: "none",
 		VectorIndexType: string(s.cfg.Index), VectorIndexConfig: map[string]any{"distance": distanceOf(c.Metric)},
 		Properties: []*models.Property{
-			text(keyProperty, true), texts(termsProperty), integer(highProperty, true), integer(lowProperty, false),
-			text(textProperty, false), text(metaProperty, false), text(sparseProperty, false),
-			integer(markProperty, true), text(fenceProperty, false), integer(fencedProperty, true),
+			text(keyProperty, true), texts(termsProperty), text(textProperty, false), text(metaProperty, false), text(sparseProperty, false),
+			integer(markProperty, true), text(goneProperty, false), text(fenceProperty, false), integer(fencedProperty, true),
 		},
 	}
-	for i := range digits {
-		if s.cfg.NoDigest {
-			break
-		}
-		made.Properties = append(made.Properties, integer(digitName(i), true))
+	if !s.cfg.NoDigest {
+		made.Properties = append(made.Properties, integer(digestProperty, true))
 	}
 	err = s.rest.ClassCreator().WithClass(made).Do(ctx)
 	return s.judgeRest(ctx, "create "+c.Name, err)
@@ -219,7 +218,7 @@ func (s *Store) redefine(ctx context.Context, there *class, c search.Collection)
 	if err := s.judgeRest(ctx, "describe "+c.Name, err); err != nil {
 		return err
 	}
-	about, err := json.Marshal(descriptor{Lanewise: 1, Collection: c, Index: there.index, Born: there.born})
+	about, err := json.Marshal(descriptor{Lanewise: layout, Collection: c, Index: there.index, Born: there.born})
 	if err != nil {
 		return fault.Wrap(fault.Invalid, "describe "+c.Name, err)
 	}

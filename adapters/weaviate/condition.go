@@ -15,14 +15,14 @@ import (
 // The properties of an object. Those that filters look at beside them are made when a
 // value needs them: see orderName.
 const (
-	keyProperty    = "key"    // of a point
+	keyProperty    = "key"    // of a point, with its version
 	termsProperty  = "terms"  // of a point
-	highProperty   = "high"   // upper half of the version
-	lowProperty    = "low"    // lower half
 	textProperty   = "text"   //
 	metaProperty   = "meta"   // byte for byte
 	sparseProperty = "sparse" //
+	digestProperty = "digest" // of a point
 	markProperty   = "mark"   // of a deletion: when, in seconds
+	goneProperty   = "gone"   // of a deletion: its version; of what follows a write: the newest one
 	fenceProperty  = "fence"  // of the fence: the epoch
 	fencedProperty = "fenced" // of the fence: 1
 	fullProperty   = "full"   // its being there says that no field gets an order any more

@@ -40,7 +40,7 @@ type Config struct {
 	// first ones that are written. Each takes up to two properties; 0: 128.
 	MaxOrdered int
 	// NoDigest leaves digests out of new collections: Stats has none then, so copies are
-	// compared by their counts alone, and a write costs the server a tenth less.
+	// compared by their counts alone.
 	NoDigest bool
 	// Lag is how long the server may take to index a vector; 0: none. It is for servers that
 	// run with ASYNC_INDEXING.

@@ -3,11 +3,12 @@
 // # What a collection is in Weaviate
 //
 // A collection of lanewise is a class with the collection's descriptor as its description.
-// An object is a point; its UUID is made of tenant and id, and its properties are the key, the
-// two halves of the version, text and metadata as they came, and what filters look at. A
+// An object is a point; its UUID is made of tenant and id, and its properties are the key with
+// the version, text and metadata as they came, a digest, and what filters look at. A
 // deletion is an object too, without key and vector: it is kept for 24 hours, so that a late
-// retry cannot bring the point back. So is the fence, which keeps the highest epoch that the
-// collection has seen. A class that was not made by this program is fault.Conflict.
+// retry cannot bring the point back. So are the fence, which keeps the highest epoch that the
+// collection has seen, and what tells the newest version of any write. A class that was not
+// made by this program, in this layout, is fault.Conflict.
 //
 // Classes of other programs are read, and only read, as Config.External lists them.
 //

@@ -62,7 +62,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "wrong key", http.StatusUnauthorized)
 		return
 	}
-	about, err := json.Marshal(descriptor{Lanewise: 1, Collection: search.Collection{Name: "docs", Dims: 2, Metric: search.Dot}, Index: Flat, Born: "x"})
+	about, err := json.Marshal(descriptor{Lanewise: layout, Collection: search.Collection{Name: "docs", Dims: 2, Metric: search.Dot}, Index: Flat, Born: "x"})
 	if err == nil {
 		err = json.NewEncoder(w).Encode(&models.Class{Class: "Lanewise_docs", Description: string(about)})
 	}

@@ -1,7 +1,9 @@
 package weaviate
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"strconv"
 	"unicode/utf8"
@@ -17,51 +19,78 @@ const (
 	largestMeta = 8 << 20  // bytes
 )
 
-// separator stands between tenant and id. It is below every hexadecimal digit.
-const separator = '!'
+// What stands behind a tenant, and behind an id: below every hexadecimal digit, so that
+// shorter ones come first.
+const (
+	endOfTenant = '!'
+	endOfID     = '-'
+	pastID      = '.' // above endOfID
+)
 
-// keyText is the property that keeps a point's key: hexadecimal, because Weaviate cuts
+// keyText is a point's key as its property begins: hexadecimal, because Weaviate cuts
 // white space off texts and sorts them without regard to case. Its byte order is the
 // order of the keys.
-func keyText(k search.Key) string {
-	out := make([]byte, 0, 2*len(k.Tenant)+1+2*len(k.ID))
+func keyText(k search.Key) []byte {
+	out := make([]byte, 0, 2*len(k.Tenant)+2*len(k.ID)+2+16)
 	out = hex.AppendEncode(out, []byte(k.Tenant))
-	out = append(out, separator)
-	return string(hex.AppendEncode(out, []byte(k.ID)))
+	out = append(out, endOfTenant)
+	return hex.AppendEncode(out, []byte(k.ID))
 }
 
-// keyReader takes keyText back. It makes a tenant's name once for rows in a row.
+// pointText is the property that keeps a point's key and version: one, because each that an
+// object has costs Weaviate a tenth of the write.
+func pointText(k search.Key, v search.Version) string {
+	return string(appendVersion(append(keyText(k), endOfID), v))
+}
+
+func appendVersion(b []byte, v search.Version) []byte {
+	return hex.AppendEncode(b, binary.BigEndian.AppendUint64(nil, uint64(v)))
+}
+
+// behind is above the texts of a key's points, and below those of all keys after it.
+func behind(k search.Key) string { return string(append(keyText(k), pastID)) }
+
+// keyReader takes pointText back. It makes a tenant's name once for rows in a row.
 type keyReader struct {
 	scratch []byte
 	tenant  string
 }
 
-func (r *keyReader) read(text []byte) (search.Key, bool) {
-	cut := 0
-	for cut < len(text) && text[cut] != separator {
-		cut++
-	}
-	if cut == len(text) {
-		return search.Key{}, false
+func (r *keyReader) read(text []byte) (k search.Key, v search.Version, ok bool) {
+	tenant, rest, ok := bytes.Cut(text, []byte{endOfTenant})
+	id, version, there := bytes.Cut(rest, []byte{endOfID})
+	if !ok || !there {
+		return k, 0, false
 	}
 	var err error
-	if r.scratch, err = hex.AppendDecode(r.scratch[:0], text[:cut]); err != nil {
-		return search.Key{}, false
+	if r.scratch, err = hex.AppendDecode(r.scratch[:0], tenant); err != nil {
+		return k, 0, false
 	}
 	if string(r.scratch) != r.tenant {
 		r.tenant = string(r.scratch)
 	}
-	if r.scratch, err = hex.AppendDecode(r.scratch[:0], text[cut+1:]); err != nil {
-		return search.Key{}, false
+	if r.scratch, err = hex.AppendDecode(r.scratch[:0], id); err != nil {
+		return k, 0, false
 	}
-	return search.Key{Tenant: r.tenant, ID: string(r.scratch)}, true
+	v, ok = readVersion(version)
+	return search.Key{Tenant: r.tenant, ID: string(r.scratch)}, v, ok
+}
+
+// readVersion takes appendVersion back.
+func readVersion(text []byte) (search.Version, bool) {
+	var b [8]byte
+	if len(text) != 2*len(b) {
+		return 0, false
+	}
+	_, err := hex.Decode(b[:], text)
+	return search.Version(binary.BigEndian.Uint64(b[:])), err == nil
 }
 
 // fenceID is the object that keeps the highest epoch of a collection. No point has it:
 // theirs end otherwise with all likelihood that there is.
 const fenceID = "00000000-0000-8000-8000-000000000001"
 
-// flushID is the object that follows every write: see flushed.
+// flushID is the object that follows every write: see flushed. Its mark is none of a deletion.
 const flushID = "00000000-0000-8000-8000-000000000002"
 
 // objectID is where a point lies: a UUID of version 8 (RFC 9562) made of tenant and id.

@@ -33,9 +33,10 @@ func (s *Store) ask(ctx context.Context, c *class, req *pb.SearchRequest, r *rep
 
 // properties are what must be fetched.
 func (r *reply) properties() []string {
-	out := append(make([]string, 0, 7), keyProperty, highProperty, lowProperty)
+	out := append(make([]string, 0, 6), keyProperty)
 	for name, wanted := range map[string]bool{
-		textProperty: r.fields.Text, metaProperty: r.fields.Meta, sparseProperty: r.fields.Vector, fenceProperty: r.fence,
+		textProperty: r.fields.Text, metaProperty: r.fields.Meta, sparseProperty: r.fields.Vector,
+		goneProperty: r.marks, fenceProperty: r.marks,
 	} {
 		if wanted {
 			out = append(out, name)
@@ -180,19 +181,19 @@ func (s *Store) page(ctx context.Context, c *class, scan *search.Scan) (search.P
 		if done || len(points) == 0 {
 			return out, nil
 		}
-		after = keyText(points[len(points)-1].Key)
+		after = behind(points[len(points)-1].Key)
 	}
 	return search.Page{Points: out.Points[:want], More: true}, nil
 }
 
-// lowest is below the key text of every point that a scan is to find, and not below that
+// lowest is below the text of every point that a scan is to find, and not below that
 // of any other point of its tenant.
 func lowest(scan *search.Scan) string {
-	after := keyText(scan.After)
+	after := behind(scan.After)
 	if scan.AllTenants {
 		return after
 	}
-	return max(after, keyText(search.Key{Tenant: scan.Tenant}))
+	return max(after, behind(search.Key{Tenant: scan.Tenant}))
 }
 
 // following is a part of a collection: n points behind a key text.

@@ -4,12 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"math"
 
-	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
@@ -20,7 +17,7 @@ import (
 type reply struct {
 	fields search.Fields
 	vector bool // read vectors for scores, whether or not the fields ask for them
-	fence  bool // read the fence, too
+	marks  bool // read those of deletions and the fence, too
 	rows   []row
 
 	keys   keyReader
@@ -30,78 +27,11 @@ type reply struct {
 // row is an object as a search found it.
 type row struct {
 	search.Point
-	id       string // of the object, where it was asked for
-	hasKey   bool   // it is a point
-	epoch    uint64 // of the fence
-	high     uint64 // halves of the version
-	low      uint64
+	id       string  // of the object, where it was asked for
+	hasKey   bool    // it is a point
+	epoch    uint64  // of the fence
 	distance float64 // Weaviate's
 	score    float64 // canonical, computed here
-}
-
-// codec sends messages as gRPC's own does, and reads replies.
-type codec struct{}
-
-// Name is that of the codec which the server uses.
-func (codec) Name() string { return "proto" }
-
-// Marshal encodes a request.
-func (codec) Marshal(v any) (mem.BufferSlice, error) {
-	m, ok := v.(proto.Message)
-	if !ok {
-		return nil, fmt.Errorf("a %T is no message", v)
-	}
-	b, err := proto.Marshal(m)
-	return mem.BufferSlice{mem.SliceBuffer(b)}, err
-}
-
-// Unmarshal reads a reply.
-func (codec) Unmarshal(data mem.BufferSlice, v any) error {
-	r, ok := v.(*reply)
-	if !ok {
-		return fmt.Errorf("a %T is no reply", v)
-	}
-	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
-	defer buf.Free()
-	return r.read(buf.ReadOnlyData())
-}
-
-// errWire is an answer that is cut short or is none.
-func errWire() error { return fault.New(fault.Unavailable, "the answer is malformed") }
-
-// fields calls visit for every field of a message: with its bytes, or with its number.
-func fields(b []byte, visit func(n protowire.Number, data []byte, x uint64) error) error {
-	for len(b) > 0 {
-		n, typ, size := protowire.ConsumeTag(b)
-		if size < 0 {
-			return errWire()
-		}
-		b = b[size:]
-		var data []byte
-		var x uint64
-		switch typ { //nolint:exhaustive // groups are gone from the language
-		case protowire.VarintType:
-			x, size = protowire.ConsumeVarint(b)
-		case protowire.Fixed32Type:
-			var short uint32
-			short, size = protowire.ConsumeFixed32(b)
-			x = uint64(short)
-		case protowire.Fixed64Type:
-			x, size = protowire.ConsumeFixed64(b)
-		case protowire.BytesType:
-			data, size = protowire.ConsumeBytes(b)
-		default:
-			return errWire()
-		}
-		if size < 0 {
-			return errWire()
-		}
-		if err := visit(n, data, x); err != nil {
-			return err
-		}
-		b = b[size:]
-	}
-	return nil
 }
 
 // The numbers of the fields that are read, of weaviate.v1.
@@ -113,7 +43,6 @@ const (
 	propertiesFields  = 1
 	entryKey          = 1
 	entryValue        = 2
-	valueInt          = 8
 	valueText         = 13
 	metadataID        = 1
 	metadataDistance  = 7
@@ -129,11 +58,7 @@ func (r *reply) read(b []byte) error {
 		}
 		r.rows = append(r.rows, row{})
 		x := &r.rows[len(r.rows)-1]
-		if err := fields(data, func(n protowire.Number, data []byte, _ uint64) error { return r.part(x, n, data) }); err != nil {
-			return err
-		}
-		x.Version = search.Version(x.high<<32 | x.low)
-		return nil
+		return fields(data, func(n protowire.Number, data []byte, _ uint64) error { return r.part(x, n, data) })
 	})
 }
 
@@ -191,17 +116,13 @@ func (r *reply) dense(x *row, data []byte) {
 // entry reads a property.
 func (r *reply) entry(x *row, data []byte) error {
 	var name, text []byte
-	var number uint64
 	err := fields(data, func(n protowire.Number, data []byte, _ uint64) error {
 		switch n { //nolint:exhaustive // as above
 		case entryKey:
 			name = data
 		case entryValue:
-			return fields(data, func(n protowire.Number, data []byte, x uint64) error {
-				switch n { //nolint:exhaustive // as above
-				case valueInt:
-					number = x
-				case valueText:
+			return fields(data, func(n protowire.Number, data []byte, _ uint64) error {
+				if n == valueText {
 					text = data
 				}
 				return nil
@@ -212,31 +133,33 @@ func (r *reply) entry(x *row, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return r.property(x, string(name), text, number)
+	if len(text) == 0 {
+		return nil
+	}
+	return r.property(x, string(name), text)
 }
 
-func (r *reply) property(x *row, name string, text []byte, number uint64) (err error) {
+func (r *reply) property(x *row, name string, text []byte) (err error) {
+	ok := true
 	switch name {
 	case keyProperty:
-		if x.Key, x.hasKey = r.keys.read(text); !x.hasKey && len(text) > 0 {
-			return fault.New(fault.Unavailable, "an object's key is not one of this program")
-		}
-	case highProperty:
-		x.high = number
-	case lowProperty:
-		x.low = number
+		x.Key, x.Version, x.hasKey = r.keys.read(text)
+		ok = x.hasKey
+	case goneProperty:
+		x.Version, ok = readVersion(text)
 	case textProperty:
 		x.Text = string(text)
 	case metaProperty:
-		if len(text) > 0 {
-			x.Meta = append(json.RawMessage(nil), text...)
-		}
+		x.Meta = append(json.RawMessage(nil), text...)
 	case sparseProperty:
 		x.Sparse, err = unpackSparse(text)
 	case fenceProperty:
 		for _, c := range text {
 			x.epoch = 10*x.epoch + uint64(c-'0')
 		}
+	}
+	if !ok {
+		return fault.New(fault.Unavailable, "an object's %s is not one of this program", name)
 	}
 	return err
 }

@@ -3,27 +3,23 @@ package weaviate
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
-	"strconv"
+	"sync"
+	"sync/atomic"
 
 	pb "github.com/weaviate/weaviate/grpc/generated/protocol/v1"
 
 	"github.com/lanewise/lanewise/search"
 )
 
-// Every point keeps search.Digest of itself in digits of 22 bits, each a property: Weaviate
-// adds numbers up as float64, and sums of such digits are exact over 2^31 points. So the
-// server can tell the sum of all digests without giving the points away.
+// Every point keeps the lowest bits of search.Digest of itself: Weaviate adds numbers up as
+// float64, and sums of so many bits are exact over 2^29 points. So the server can tell the
+// sum of all digests without giving the points away. All 64 bits would take three properties,
+// and each value an entry of its own in an index.
 const (
-	digits    = 3
-	digitBits = 22
+	digestBits = 24
+	digestMask = 1<<digestBits - 1
 )
-
-func digitName(i int) string { return "digest" + strconv.Itoa(i) }
-
-// digit is a digit of a digest.
-func digit(d uint64, i int) uint64 { return d >> (digitBits * i) & (1<<digitBits - 1) }
 
 // Stats describes a collection, or all of this Store, by name. Points, Newest and Digest are
 // the server's sums, which take some milliseconds a million points; while points are
@@ -69,12 +65,11 @@ func (s *Store) stats(ctx context.Context, c *class) (search.Stats, error) {
 		return out, err
 	}
 	req := &pb.AggregateRequest{ObjectsCount: true, Aggregations: []*pb.AggregateRequest_Aggregation{
-		numbers(highProperty), numbers(markProperty), numbers(fencedProperty),
+		numbers(markProperty), numbers(fencedProperty),
 	}}
-	for i := range digits {
-		if c.digest {
-			req.Aggregations = append(req.Aggregations, numbers(digitName(i)))
-		}
+	if c.digest {
+		req.Aggregations = append(req.Aggregations, numbers(digestProperty))
+		out.DigestBits = digestBits
 	}
 	found, err := s.aggregate(ctx, c, req)
 	if err != nil {
@@ -87,11 +82,10 @@ func (s *Store) stats(ctx context.Context, c *class) (search.Stats, error) {
 	others := by[markProperty].GetCount() + by[fencedProperty].GetCount()
 	out.Points = int(max(found.GetObjectsCount()-others, 0)) // of another moment than the others while points are written
 	out.Bytes = int64(4 * out.Points * c.Dims)
-	for i := range digits {
-		out.Digest += uint64(by[digitName(i)].GetSum()) << (digitBits * i) //nolint:gosec // not negative
-	}
-	if by[highProperty].GetCount() > 0 {
-		out.Newest, err = s.newest(ctx, c, by[highProperty].GetMaximum())
+	out.Digest = uint64(by[digestProperty].GetSum()) & digestMask //nolint:gosec // not negative
+	last, err := s.byID(ctx, c, []string{flushID}, &reply{marks: true})
+	if len(last) > 0 {
+		out.Newest = last[0].Version
 	}
 	return out, err
 }
@@ -102,17 +96,21 @@ func numbers(name string) *pb.AggregateRequest_Aggregation {
 	}}
 }
 
-// newest is the newest version whose upper half is given.
-func (s *Store) newest(ctx context.Context, c *class, high int64) (search.Version, error) {
-	found, err := s.aggregate(ctx, c, &pb.AggregateRequest{
-		Aggregations: []*pb.AggregateRequest_Aggregation{numbers(lowProperty)},
-		Filters: &pb.Filters{
-			Operator: pb.Filters_OPERATOR_EQUAL, Target: property(highProperty), TestValue: &pb.Filters_ValueInt{ValueInt: high},
-		},
-	})
-	low := int64(0)
-	for _, a := range found.GetAggregations().GetAggregations() {
-		low = max(low, min(a.GetInt().GetMaximum(), math.MaxUint32))
+// tally is what this Store knows of a class beside its description.
+type tally struct {
+	newest  atomic.Uint64 // search.Version of any write
+	telling sync.Mutex    // held while it is stored, so that it never falls
+	swept   atomic.Int64  // when old marks were last looked for; Unix time
+}
+
+func (s *Store) tally(c *class) *tally {
+	t, _ := s.tallies.LoadOrStore(c.born, &tally{})
+	return t.(*tally) //nolint:forcetypeassert,errcheck // nothing else is stored
+}
+
+// note takes a version in that is stored.
+func (t *tally) note(v search.Version) {
+	for old := t.newest.Load(); uint64(v) > old && !t.newest.CompareAndSwap(old, uint64(v)); {
+		old = t.newest.Load()
 	}
-	return search.Version(high<<32 | low), err //nolint:gosec // halves of 32 bits
 }

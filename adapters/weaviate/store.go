@@ -37,7 +37,7 @@ type Store struct {
 	classes sync.Map      // name of a collection → *class
 	locks   keylock.Locks // of ids that are being written
 	adding  sync.Mutex    // held while a property is added
-	swept   sync.Map      // name of a collection → time.Time: when its old marks were last looked for
+	tallies sync.Map      // class.born → *tally
 	epoch   atomic.Uint64 // the highest one that this Store has seen
 
 	closed atomic.Bool

@@ -3,15 +3,20 @@ package weaviate
 import (
 	"cmp"
 	"errors"
+	"maps"
+	"math"
 	"regexp"
 	"strings"
 	"testing"
+
+	pb "github.com/weaviate/weaviate/grpc/generated/protocol/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/search"
 )
 
-func TestKeyText_keepsTheOrderOfKeys(t *testing.T) {
+func TestPointText_keepsTheOrderOfKeys(t *testing.T) {
 	parts := []string{"", "\x00", "\x01", " ", "A", "a", "a ", "aa", "b", "é", "日本", "🙂"}
 	var keys []search.Key
 	for _, tenant := range parts {
@@ -22,22 +27,26 @@ func TestKeyText_keepsTheOrderOfKeys(t *testing.T) {
 	var r keyReader
 	for _, a := range keys {
 		for _, b := range keys {
-			if got, want := cmp.Compare(keyText(a), keyText(b)), a.Compare(b); got != want {
+			if got, want := cmp.Compare(pointText(a, math.MaxUint64), pointText(b, 0)), a.Compare(b); got != want && a != b {
 				t.Fatalf("%q and %q compare as %d, their texts as %d", a, b, want, got)
+			}
+			if past := pointText(b, 7) > behind(a); past != (b.Compare(a) > 0) {
+				t.Fatalf("%q stands behind %q: %v", b, a, past)
 			}
 			if (objectID(a) == objectID(b)) != (a == b) {
 				t.Fatalf("%q and %q: objects %s and %s", a, b, objectID(a), objectID(b))
 			}
 		}
-		if back, ok := r.read([]byte(keyText(a))); !ok || back != a {
-			t.Errorf("%q comes back as %q", a, back)
+		if back, version, ok := r.read([]byte(pointText(a, math.MaxUint64-1))); !ok || back != a || version != math.MaxUint64-1 {
+			t.Errorf("%q comes back as %q, %d", a, back, version)
 		}
 		if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(objectID(a)) {
 			t.Errorf("%q has the object %s, which is no UUID", a, objectID(a))
 		}
 	}
-	for _, text := range []string{"", "61", "6!61", "61!6", "zz!61"} {
-		if k, ok := r.read([]byte(text)); ok {
+	const version = "0123456789abcdef"
+	for _, text := range []string{"", "61", "61!61", "6!61-" + version, "61!6-" + version, "zz!61-" + version, "61!61-", "61!61-" + version[1:], "61!61-" + version[1:] + "x"} {
+		if k, _, ok := r.read([]byte(text)); ok {
 			t.Errorf("%q reads as %q", text, k)
 		}
 	}
@@ -67,6 +76,43 @@ func TestTerm_tellsFieldsAndValuesApart(t *testing.T) {
 	}
 	if len(seen) != 6 || seen[never] {
 		t.Errorf("six different terms are %d", len(seen))
+	}
+}
+
+func TestDraft_isWhatTheGeneratedTypesRead(t *testing.T) {
+	c := &class{engine: "P_docs", digest: true, orders: map[string]bool{orderName("n", "n"): true}}
+	p := search.Point{Key: search.Key{Tenant: "t", ID: "a"}, Version: 7, Dense: []float32{1, -2.5}, Text: "é", Meta: []byte(`{"n":1,"s":"x"}`)}
+	x, err := index(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d draft
+	d.fence(c, 12)
+	d.change(c, objectID(p.Key), &change{version: 7, point: &p, indexed: x})
+	d.change(c, "gone", &change{version: 1 << 60})
+	d.flushed(c, 9)
+	var got pb.BatchObjectsRequest
+	if err := proto.Unmarshal(d.request, &got); err != nil || len(got.GetObjects()) != 4 {
+		t.Fatalf("got %v, %v", &got, err)
+	}
+	scalars := func(i int) map[string]any { return got.GetObjects()[i].GetProperties().GetNonRefProperties().AsMap() }
+	for i, want := range []map[string]any{
+		{fenceProperty: "12", fencedProperty: 1.},
+		{keyProperty: pointText(p.Key, 7), textProperty: "é", metaProperty: string(p.Meta), digestProperty: float64(search.Digest(p.Key, 7) & digestMask)},
+		{goneProperty: "1000000000000000", markProperty: scalars(2)[markProperty]},
+		{goneProperty: "0000000000000009", markProperty: float64(1 << 40)},
+	} {
+		if o := got.GetObjects()[i]; !maps.Equal(scalars(i), want) || o.GetCollection() != "P_docs" || o.GetTenant() != "" {
+			t.Errorf("object %d is %v, want %v", i, o, want)
+		}
+	}
+	point := got.GetObjects()[1]
+	lists := point.GetProperties().GetTextArrayProperties()
+	if point.GetUuid() != objectID(p.Key) || len(point.GetVectorBytes()) != 8 || len(got.GetObjects()[2].GetVectorBytes()) != 0 {
+		t.Errorf("got %v", point)
+	}
+	if len(lists) != 2 || lists[0].GetPropName() != orderName("n", "n") || len(lists[0].GetValues()) != 1 || lists[1].GetPropName() != termsProperty || len(lists[1].GetValues()) != 3 {
+		t.Errorf("got %v, want the order of a number, and terms of the tenant and of a text with its field", lists)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	pb "github.com/weaviate/weaviate/grpc/generated/protocol/v1"
+	"google.golang.org/grpc"
 
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/internal/wellformed"
@@ -155,6 +156,7 @@ func (s *Store) apply(ctx context.Context, c *class, b *search.Batch) (search.Wr
 	if err := s.pass(b.Epoch, stored.epoch); err != nil {
 		return search.Written{}, err
 	}
+	s.tally(c).note(stored.newest)
 	out := search.Written{Lag: s.cfg.Lag}
 	for id, v := range stored.versions {
 		if v > all[id].version {
@@ -180,19 +182,22 @@ func (s *Store) apply(ctx context.Context, c *class, b *search.Batch) (search.Wr
 // stored is what the server has of the ids of a batch.
 type stored struct {
 	versions map[string]search.Version // of points and of marks
+	newest   search.Version            // of any write
 	epoch    uint64
 }
 
 // stored reads the versions, and the fence with them.
 func (s *Store) stored(ctx context.Context, c *class, ids []string) (stored, error) {
 	out := stored{versions: make(map[string]search.Version, len(ids))}
-	r := &reply{fence: true}
-	rows, err := s.byID(ctx, c, append(ids, fenceID), r)
+	rows, err := s.byID(ctx, c, append(ids, fenceID, flushID), &reply{marks: true})
 	for i := range rows {
-		if rows[i].id == fenceID {
-			out.epoch = rows[i].epoch
-		} else {
-			out.versions[rows[i].id] = rows[i].Version
+		switch x := &rows[i]; x.id {
+		case fenceID:
+			out.epoch = x.epoch
+		case flushID:
+			out.newest = x.Version
+		default:
+			out.versions[x.id] = x.Version
 		}
 	}
 	return out, err
@@ -235,12 +240,12 @@ func (s *Store) send(ctx context.Context, c *class, all map[string]change, epoch
 	}
 	p := parcel{s: s, c: c}
 	if epoch > 0 { // before the points: no write of the old epoch passes behind the first of the new
-		p.add(fence(c, epoch))
+		p.fence(c, epoch)
 	}
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		one := all[id]
-		p.add(one.object(c, id))
-		if p.size > maxMessage {
+		p.change(c, id, &one)
+		if len(p.request) > maxMessage {
 			if err := p.flush(ctx); err != nil {
 				return err
 			}
@@ -249,37 +254,38 @@ func (s *Store) send(ctx context.Context, c *class, all map[string]change, epoch
 	if err := p.flush(ctx); err != nil {
 		return err
 	}
-	p.add(flushed(c))
+	t := s.tally(c)
+	for _, one := range all {
+		t.note(one.version)
+	}
+	t.telling.Lock()
+	defer t.telling.Unlock()
+	p.flushed(c, search.Version(t.newest.Load()))
 	return p.flush(ctx)
 }
 
-// maxMessage is about how many bytes of objects go into one call.
+// maxMessage is how many bytes of objects go into one call, but for the last object.
 const maxMessage = 16 << 20
 
 // parcel collects objects for a call.
 type parcel struct {
-	s       *Store
-	c       *class
-	objects []*pb.BatchObject
-	size    int
-}
-
-func (p *parcel) add(o *pb.BatchObject, size int) {
-	p.objects = append(p.objects, o)
-	p.size += size
+	s *Store
+	c *class
+	draft
 }
 
 // flush sends what there is. An error of one object is the call's: which others were
 // stored is not known to the caller either.
 func (p *parcel) flush(ctx context.Context) error {
-	if len(p.objects) == 0 {
+	if len(p.request) == 0 {
 		return nil
 	}
-	out, err := p.s.rpc.BatchObjects(ctx, &pb.BatchObjectsRequest{Objects: p.objects})
+	out := &pb.BatchObjectsReply{}
+	err := p.s.conn.Invoke(ctx, pb.Weaviate_BatchObjects_FullMethodName, p.request, out, grpc.ForceCodecV2(codec{}))
+	p.request = nil // it may still be on its way
 	if err := p.s.judge(ctx, "write "+p.c.Name, err); err != nil {
 		return err
 	}
-	p.objects, p.size = nil, 0
 	if bad := out.GetErrors(); len(bad) > 0 {
 		text := bad[0].GetError()
 		return fault.New(classOfObject(text), "write %s on %s: %d objects were refused, the first one: %s", p.c.Name, p.s.cfg.GRPC, len(bad), text)
@@ -294,12 +300,11 @@ const remembered = 24 * time.Hour
 // comes with it takes locks.
 func (s *Store) sweep(ctx context.Context, c *class) error {
 	const most = 1000
-	last, ok := s.swept.Load(c.born)
-	now := time.Now()
-	if ok && now.Sub(last.(time.Time)) < time.Hour { //nolint:forcetypeassert,errcheck // nothing else is stored
+	t, now := s.tally(c), time.Now()
+	if now.Sub(time.Unix(t.swept.Load(), 0)) < time.Hour {
 		return nil
 	}
-	s.swept.Store(c.born, now)
+	t.swept.Store(now.Unix())
 	old := markedBefore(now.Add(-remembered))
 	r := &reply{}
 	err := s.ask(ctx, c, &pb.SearchRequest{Filters: old, Limit: s.limit(most), Metadata: &pb.MetadataRequest{Uuid: true}}, r)

@@ -11,7 +11,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -204,24 +203,6 @@ func (v *vector) UnmarshalJSON(data []byte) error {
 	}
 	*v = numbers
 	return nil
-}
-
-// parseNumbers reads an array that is known to be valid JSON; false where anything in it is no
-// number of 32 bits. Numbers are most of a line, and encoding/json takes twice as long over them.
-func parseNumbers(array []byte) (numbers []float32, ok bool) {
-	if len(array) < 2 || array[0] != '[' {
-		return nil, false
-	}
-	array = array[1 : len(array)-1]
-	numbers = make([]float32, 0, 1+bytes.Count(array, []byte{','}))
-	for one := range bytes.SplitSeq(array, []byte{','}) {
-		x, err := strconv.ParseFloat(string(bytes.TrimSpace(one)), 32)
-		if err != nil {
-			return nil, false
-		}
-		numbers = append(numbers, float32(x))
-	}
-	return numbers, true
 }
 
 func (v *vector) unpack(quoted []byte) error {

@@ -20,7 +20,7 @@ var (
 	pageFields      = []string{"points", "more"}
 	countFields     = []string{"count"}
 	statsFields     = []string{"stats"}
-	statFields      = []string{"collection", "points", "bytes", "newest", "digest"}
+	statFields      = []string{"collection", "points", "bytes", "newest", "digest", "digest_bits"}
 	termQueryFields = []string{"collection", "tenant", "vector", "terms"}
 	termStatsFields = []string{"docs", "counts"}
 	reportFields    = []string{

@@ -142,6 +142,8 @@ func (r *reader) stats(stats *[]search.Stats) {
 					s.Newest = search.Version(r.unsigned())
 				case 4:
 					s.Digest = r.unsigned()
+				case 5:
+					s.DigestBits = int(r.integer())
 				}
 			})
 			*stats = append(*stats, s)

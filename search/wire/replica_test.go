@@ -110,7 +110,7 @@ func TestReplica_carriesEveryField(t *testing.T) {
 	there(t, 123_456)
 	there(t, search.TermQuery{Collection: "docs", Tenant: "acme", Vector: "words", Terms: []uint32{7, 0, math.MaxUint32, 7}})
 	there(t, search.TermStats{Docs: math.MaxUint64, Counts: []uint64{0, 1 << 63, 3}})
-	there(t, []search.Stats{{Collection: c, Points: 7, Bytes: 1 << 40, Newest: math.MaxUint64, Digest: math.MaxUint64 - 1}, {Collection: search.Collection{Dims: 1, Metric: search.Dot}}})
+	there(t, []search.Stats{{Collection: c, Points: 7, Bytes: 1 << 40, Newest: math.MaxUint64, Digest: math.MaxUint64 - 1}, {Digest: 3, DigestBits: 24, Collection: search.Collection{Dims: 1, Metric: search.Dot}}})
 }
 
 func TestReplica_carriesNothing(t *testing.T) {

@@ -308,6 +308,9 @@ func (w *writer) stats(stats []search.Stats) {
 				w.int("bytes", int(s.Bytes))
 				w.uint("newest", uint64(s.Newest))
 				w.uint("digest", s.Digest)
+				if s.DigestBits > 0 {
+					w.int("digest_bits", s.DigestBits)
+				}
 			})
 		}
 		w.b = append(w.b, ']')

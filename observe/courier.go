@@ -12,7 +12,7 @@ import (
 // Bounds of what a collector that is slow, or away, may cost.
 const (
 	queuedSpans = 8192
-	batchSpans  = 512
+	batchSpans  = 2048             // some 600 kB
 	batchTime   = time.Second      // that a span waits for others
 	exportTime  = 10 * time.Second // of one batch
 	lossTime    = time.Minute      // between lines in the log

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -171,6 +172,22 @@ func TestMetrics_areThoseOfTheDocument(t *testing.T) {
 	}
 	if len(shown) < 30 {
 		t.Errorf("only %v", slices.Sorted(maps.Keys(shown)))
+	}
+}
+
+// What is scraped is what Prometheus' own tool takes for good: names, units and help.
+func TestMetrics_areGoodForPrometheus(t *testing.T) {
+	path, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not installed: apt-get install prometheus")
+	}
+	m := newMetrics(t, busy)
+	m.End(t.Context(), answered())
+	m.Trace().Ended(balance.Attempt{Lane: "shards"})
+	check := exec.CommandContext(t.Context(), path, "check", "metrics")
+	check.Stdin = strings.NewReader(scraped(t, m, ""))
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/lanewise/lanewise/config"
 	"github.com/lanewise/lanewise/discovery"
 	"github.com/lanewise/lanewise/fault"
 	"github.com/lanewise/lanewise/kubernetes"
@@ -171,6 +172,39 @@ func TestDocs_fromNothing(t *testing.T) {
 	}
 	await("without endpoints", func() bool { _, why := b.available(t.Context()); return strings.HasPrefix(why, "MissingEndpoints") })
 	t.Run("a router has the rights that it needs", func(t *testing.T) { mayDoItsWork(t, &in, await) })
+	t.Run("a router comes up", func(t *testing.T) { comesUp(t, &in, await) })
+}
+
+// comesUp serves what the manifests configure, on this machine: it takes its place among the routers, and finds the engines.
+func comesUp(t *testing.T, b *testbed, await func(string, func() bool)) {
+	t.Helper()
+	b.t = t
+	dir := t.TempDir()
+	b.certificate(dir, time.Hour)
+	text, err := os.ReadFile(filepath.Join(manifests, "base", "router-config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := strings.NewReplacer("0.0.0.0:6443", freeAddress(t), "0.0.0.0:9090", "127.0.0.1:0", "0.0.0.0:8080", "127.0.0.1:0", "/etc/lanewise/tls/ca.crt", "tls.crt", "/etc/lanewise/tls/", "")
+	file := filepath.Join(dir, "lanewise.yaml")
+	if err := os.WriteFile(file, []byte(here.Replace(string(text))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"LANEWISE_OTHERS_KEY": "0123456789abcdef", "POD_NAME": "router-0", "POD_UID": "7",
+		"KUBECONFIG": b.kubeconfig(asAdmin, asPod, "cluster: test, user: admin", "cluster: test, user: admin, namespace: "+applied),
+	} {
+		t.Setenv(name, value)
+	}
+	c, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.run(c)
+	await("its lease", func() bool {
+		leases, err := b.CoordinationV1().Leases(applied).List(t.Context(), metav1.ListOptions{LabelSelector: "lanewise.io/map=shards"})
+		return err == nil && len(leases.Items) == 1
+	})
 }
 
 // mayDoItsWork does everything that a router does on a cluster, as its service account.
@@ -207,7 +241,7 @@ func mayDoItsWork(t *testing.T, b *testbed, await func(string, func() bool)) {
 	defer events.Close()                                                                                        //nolint:errcheck // it returns nil
 	slog.New(events.Handler(slog.NewTextHandler(io.Discard, nil))).Warn("trouble", "event", "DiscoveryTrouble") //nolint:sloglint // slog's own takes no lines at all
 	await("an Event", func() bool { return b.events(t.Context(), "DiscoveryTrouble") == "trouble\n" })
-	sharesItsMap(t, c.Map("", "shards", 3*time.Second))
+	sharesItsMap(t, c.Map("", "other", 3*time.Second))
 }
 
 func sharesItsMap(t *testing.T, m *kubernetes.Map) {

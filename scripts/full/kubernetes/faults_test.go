@@ -23,18 +23,24 @@ import (
 
 var _ router.MapStore = (*kubernetes.Map)(nil)
 
-// cluster opens the control plane with another server's address, or as another user.
-func (b *testbed) cluster(change ...string) *kubernetes.Cluster {
+// kubeconfig writes one with another server's address, or another user.
+func (b *testbed) kubeconfig(change ...string) (file string) {
 	b.t.Helper()
 	text, err := os.ReadFile(b.file)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	file := filepath.Join(b.t.TempDir(), "kubeconfig")
+	file = filepath.Join(b.t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(file, []byte(strings.NewReplacer(change...).Replace(string(text))), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
-	c, err := kubernetes.Open(kubernetes.Config{Kubeconfig: file, Namespace: b.namespace})
+	return file
+}
+
+// cluster opens the control plane with such a file.
+func (b *testbed) cluster(change ...string) *kubernetes.Cluster {
+	b.t.Helper()
+	c, err := kubernetes.Open(kubernetes.Config{Kubeconfig: b.kubeconfig(change...), Namespace: b.namespace})
 	if err != nil {
 		b.t.Fatal(err)
 	}

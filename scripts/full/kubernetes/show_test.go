@@ -70,6 +70,13 @@ kubernetes:
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	r.url = b.run(c)
+	return r
+}
+
+// run serves until the test ends.
+func (b *testbed) run(c *config.Config) (url string) {
+	b.t.Helper()
 	system, err := c.Build(b.t.Context(), config.Options{Log: slog.New(slog.NewTextHandler(b.t.Output(), nil))})
 	if err != nil {
 		b.t.Fatal(err)
@@ -78,7 +85,6 @@ kubernetes:
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	r.url = "http://" + l.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- system.Serve(ctx, l) }()
@@ -91,7 +97,7 @@ kubernetes:
 			b.t.Error(err)
 		}
 	})
-	return r
+	return "http://" + l.Addr().String()
 }
 
 func freeAddress(t *testing.T) string {

@@ -201,7 +201,7 @@ func (s *Store) define(ctx context.Context, c search.Collection) error {
 		Class: s.cfg.engineName(c.Name), Description: string(about), Vectorizer: "none",
 		VectorIndexType: string(s.cfg.Index), VectorIndexConfig: map[string]any{"distance": distanceOf(c.Metric)},
 		Properties: []*models.Property{
-			text(keyProperty, true), texts(termsProperty), text(textProperty, false), text(metaProperty, false), text(sparseProperty, false),
+			text(keyProperty, true), text(tenantProperty, true), texts(termsProperty), text(textProperty, false), text(metaProperty, false), text(sparseProperty, false),
 			integer(markProperty, true), text(goneProperty, false), text(fenceProperty, false), integer(fencedProperty, true),
 		},
 	}

@@ -16,6 +16,7 @@ import (
 // value needs them: see orderName.
 const (
 	keyProperty    = "key"    // of a point, with its version
+	tenantProperty = "tenant" // of a point: a term
 	termsProperty  = "terms"  // of a point
 	textProperty   = "text"   //
 	metaProperty   = "meta"   // byte for byte
@@ -76,7 +77,9 @@ func not(f *pb.Filters) *pb.Filters {
 }
 
 // ofTenant holds for the points of a tenant, and for nothing that is not a point.
-func ofTenant(tenant string) *pb.Filters { return hasTerm(term(tenantTerm, tenant, "")) }
+func ofTenant(tenant string) *pb.Filters {
+	return compare(tenantProperty, pb.Filters_OPERATOR_EQUAL, term(tenantTerm, tenant, ""))
+}
 
 // pushdown writes filters for one class.
 type pushdown struct {

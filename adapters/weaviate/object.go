@@ -43,6 +43,7 @@ func (d *draft) change(c *class, id string, ch *change) {
 		return
 	}
 	d.text(keyProperty, pointText(p.Key, p.Version))
+	d.text(tenantProperty, term(tenantTerm, p.Tenant, ""))
 	d.text(textProperty, p.Text)
 	d.text(metaProperty, string(p.Meta))
 	d.text(sparseProperty, packSparse(p.Sparse))
@@ -63,7 +64,9 @@ func (d *draft) indexed(c *class, x *indexed) {
 			terms = append(terms, o.terms...)
 		}
 	}
-	d.list(termsProperty, terms)
+	if len(terms) > 0 {
+		d.list(termsProperty, terms)
+	}
 }
 
 // classOfObject reads why the server refused one object of a batch.

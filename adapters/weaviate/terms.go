@@ -12,8 +12,8 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// A term is what a property of every point keeps for filters: a hash of the tenant, and of
-// each value that no property of its own keeps, with its field. Weaviate compares terms for
+// A term is what a property of a point keeps for filters: a hash of the tenant, or of a
+// value that no property of its own keeps, with its field. Weaviate compares terms for
 // equality only. That a term is a hash keeps long values short, and
 // keeps Weaviate from cutting white space off them.
 func term(kind, path, token string) string {
@@ -68,7 +68,7 @@ type ordered struct {
 
 // index takes metadata apart.
 func index(p *search.Point) (indexed, error) {
-	x := indexed{terms: []string{term(tenantTerm, p.Tenant, "")}, seen: map[string]bool{}, left: 2 * largestMeta}
+	x := indexed{seen: map[string]bool{}, left: 2 * largestMeta}
 	whole, err := scalars.Each(p.Meta, func(path string, value any) bool {
 		x.value(path, value)
 		return x.left >= 0

@@ -32,11 +32,8 @@ func TestReplace_keepsRightsAndOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := os.Getuid()
-	if of == 0 { // nobody else can give files away
+	if of == 0 && os.Chown(file, 65532, 65532) == nil { // nobody else can give files away
 		of = 65532
-		if err := os.Chown(file, of, of); err != nil {
-			t.Fatal(err)
-		}
 	}
 	if mode, owner := replace(); mode != 0o644 || owner != uint32(of) {
 		t.Errorf("a file that was there has the rights %v, and is of %d", mode, owner)

@@ -102,6 +102,9 @@ func (s *server) fail(w *recorder, r *http.Request, err error) {
 	w.err = err
 	own, refused := errors.AsType[*httpError](err) // a body that is late ends the context, too
 	if clientGone(r) && !refused {
+		if !w.wrote { // a client that has only closed its own end reads on, and must not find an empty 200
+			w.WriteHeader(statusClientGone)
+		}
 		w.status = statusClientGone
 		return
 	}

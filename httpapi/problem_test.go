@@ -128,8 +128,8 @@ func TestClientGone_isLoggedAndNotAnswered(t *testing.T) {
 	})
 	s.log = slog.New(slog.NewJSONHandler(&log, nil))
 	w := do(s, newRequest("POST", "/v1/search", anySearch).WithContext(ctx))
-	if w.Body.Len() != 0 || !strings.Contains(log.String(), `"status":499`) {
-		t.Errorf("answer %q, log %s", w.Body, log.String())
+	if w.Code != statusClientGone || w.Body.Len() != 0 || !strings.Contains(log.String(), `"status":499`) {
+		t.Errorf("answer %d %q, log %s", w.Code, w.Body, log.String())
 	}
 }
 

@@ -158,8 +158,8 @@ func (r *reply) property(x *row, name string, text []byte) (err error) {
 			x.epoch = 10*x.epoch + uint64(c-'0')
 		}
 	}
-	if !ok {
-		return fault.New(fault.Unavailable, "an object's %s is not one of this program", name)
+	if !ok { // an error that names it would have every name allocated
+		return fault.New(fault.Unavailable, "an object's key or version is not one of this program")
 	}
 	return err
 }

@@ -116,6 +116,32 @@ func TestDraft_isWhatTheGeneratedTypesRead(t *testing.T) {
 	}
 }
 
+// A row takes its id, text and metadata, and a share of what all rows are read into.
+func TestReply_allocatesNoMoreThanARowKeeps(t *testing.T) {
+	const rows = 100
+	text := func(s string) *pb.Value { return &pb.Value{Kind: &pb.Value_TextValue{TextValue: s}} }
+	var all pb.SearchReply
+	for i := range rows {
+		key := search.Key{Tenant: "tenant", ID: strings.Repeat("i", i)}
+		all.Results = append(all.Results, &pb.SearchResult{Properties: &pb.PropertiesResult{NonRefProps: &pb.Properties{Fields: map[string]*pb.Value{
+			keyProperty: text(pointText(key, 7)), textProperty: text("the text"), metaProperty: text(`{"n":1}`),
+		}}}})
+	}
+	data, err := proto.Marshal(&all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	each := testing.AllocsPerRun(10, func() {
+		r := reply{fields: search.Fields{Text: true, Meta: true}}
+		if err := r.read(data); err != nil || len(r.rows) != rows || r.rows[1].ID != "i" || r.rows[1].Version != 7 {
+			t.Fatalf("%+v, %v", r.rows, err)
+		}
+	}) / rows
+	if each > 3.5 {
+		t.Errorf("%.1f allocations a row", each)
+	}
+}
+
 func TestIndex_refusesWhatIsTooMuch(t *testing.T) {
 	meta := []byte(`{"x":[` + strings.Repeat(`true,1,"x",`, 200_000) + `0]}`)
 	var many []byte

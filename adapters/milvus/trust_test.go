@@ -2,14 +2,10 @@ package milvus
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"math/big"
 	"net"
 	"testing"
 	"time"
@@ -20,6 +16,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/selfsigned"
 )
 
 func TestNew_sendsCredentials(t *testing.T) {
@@ -73,23 +70,9 @@ func TestNew_trustsACustomAuthority(t *testing.T) {
 // authority makes a certificate for 127.0.0.1 that signs itself.
 func authority(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	about := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	c := selfsigned.Make(t, &x509.Certificate{
+		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(parsed)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
+	})
+	return c, selfsigned.Roots(c)
 }

@@ -2,13 +2,9 @@ package qdrant_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"math/big"
 	"net"
 	"strings"
 	"sync"
@@ -22,6 +18,7 @@ import (
 
 	"github.com/lanewise/lanewise/adapters/qdrant"
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/selfsigned"
 	"github.com/lanewise/lanewise/search"
 )
 
@@ -50,24 +47,8 @@ func TestSearch_wrongKey(t *testing.T) {
 // identity is a certificate for 127.0.0.1 and the settings that trust it.
 func identity(t *testing.T) (server, client *tls.Config) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: roots}
+	c := selfsigned.Make(t, &x509.Certificate{NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	return &tls.Config{Certificates: []tls.Certificate{c}}, &tls.Config{RootCAs: selfsigned.Roots(c)}
 }
 
 func TestSearch_encryption(t *testing.T) {

@@ -2,8 +2,7 @@ package metrics_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -24,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	external "k8s.io/metrics/pkg/apis/external_metrics/v1beta1"
 
+	"github.com/lanewise/lanewise/internal/selfsigned"
 	"github.com/lanewise/lanewise/kubernetes/metrics"
 	"github.com/lanewise/lanewise/kubernetes/scaling"
 )
@@ -31,28 +31,16 @@ import (
 // authority signs client certificates.
 type authority struct {
 	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	key  crypto.PrivateKey
 }
 
 func newAuthority(tb testing.TB, name string) *authority {
 	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	c := selfsigned.Make(tb, &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return &authority{cert: cert, key: key}
+	})
+	return &authority{cert: c.Leaf, key: c.PrivateKey}
 }
 
 // sign returns a client certificate that ends in a while.
@@ -62,7 +50,7 @@ func (a *authority) sign(tb testing.TB, name string, ends time.Duration) tls.Cer
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(ends),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &a.key.PublicKey, a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, a.cert.PublicKey, a.key)
 	if err != nil {
 		tb.Fatal(err)
 	}

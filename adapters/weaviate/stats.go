@@ -109,8 +109,11 @@ func (s *Store) tally(c *class) *tally {
 }
 
 // note takes a version in that is stored.
-func (t *tally) note(v search.Version) {
-	for old := t.newest.Load(); uint64(v) > old && !t.newest.CompareAndSwap(old, uint64(v)); {
-		old = t.newest.Load()
+func (t *tally) note(v search.Version) { raise(&t.newest, uint64(v)) }
+
+// raise sets x to v, where that is more.
+func raise(x *atomic.Uint64, v uint64) {
+	for old := x.Load(); v > old && !x.CompareAndSwap(old, v); {
+		old = x.Load()
 	}
 }

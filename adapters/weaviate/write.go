@@ -209,9 +209,7 @@ func (s *Store) pass(epoch, kept uint64) error {
 	if epoch != 0 && epoch < seen {
 		return fault.New(fault.Conflict, "the write is of epoch %d, this store has seen epoch %d: read the shard map again", epoch, seen)
 	}
-	for old := s.epoch.Load(); epoch > old && !s.epoch.CompareAndSwap(old, epoch); {
-		old = s.epoch.Load()
-	}
+	raise(&s.epoch, epoch)
 	return nil
 }
 

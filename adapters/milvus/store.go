@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/inflight"
 	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
 )
@@ -34,8 +35,7 @@ type Store struct {
 	session  session
 	epoch    atomic.Uint64 // the highest one that this Store has seen
 
-	closed atomic.Bool
-	open   sync.RWMutex // read-locked while a call is under way
+	underWay inflight.Calls
 }
 
 var _ search.Store = (*Store)(nil)
@@ -92,28 +92,21 @@ func (c Config) dialOptions() []grpc.DialOption {
 // keepalive end, and closes the connection. Calls that come later are
 // fault.Unavailable.
 func (s *Store) Close() error {
-	if s.closed.Swap(true) {
+	if !s.underWay.End() {
 		return nil
 	}
-	s.open.Lock()
-	defer s.open.Unlock()
 	return fault.Wrap(fault.Unavailable, "close the connection to "+s.cfg.Address, s.client.Close())
 }
 
 // enter begins a call; leave ends it.
 func (s *Store) enter(ctx context.Context, op string) error {
-	if s.closed.Load() {
-		return s.unavailable(op, "the store is closed")
-	}
 	if err := ctx.Err(); err != nil {
 		return s.ended(op, err)
 	}
-	s.open.RLock()
-	if s.closed.Load() {
-		s.open.RUnlock()
+	if !s.underWay.Begin() {
 		return s.unavailable(op, "the store is closed")
 	}
 	return nil
 }
 
-func (s *Store) leave() { s.open.RUnlock() }
+func (s *Store) leave() { s.underWay.Done() }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/inflight"
 	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
 )
@@ -58,8 +59,7 @@ type Store struct {
 	known   sync.Map // name of a collection → *collection
 	windows windows
 
-	closed atomic.Bool
-	open   sync.RWMutex // read-locked while a call is under way: Qdrant's client panics when it is closed under one
+	underWay inflight.Calls // Qdrant's client panics when it is closed under one
 }
 
 var _ search.Store = (*Store)(nil)
@@ -202,30 +202,24 @@ func WithAffinity(ctx context.Context, token string) context.Context {
 // Close waits for the calls under way and closes the connections. Calls that come
 // later are fault.Unavailable.
 func (s *Store) Close() error {
-	if s.closed.Swap(true) {
+	if !s.underWay.End() {
 		return nil
 	}
-	s.open.Lock()
-	defer s.open.Unlock()
 	return s.client.Close()
 }
 
 // begin opens a call; every call that begins without an error ends with end.
 func (s *Store) begin(ctx context.Context, doing string) error {
-	s.open.RLock()
-	err := ctx.Err()
-	switch {
-	case s.closed.Load():
-		s.open.RUnlock()
-		return fault.New(fault.Unavailable, "%s on %s: the store is closed", doing, s.config.Address)
-	case err != nil:
-		s.open.RUnlock()
+	if err := ctx.Err(); err != nil {
 		return s.classify(ctx, doing, err)
+	}
+	if !s.underWay.Begin() {
+		return fault.New(fault.Unavailable, "%s on %s: the store is closed", doing, s.config.Address)
 	}
 	return nil
 }
 
-func (s *Store) end() { s.open.RUnlock() }
+func (s *Store) end() { s.underWay.Done() }
 
 func (s *Store) points() qdrant.PointsClient           { return s.client.GetPointsClient() }
 func (s *Store) collections() qdrant.CollectionsClient { return s.client.GetCollectionsClient() }

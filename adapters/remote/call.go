@@ -27,14 +27,10 @@ type response interface {
 
 // call sends body to one of the server's operations and returns its answer.
 func call[Q request, R response](ctx context.Context, s *Store, op string, body Q) (answer R, err error) {
-	if s.closed.Load() {
+	if !s.underWay.Begin() {
 		return answer, s.unavailable(op, "the store is closed")
 	}
-	s.open.RLock()
-	defer s.open.RUnlock()
-	if s.closed.Load() { // since the look above, which does not wait for Close
-		return answer, s.unavailable(op, "the store is closed")
-	}
+	defer s.underWay.Done()
 	if err := ctx.Err(); err != nil {
 		return answer, s.ended(op, err)
 	}

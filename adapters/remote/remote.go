@@ -20,11 +20,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/inflight"
 	"github.com/lanewise/lanewise/search"
 	"github.com/lanewise/lanewise/search/wire"
 )
@@ -46,8 +45,7 @@ type Store struct {
 	address     string                   // names the server in errors
 	maxResponse int64
 
-	closed atomic.Bool
-	open   sync.RWMutex // read-locked while a call is under way
+	underWay inflight.Calls
 }
 
 var (
@@ -129,10 +127,9 @@ func (c Config) headers() http.Header {
 // Close waits for the calls under way and closes the connections. Calls that
 // come later are fault.Unavailable.
 func (s *Store) Close() error {
-	s.closed.Store(true)
-	s.open.Lock()
-	defer s.open.Unlock()
-	s.transport.CloseIdleConnections()
+	if s.underWay.End() {
+		s.transport.CloseIdleConnections()
+	}
 	return nil
 }
 

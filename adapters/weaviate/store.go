@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/lanewise/lanewise/fault"
+	"github.com/lanewise/lanewise/internal/inflight"
 	"github.com/lanewise/lanewise/internal/keylock"
 	"github.com/lanewise/lanewise/internal/tracing"
 	"github.com/lanewise/lanewise/search"
@@ -40,8 +41,7 @@ type Store struct {
 	tallies sync.Map      // class.born → *tally
 	epoch   atomic.Uint64 // the highest one that this Store has seen
 
-	closed atomic.Bool
-	open   sync.RWMutex // read-locked while a call is under way
+	underWay inflight.Calls
 }
 
 var _ search.Store = (*Store)(nil)
@@ -135,11 +135,9 @@ func (b bearer) RequireTransportSecurity() bool { return b.secure }
 // Close waits for the calls under way, which their contexts end, and closes the
 // connections. Calls that come later are fault.Unavailable. It may be called twice.
 func (s *Store) Close() error {
-	if s.closed.Swap(true) {
+	if !s.underWay.End() {
 		return nil
 	}
-	s.open.Lock()
-	defer s.open.Unlock()
 	s.http.CloseIdleConnections()
 	return fault.Wrap(fault.Unavailable, "close the connection to "+s.cfg.GRPC, s.conn.Close())
 }
@@ -149,15 +147,10 @@ func (s *Store) enter(ctx context.Context, op string) error {
 	if err := ctx.Err(); err != nil {
 		return s.ended(op, err)
 	}
-	if s.closed.Load() {
-		return s.unavailable(op, "the store is closed")
-	}
-	s.open.RLock()
-	if s.closed.Load() {
-		s.open.RUnlock()
+	if !s.underWay.Begin() {
 		return s.unavailable(op, "the store is closed")
 	}
 	return nil
 }
 
-func (s *Store) leave() { s.open.RUnlock() }
+func (s *Store) leave() { s.underWay.Done() }

@@ -37,7 +37,8 @@ type Config struct {
 	Copies      int    // of each of those shards; 0: Qdrant's own default
 
 	// Index names metadata fields, as dotted paths, whose numbers get an index in
-	// new collections. Equality needs none.
+	// new collections: whole ones below 2^53 and fractions of up to 15 digits. Others are
+	// found without it, and equality needs none.
 	Index []string
 
 	External []External // collections that are there already, read as they are

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/qdrant/go-client/qdrant"
@@ -137,6 +138,43 @@ func vectorsOf(p *qdrant.PointStruct) map[string]*qdrant.Vector {
 		return map[string]*qdrant.Vector{"": only}
 	}
 	return p.GetVectors().GetVectors().GetVectors()
+}
+
+// reread is a value as Qdrant has it once it has written it as JSON: it takes the
+// digits of a number with a point as a whole number, rounded to a float64, and that times
+// or by a power of ten, rounded again.
+func reread(v *qdrant.Value) {
+	switch k := v.GetKind().(type) {
+	case *qdrant.Value_ListValue:
+		for _, element := range k.ListValue.GetValues() {
+			reread(element)
+		}
+	case *qdrant.Value_StructValue:
+		for _, member := range k.StructValue.GetFields() {
+			reread(member)
+		}
+	case *qdrant.Value_DoubleValue:
+		k.DoubleValue = math.Copysign(rounded(math.Abs(k.DoubleValue)), k.DoubleValue)
+	}
+}
+
+func rounded(x float64) float64 {
+	mantissa, power, _ := strings.Cut(strconv.FormatFloat(x, 'e', -1, 64), "e")
+	exponent, _ := strconv.Atoi(power)
+	digits := strings.Replace(mantissa, ".", "", 1)
+	if places := exponent + 2 - len(digits); x < 1e16 && places > 0 { // written as 1200.0
+		digits += strings.Repeat("0", places)
+	}
+	whole, _ := strconv.ParseUint(digits, 10, 64)
+	out, exponent := float64(whole), exponent+1-len(digits)
+	for ; exponent < -308; exponent += 308 {
+		out /= 1e308
+	}
+	power10, _ := strconv.ParseFloat("1e"+strconv.Itoa(max(exponent, -exponent)), 64)
+	if exponent < 0 {
+		return out / power10
+	}
+	return out * power10
 }
 
 // normalise checks a point's vectors, and brings those of a cosine collection to

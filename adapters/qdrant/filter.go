@@ -1,6 +1,8 @@
 package qdrant
 
 import (
+	"slices"
+
 	"github.com/qdrant/go-client/qdrant"
 
 	"github.com/lanewise/lanewise/fault"
@@ -153,8 +155,7 @@ func ordered(f search.Filter) (*qdrant.Condition, error) {
 	if !ok {
 		return nothing(), nil
 	}
-	wide := lexicographic(f, func(i int) string { return "hl"[i : i+1] }, []float64{n.high, float64(n.rest)})
-	return anyOf(qdrant.NewRange(numPath(f.Field), n.against(f.Op)), wide), nil
+	return anyOf(qdrant.NewRange(numPath(f.Field), n.against(f.Op)), lexicographic(f, partName, n.parts())), nil
 }
 
 // against compares float64s with n. Where n has a rest it lies between high and
@@ -184,7 +185,7 @@ func compared(op search.Op, x float64) *qdrant.Range {
 
 // lexicographic compares an object in ord, part by part: for some i the parts
 // before i are equal, and part i decides. Only the last part may be equal too.
-func lexicographic(f search.Filter, name func(int) string, operand []float64) *qdrant.Condition {
+func lexicographic(f search.Filter, name func(int) string, operand []int64) *qdrant.Condition {
 	strict := search.Lt
 	if f.Op == search.Gt || f.Op == search.Gte {
 		strict = search.Gt
@@ -195,9 +196,9 @@ func lexicographic(f search.Filter, name func(int) string, operand []float64) *q
 		if i == len(operand)-1 {
 			op = f.Op
 		}
-		decides := append(append([]*qdrant.Condition{}, equal...), qdrant.NewRange(name(i), compared(op, x)))
+		decides := append(slices.Clone(equal), qdrant.NewRange(name(i), compared(op, float64(x))))
 		ways = append(ways, all(decides...))
-		equal = append(equal, qdrant.NewRange(name(i), &qdrant.Range{Gte: &x, Lte: &x}))
+		equal = append(equal, qdrant.NewMatchInt(name(i), x))
 	}
 	return qdrant.NewNestedFilter(fieldOrd, &qdrant.Filter{
 		Must: []*qdrant.Condition{qdrant.NewMatch("f", f.Field), anyOf(ways...)},

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,7 +18,7 @@ import (
 
 // scalars are chosen for the places where an encoding may go wrong: around 2^53
 // and the ends of the integers, around the six bytes of a chunk and the 47 that an
-// operand may have.
+// operand may have; and a few at random, with their neighbours.
 func scalars() []string {
 	list := []string{
 		`0`, `-0`, `1`, `1.0`, `-1`, `2.5`, `-2.5`, `1e300`, `-1e300`, `5e-324`, `0.1`, `9007199254740991`, `9007199254740992`, `9007199254740993`,
@@ -26,6 +28,15 @@ func scalars() []string {
 	}
 	for _, n := range []int{5, 6, 7, 11, 12, 13, 46, 47} {
 		list = append(list, `"`+strings.Repeat("x", n)+`"`, `"`+strings.Repeat("x", n-1)+`y"`)
+	}
+	r := rand.New(rand.NewPCG(3, 3))
+	for range 6 {
+		fraction, large := r.NormFloat64(), math.Ldexp(r.NormFloat64(), 60+r.IntN(900))
+		for _, x := range []float64{fraction, math.Nextafter(fraction, 9), large, math.Nextafter(large, 9)} {
+			list = append(list, strconv.FormatFloat(x, 'g', -1, 64))
+		}
+		letters := fmt.Sprintf("%06x", r.IntN(1<<24))
+		list = append(list, `"`+letters[:5]+`"`, `"`+letters+`"`, `"`+letters[:5]+`~"`)
 	}
 	return list
 }

@@ -275,6 +275,9 @@ func (s *pointService) Upsert(_ context.Context, req *qdrant.UpsertPoints) (*qdr
 	}
 	for _, p := range req.GetPoints() {
 		old, ok := c.points[idText(p.GetId())]
+		for _, v := range p.GetPayload() {
+			reread(v)
+		}
 		if !ok || req.GetUpdateFilter() == nil || passes(req.GetUpdateFilter(), document{point: old, fields: old.GetPayload()}) {
 			c.points[idText(p.GetId())] = p
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -22,12 +23,12 @@ import (
 //
 //	terms  a keyword for each field that holds a value, and for each pair of a
 //	       field and a scalar that it holds: equality is the match of a keyword
-//	num    for each field, those of its numbers that a float64 holds exactly
-//	ord    an object for each other number and each string of a field, with float64s
-//	       in it whose lexicographic order is that of the values
+//	num    for each field, those of its numbers that Qdrant keeps as they are
+//	ord    an object for each other number and each string of a field, with whole
+//	       numbers in it whose lexicographic order is that of the values
 const (
 	longestTerm  = 200 // bytes; a longer term is replaced by its hash
-	chunkBytes   = 6   // of a string in one float64
+	chunkBytes   = 6   // of a string in one number
 	chunks       = 8   // of a string that are kept
 	longestOrder = chunks*chunkBytes - 1
 	deepest      = 100 // names in a path: no filter asks for more
@@ -72,21 +73,52 @@ func split(magnitude uint64, negative bool) numeric {
 	}
 }
 
+// kept is what stands in num for a number, if Qdrant keeps it as it is. It writes
+// payloads as JSON and reads a fraction back as its digits, rounded to 53 bits,
+// times or by a power of ten, rounded again: the last bit may be another one. Up to 15
+// digits and 22 places, only the quotient is rounded.
+func (n numeric) kept() (v *qdrant.Value, ok bool) {
+	const digits, places = 15, 22
+	switch {
+	case n.rest > 0 || math.Abs(n.high) >= mostExact:
+		return nil, false
+	case n.high == math.Trunc(n.high):
+		return qdrant.NewValueInt(int64(n.high)), true
+	}
+	text := strconv.FormatFloat(math.Abs(n.high), 'e', -1, 64)
+	mantissa, power, _ := strings.Cut(text, "e")
+	exponent, err := strconv.Atoi(power)
+	fraction := max(len(mantissa)-2, 0) // digits behind the point
+	return qdrant.NewValueDouble(n.high), err == nil && fraction < digits && fraction-exponent <= places
+}
+
+// parts are numbers in whose lexicographic order numbers are ordered: the halves of
+// the float64's bits, turned so that they rise with it, and the rest.
+func (n numeric) parts() []int64 {
+	b := math.Float64bits(n.high + 0) // no -0
+	if b>>63 == 0 {
+		b |= 1 << 63
+	} else {
+		b = ^b
+	}
+	return []int64{int64(b >> 32), int64(b & math.MaxUint32), int64(n.rest)} //nolint:gosec // 32, 32 and 11 bits
+}
+
 // chunked writes the first bytes of a string as numbers of 51 bits each: six
 // bytes, and how many of them there are. A full chunk is followed by another one,
 // save for the last that is kept; no operand is as long as that.
-func chunked(s string) []float64 {
-	var out []float64
+func chunked(s string) []int64 {
+	var out []int64
 	for {
 		n := min(len(s), chunkBytes)
-		var x uint64
+		var x int64
 		for i := range chunkBytes {
 			x <<= 8
 			if i < n {
-				x |= uint64(s[i])
+				x |= int64(s[i])
 			}
 		}
-		out = append(out, float64(x<<3|uint64(n)))
+		out = append(out, x<<3|int64(n))
 		if n < chunkBytes || len(out) == chunks {
 			return out
 		}
@@ -94,8 +126,9 @@ func chunked(s string) []float64 {
 	}
 }
 
-// chunkName is the name of the i-th chunk in ord.
+// The names in ord of the i-th chunk of a string and of the i-th part of a number.
 func chunkName(i int) string { return "c" + strconv.Itoa(i) }
+func partName(i int) string  { return "n" + strconv.Itoa(i) }
 
 // existsTerm is the keyword of a field that holds any value.
 func existsTerm(field string) string { return shortened("?" + field) }
@@ -219,26 +252,30 @@ func (x *index) value(field string, v any, depth int) {
 // order enters what a scalar is ordered by.
 func (x *index) order(field string, v search.Value) {
 	if text, ok := v.Any().(string); ok {
-		fields := map[string]*qdrant.Value{"f": qdrant.NewValueString(field)}
-		for i, c := range chunked(text) {
-			fields[chunkName(i)] = qdrant.NewValueDouble(c)
-		}
-		x.ord = append(x.ord, qdrant.NewValueStruct(&qdrant.Struct{Fields: fields}))
+		x.apart(field, chunkName, chunked(text))
 		return
 	}
 	n, ok := numberOf(v.Any())
-	switch {
-	case !ok:
-	case n.rest == 0:
-		x.number(numName(field), n.high)
-	default:
-		x.ord = append(x.ord, qdrant.NewValueStruct(&qdrant.Struct{Fields: map[string]*qdrant.Value{
-			"f": qdrant.NewValueString(field), "h": qdrant.NewValueDouble(n.high), "l": qdrant.NewValueDouble(float64(n.rest)),
-		}}))
+	if !ok {
+		return
+	}
+	if v, ok := n.kept(); ok {
+		x.number(numName(field), v)
+	} else {
+		x.apart(field, partName, n.parts())
 	}
 }
 
-func (x *index) number(name string, n float64) {
+// apart enters an object in ord.
+func (x *index) apart(field string, name func(int) string, parts []int64) {
+	fields := map[string]*qdrant.Value{"f": qdrant.NewValueString(field)}
+	for i, part := range parts {
+		fields[name(i)] = qdrant.NewValueInt(part)
+	}
+	x.ord = append(x.ord, qdrant.NewValueStruct(&qdrant.Struct{Fields: fields}))
+}
+
+func (x *index) number(name string, n *qdrant.Value) {
 	if x.num == nil {
 		x.num = map[string]*qdrant.Value{}
 	}
@@ -247,5 +284,5 @@ func (x *index) number(name string, n float64) {
 		list = &qdrant.ListValue{}
 		x.num[name] = qdrant.NewValueList(list)
 	}
-	list.Values = append(list.Values, qdrant.NewValueDouble(n))
+	list.Values = append(list.Values, n)
 }

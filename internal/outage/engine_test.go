@@ -72,11 +72,16 @@ func newEngine(tb testing.TB, name string, connect func(at string) (connection, 
 	return e
 }
 
-// start waits for an answer, too: a server may be well and still be loading what it holds.
 func (e *engine) start(tb testing.TB) {
 	tb.Helper()
 	_, e.at, _ = strings.Cut(script(tb, e.dir, "up"), "=")
-	store, late := e.open(tb), time.Now().Add(patience)
+	answers(tb, e.open(tb))
+}
+
+// answers waits for an answer: a server may be well and still be loading what it holds.
+func answers(tb testing.TB, store search.Store) {
+	tb.Helper()
+	late := time.Now().Add(patience)
 	pace := time.NewTicker(50 * time.Millisecond)
 	defer pace.Stop()
 	for {
@@ -85,7 +90,7 @@ func (e *engine) start(tb testing.TB) {
 			return
 		}
 		if time.Now().After(late) {
-			tb.Fatalf("%s does not answer: %v", e.name, err)
+			tb.Fatalf("it does not answer: %v", err)
 		}
 		<-pace.C
 	}

@@ -3,6 +3,7 @@
 package outage_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -91,6 +92,45 @@ func TestUpsert_whileOneCopyIsDead(t *testing.T) {
 				if err != nil || len(got) != 1 || got[0].Text != "more" {
 					t.Errorf("after the acknowledgement: got %+v, %v", got, err)
 				}
+			}
+		})
+	}
+}
+
+// What a server has acknowledged when it is killed it has when it is back.
+func TestWrite_isKeptOverAKill(t *testing.T) {
+	for name, start := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			victim, c := start(t), about()
+			store := victim.open(t)
+			if _, err := store.Write(t.Context(), search.Batch{Create: &c}); err != nil {
+				t.Fatal(err)
+			}
+			const most = 1 << 14
+			acknowledged := make(chan search.Key, most) // nothing holds up the writer
+			go func() {
+				defer close(acknowledged)
+				for _, p := range random(most, 4) {
+					p.Version = 1
+					if _, err := store.Write(context.Background(), search.Batch{Collection: docs, Upserts: []search.Point{p}}); err != nil {
+						return
+					}
+					acknowledged <- p.Key
+				}
+			}()
+			var keys []search.Key
+			for k := range acknowledged {
+				if keys = append(keys, k); len(keys) == 50 {
+					victim.signal(t, syscall.SIGKILL)
+				}
+			}
+			if len(keys) < 50 {
+				t.Fatalf("only %d points were written", len(keys))
+			}
+			victim.start(t)
+			got, err := victim.open(t).Get(t.Context(), docs, keys, search.Fields{})
+			if err != nil || len(got) != len(keys) {
+				t.Errorf("it has %d points of %d, %v", len(got), len(keys), err)
 			}
 		})
 	}

@@ -31,13 +31,33 @@ type server interface {
 
 // kinds are the servers that a test can have.
 func kinds() map[string]func(testing.TB) server {
-	return map[string]func(testing.TB) server{"lanewise": newLanewise, "postgres": newPostgres}
+	return map[string]func(testing.TB) server{"lanewise": newLanewise, "postgres": newPostgres, "qdrant": newQdrant}
+}
+
+// process is a server that this one has started.
+type process struct{ cmd *exec.Cmd }
+
+func (p *process) signal(tb testing.TB, sig syscall.Signal) {
+	tb.Helper()
+	if sig == syscall.SIGKILL {
+		p.end(sig)
+		return
+	}
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// end waits until the process is gone.
+func (p *process) end(sig syscall.Signal) {
+	_ = p.cmd.Process.Signal(sig)
+	_ = p.cmd.Wait()
 }
 
 // lanewise is a replica's server.
 type lanewise struct {
+	process
 	dir, address, key string
-	cmd               *exec.Cmd
 }
 
 func newLanewise(tb testing.TB) server { tb.Helper(); return lanewiseWith(tb, "") }
@@ -75,23 +95,6 @@ func (s *lanewise) start(tb testing.TB) {
 		tb.Fatalf("the server says no address: %v", err)
 	}
 	s.address = strings.TrimSpace(line)
-}
-
-func (s *lanewise) signal(tb testing.TB, sig syscall.Signal) {
-	tb.Helper()
-	if sig == syscall.SIGKILL {
-		s.end(sig)
-		return
-	}
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// end waits until the process is gone.
-func (s *lanewise) end(sig syscall.Signal) {
-	_ = s.cmd.Process.Signal(sig)
-	_ = s.cmd.Wait()
 }
 
 func (s *lanewise) open(tb testing.TB) search.Store {

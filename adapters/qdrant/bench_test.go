@@ -14,35 +14,6 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// BenchmarkSearch is one query for ten hits with their metadata: through this
-// package, and by Qdrant's client asked for the same fields.
-func BenchmarkSearch(b *testing.B) {
-	engine := newServer()
-	r, err := engine.listen("127.0.0.1:0", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer r.kill()
-	s, err := qdrant.New(qdrant.Config{Address: r.address})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	fill(b, s, 20)
-	b.Run("adapter", func(b *testing.B) {
-		b.ReportAllocs()
-		q := search.Query{Collection: docs, Legs: []search.Leg{{Dense: make([]float32, 64), K: 10}}, Fields: search.Fields{Meta: true}}
-		q.Legs[0].Dense[0] = 1
-		for b.Loop() {
-			if res, err := s.Search(b.Context(), q); err != nil || len(res.Lists[0].Hits) != 10 {
-				b.Fatal(res, err)
-			}
-		}
-	})
-	query := engine.recent("QueryBatch").request.(*sdk.QueryBatchPoints)
-	b.Run("client", func(b *testing.B) { benchClient(b, r.address, query) })
-}
-
 func fill(b *testing.B, s *qdrant.Store, n int) {
 	b.Helper()
 	batch := search.Batch{Collection: docs}
@@ -61,33 +32,27 @@ func fill(b *testing.B, s *qdrant.Store, n int) {
 	}
 }
 
-// BenchmarkTarget_router is the same query: by Qdrant's client, by this package, and by a
-// router over it in the same process. extra-us is what the router costs more than the
-// client, asked for at most 100 us; the server is in this process, and its work is in all
-// of them, so allocations are given beside the client's.
-func BenchmarkTarget_router(b *testing.B) {
+// recorded is what a store sends last by a method.
+func recorded(b *testing.B, method string, do func(*qdrant.Store)) any {
+	b.Helper()
 	engine := newServer()
-	served, err := engine.listen("127.0.0.1:0", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer served.kill()
-	s, err := qdrant.New(qdrant.Config{Address: served.address})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
+	do(open(b, qdrant.Config{Address: engine.serve(b, "127.0.0.1:0", nil).address}))
+	return engine.recent(method).request
+}
+
+// BenchmarkTarget_router is one query for ten hits with their metadata: by Qdrant's client,
+// by this package, and by a router over it in the same process. extra-us is what the
+// router costs more than the client, asked for at most 100 us; the server may be in this
+// process, and its work is in all of them, so allocations are given beside the client's.
+func BenchmarkTarget_router(b *testing.B) {
+	at := somewhere(b)
+	s, c := open(b, at), newClient(b, at)
 	fill(b, s, 200)
 	r, err := router.New(router.Config{Shards: []router.Shard{{Name: "s0", Replicas: []router.Replica{{Name: "r0", Store: s}}}}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer r.Close()
-	c, err := newClient(served.address)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close()
 	by := func(s search.Searcher) func(k int) {
 		q := search.Query{Collection: docs, Legs: []search.Leg{{Dense: make([]float32, 64)}}, Fields: search.Fields{Meta: true}}
 		q.Legs[0].Dense[0] = 1
@@ -98,15 +63,16 @@ func BenchmarkTarget_router(b *testing.B) {
 			}
 		}
 	}
-	store, routed := by(s), by(r)
-	store(10)
-	query := engine.recent("QueryBatch").request.(*sdk.QueryBatchPoints)
+	query := recorded(b, "QueryBatch", func(s *qdrant.Store) { fill(b, s, 20); by(s)(10) }).(*sdk.QueryBatchPoints)
+	query.CollectionName = at.Prefix + docs
+	query.QueryPoints[0].CollectionName = query.GetCollectionName()
 	client := func(k int) {
 		query.QueryPoints[0].Limit = new(uint64(k) + 1) //nolint:gosec // as the adapter does
 		if rows, err := c.QueryBatch(b.Context(), query); err != nil || len(rows[0].GetResult()) != k+1 {
 			b.Fatal(rows, err)
 		}
 	}
+	store, routed := by(s), by(r)
 	p50 := sidebyside.Medians(b,
 		sidebyside.Way{Name: "client", Do: func() { client(10) }},
 		sidebyside.Way{Name: "store", Do: func() { store(10) }},
@@ -117,55 +83,35 @@ func BenchmarkTarget_router(b *testing.B) {
 	b.ReportMetric(beside, "more-allocs/hit")
 }
 
-// benchClient sends the same query as the adapter did.
-func benchClient(b *testing.B, address string, query *sdk.QueryBatchPoints) {
-	b.Helper()
-	c, err := newClient(address)
+// newClient is Qdrant's own.
+func newClient(tb testing.TB, at qdrant.Config) *sdk.Client {
+	tb.Helper()
+	host, text, err := net.SplitHostPort(at.Address)
 	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close()
-	b.ReportAllocs()
-	for b.Loop() {
-		if rows, err := c.QueryBatch(b.Context(), query); err != nil || len(rows[0].GetResult()) != 11 {
-			b.Fatal(rows, err)
-		}
-	}
-}
-
-func newClient(address string) (*sdk.Client, error) {
-	host, text, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
+		tb.Fatal(err)
 	}
 	port, err := strconv.Atoi(text)
 	if err != nil {
-		return nil, err
+		tb.Fatal(err)
 	}
-	return sdk.NewClient(&sdk.Config{Host: host, Port: port, SkipCompatibilityCheck: true, PoolSize: 2})
+	c, err := sdk.NewClient(&sdk.Config{Host: host, Port: port, APIKey: at.Key, SkipCompatibilityCheck: true, PoolSize: 2})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // BenchmarkTarget_write is a batch of 500 points of 256 dims: through this package, which
 // makes what filters look at and reads the versions back, and by Qdrant's client
 // with the same points as they were made.
 func BenchmarkTarget_write(b *testing.B) {
-	engine := newServer()
-	r, err := engine.listen("127.0.0.1:0", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer r.kill()
-	s, err := qdrant.New(qdrant.Config{Address: r.address})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	if _, err := s.Write(b.Context(), search.Batch{Create: &search.Collection{Name: docs, Dims: 256, Metric: search.Dot}}); err != nil {
-		b.Fatal(err)
-	}
+	at := somewhere(b)
+	s, c := open(b, at), newClient(b, at)
 	batch := search.Batch{Collection: docs, Upserts: random(500, 256)}
+	made := search.Batch{Create: &search.Collection{Name: docs, Dims: 256, Metric: search.Dot}}
 	version := now
-	adapter := func() {
+	write := func(s *qdrant.Store) {
 		for i := range batch.Upserts {
 			batch.Upserts[i].Version = version
 		}
@@ -174,16 +120,16 @@ func BenchmarkTarget_write(b *testing.B) {
 			b.Fatal(out, err)
 		}
 	}
-	adapter()
-	upsert := engine.recent("Upsert").request.(*sdk.UpsertPoints)
-	upsert.UpdateFilter = nil
-	c, err := newClient(r.address)
-	if err != nil {
-		b.Fatal(err)
+	create := func(s *qdrant.Store) {
+		if _, err := s.Write(b.Context(), made); err != nil {
+			b.Fatal(err)
+		}
 	}
-	defer c.Close()
+	create(s)
+	upsert := recorded(b, "Upsert", func(s *qdrant.Store) { create(s); write(s) }).(*sdk.UpsertPoints)
+	upsert.CollectionName, upsert.UpdateFilter = at.Prefix+docs, nil
 	p50 := sidebyside.Medians(b,
-		sidebyside.Way{Name: "adapter", Do: adapter},
+		sidebyside.Way{Name: "adapter", Do: func() { write(s) }},
 		sidebyside.Way{Name: "client", Do: func() {
 			if _, err := c.Upsert(b.Context(), upsert); err != nil {
 				b.Fatal(err)

@@ -17,21 +17,21 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open returns a store on a server.
-func open(t *testing.T, c adapter.Config) *adapter.Store {
-	t.Helper()
+func open(tb testing.TB, c adapter.Config) *adapter.Store {
+	tb.Helper()
 	s, err := adapter.New(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
 }
 
-// start returns a store on a server of its own.
+// start returns a store on a server of its own, in this process.
 func start(t *testing.T) (*adapter.Store, *server) {
 	t.Helper()
 	s := newServer()
@@ -79,55 +79,53 @@ func wire(address string, c adapter.Config) adaptertest.Wire {
 
 const realServer = "LANEWISE_TEST_QDRANT" // host:port of a Qdrant, 1.16 or newer
 
-// TestConformance_realServer runs the suite on a Qdrant, and what the suite leaves
-// to this package, in collections with a prefix of their own, which are dropped at
-// the end.
+// TestConformance_realServer runs the suite on a Qdrant. All tests that start from somewhere
+// or fresh run there, too.
 func TestConformance_realServer(t *testing.T) {
-	address := os.Getenv(realServer)
-	if address == "" {
+	if os.Getenv(realServer) == "" {
 		t.Skipf("no Qdrant: set %s to host:port of one, and %s_KEY if it wants a key", realServer, realServer)
 	}
-	open := func(t *testing.T) *adapter.Store { t.Helper(); return openReal(t, address) }
 	adaptertest.Suite{
-		Open: func(t *testing.T) search.Store { t.Helper(); return open(t) },
+		Open: func(t *testing.T) search.Store { t.Helper(); return fresh(t) },
 		Wire: func(t *testing.T) adaptertest.Wire {
 			t.Helper()
-			c := place(address)
-			cleanUp(t, c)
-			return wire(address, c)
+			c := somewhere(t)
+			return wire(c.Address, c)
 		},
 		Tolerance: 1e-5, Unconditional: true,
 	}.Run(t)
-	t.Run("versions", func(t *testing.T) { versions(t, open) })
-	t.Run("filters", func(t *testing.T) { filtersAgree(t, open(t)) })
-	t.Run("ties", func(t *testing.T) { tiesAreCut(t, open(t)) })
 }
 
-func openReal(t *testing.T, address string) *adapter.Store {
-	t.Helper()
-	c := place(address)
-	cleanUp(t, c)
-	return open(t, c)
-}
+// fresh returns an empty store on the real Qdrant where there is one, else on a server
+// in this process.
+func fresh(tb testing.TB) *adapter.Store { tb.Helper(); return open(tb, somewhere(tb)) }
 
-// place is a place of its own on a real server.
-func place(address string) adapter.Config {
-	return adapter.Config{Address: address, Key: os.Getenv(realServer + "_KEY"), Prefix: "test-" + rand.Text() + "-"}
+// somewhere is where fresh stores are: on a real server the collections have a prefix
+// of the test's own, and are dropped at its end.
+func somewhere(tb testing.TB) adapter.Config {
+	tb.Helper()
+	address := os.Getenv(realServer)
+	if address == "" {
+		return adapter.Config{Address: newServer().serve(tb, "127.0.0.1:0", nil).address}
+	}
+	c := adapter.Config{Address: address, Key: os.Getenv(realServer + "_KEY"), Prefix: "test-" + rand.Text() + "-"}
+	cleanUp(tb, c)
+	return c
 }
 
 // cleanUp drops what a test made, by a store that the test has not closed.
-func cleanUp(t *testing.T, c adapter.Config) {
-	t.Helper()
-	s := open(t, c)
-	t.Cleanup(func() {
+func cleanUp(tb testing.TB, c adapter.Config) {
+	tb.Helper()
+	s := open(tb, c)
+	tb.Cleanup(func() {
 		ctx := context.Background() // the test's own has ended
 		all, err := s.Stats(ctx, "")
 		if err != nil {
-			t.Errorf("list what the test made: %v", err)
+			tb.Errorf("list what the test made: %v", err)
 		}
 		for _, one := range all {
 			if _, err := s.Write(ctx, search.Batch{Collection: one.Collection.Name, Drop: true}); err != nil {
-				t.Errorf("drop what the test made: %v", err)
+				tb.Errorf("drop what the test made: %v", err)
 			}
 		}
 	})

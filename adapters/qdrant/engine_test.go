@@ -204,7 +204,7 @@ func unit(v []float32) {
 	for _, x := range v {
 		sum += x * x
 	}
-	if sum == 0 {
+	if sum < 1.1920929e-7 || sum-1 <= 1e-6 && 1-sum <= 1e-6 { // Qdrant takes it for zero, or for normalised
 		return
 	}
 	length := float32(math.Sqrt(float64(sum)))

@@ -2,6 +2,7 @@ package qdrant_test
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -16,17 +17,15 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// library makes a collection as somebody else's program would, and returns its points.
-func library(t *testing.T, address string, vectors *sdk.VectorsConfig, named string) []search.Point {
+// library makes a collection as somebody else's program would, with the name library
+// behind the prefix, and returns its points.
+func library(t *testing.T, at qdrant.Config, vectors *sdk.VectorsConfig, named string) []search.Point {
 	t.Helper()
-	c, err := newClient(address)
-	if err != nil {
+	c, name := newClient(t, at), at.Prefix+"library"
+	if err := c.CreateCollection(t.Context(), &sdk.CreateCollection{CollectionName: name, VectorsConfig: vectors}); err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	if err := c.CreateCollection(t.Context(), &sdk.CreateCollection{CollectionName: "library", VectorsConfig: vectors}); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { _ = c.DeleteCollection(context.Background(), name) })
 	var points []*sdk.PointStruct
 	var want []search.Point
 	for i, meta := range []string{
@@ -61,7 +60,7 @@ func library(t *testing.T, address string, vectors *sdk.VectorsConfig, named str
 		}
 		want = append(want, search.Point{Key: search.Key{ID: id}, Dense: vector, Text: fmt.Sprint("text ", i), Meta: json.RawMessage(meta)})
 	}
-	if _, err := c.Upsert(t.Context(), &sdk.UpsertPoints{CollectionName: "library", Points: points, Wait: new(true)}); err != nil {
+	if _, err := c.Upsert(t.Context(), &sdk.UpsertPoints{CollectionName: name, Points: points, Wait: new(true)}); err != nil {
 		t.Fatal(err)
 	}
 	return want
@@ -74,10 +73,11 @@ func euclid(size uint64) *sdk.VectorParams {
 // reader opens a store on a library of five points.
 func reader(t *testing.T, x qdrant.External) (*qdrant.Store, []search.Point) {
 	t.Helper()
-	address := newServer().serve(t, "127.0.0.1:0", nil).address
-	points := library(t, address, sdk.NewVectorsConfig(euclid(3)), "")
-	x.Name, x.From = "docs", "library"
-	return open(t, qdrant.Config{Address: address, External: []qdrant.External{x}}), points
+	c := somewhere(t)
+	points := library(t, c, sdk.NewVectorsConfig(euclid(3)), "")
+	x.Name, x.From = "docs", c.Prefix+"library"
+	c.External = []qdrant.External{x}
+	return open(t, c), points
 }
 
 func TestExternal_isReadAsItIs(t *testing.T) {
@@ -220,30 +220,33 @@ func canonical(t *testing.T, meta json.RawMessage) string {
 }
 
 func TestExternal_saysWhatDoesNotFit(t *testing.T) {
-	address := newServer().serve(t, "127.0.0.1:0", nil).address
-	library(t, address, sdk.NewVectorsConfigMap(map[string]*sdk.VectorParams{"title": euclid(3), "body": {Size: 4, Distance: sdk.Distance_Manhattan}}), "title")
-	owned := open(t, qdrant.Config{Address: address})
+	c := somewhere(t)
+	library(t, c, sdk.NewVectorsConfigMap(map[string]*sdk.VectorParams{"title": euclid(3), "body": {Size: 4, Distance: sdk.Distance_Manhattan}}), "title")
+	owned := open(t, c)
 	write(t, owned, search.Batch{Create: &search.Collection{Name: "ours", Dims: 2, Metric: search.Dot}})
 	for want, x := range map[string]qdrant.External{
 		"there are body, title":                    {},
 		`no vector "head"; there are: body, title`: {Vector: "head"},
-		"Manhattan":                {Vector: "body"},
-		"not by dot":               {Vector: "title", Metric: search.Dot},
-		"made by lanewise":         {From: "ours"},
-		"there are: library, ours": {From: "gone"},
+		"Manhattan":        {Vector: "body"},
+		"not by dot":       {Vector: "title", Metric: search.Dot},
+		"made by lanewise": {From: "ours"},
+		c.Prefix + "library, " + c.Prefix + "ours": {From: "gone"},
 	} {
-		x.Name, x.From = "docs", cmp.Or(x.From, "library")
-		s := open(t, qdrant.Config{Address: address, External: []qdrant.External{x}})
+		x.Name, x.From = "docs", c.Prefix+cmp.Or(x.From, "library")
+		c := c
+		c.External = []qdrant.External{x}
+		s := open(t, c)
 		if _, err := s.Stats(t.Context(), "docs"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want %q in it", x, err, want)
 		}
 	}
-	s := open(t, qdrant.Config{Address: address, External: []qdrant.External{{Name: "library", Vector: "title"}}})
+	c.External = []qdrant.External{{Name: "library", From: c.Prefix + "library", Vector: "title"}}
+	s := open(t, c)
 	list := find(t, s, search.Query{Collection: "library", Legs: []search.Leg{{Dense: []float32{0, 1, 1}, K: 1}}})
 	if len(list.Hits) != 1 || math.Abs(list.Hits[0].Raw-1) > 1e-6 {
 		t.Errorf("by the named vector: %+v", list)
 	}
-	if _, err := qdrant.New(qdrant.Config{Address: address, External: []qdrant.External{{Name: "x", Text: "a[]"}}}); fault.Field(err) != "/external/0/text" {
+	if _, err := qdrant.New(qdrant.Config{Address: c.Address, External: []qdrant.External{{Name: "x", Text: "a[]"}}}); fault.Field(err) != "/external/0/text" {
 		t.Errorf("a path with brackets: %v", err)
 	}
 }

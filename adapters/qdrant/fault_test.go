@@ -140,7 +140,7 @@ func TestSearch_reconnectsAfterARestart(t *testing.T) {
 }
 
 func TestClose_underLoad(t *testing.T) {
-	s, _ := start(t)
+	s := fresh(t)
 	create(t, s)
 	put(t, s, at("a", 1))
 	var wg sync.WaitGroup
@@ -217,9 +217,10 @@ func TestClass_rateLimitSaysWhen(t *testing.T) {
 // Answers above gRPC's default of 4 MiB come through; those above the limit are
 // not mistaken for a busy server.
 func TestSearch_largeAnswers(t *testing.T) {
-	engine := newServer()
-	address := engine.serve(t, "127.0.0.1:0", nil).address
-	s, narrow := open(t, qdrant.Config{Address: address}), open(t, qdrant.Config{Address: address, MaxMessage: 1 << 20})
+	c := somewhere(t)
+	s := open(t, c)
+	c.MaxMessage = 1 << 20
+	narrow := open(t, c)
 	create(t, s)
 	for _, id := range []string{"a", "b", "c"} {
 		p := at(id, 1)
@@ -254,7 +255,7 @@ func TestWrite_pointOverTheServersLimit(t *testing.T) {
 	s, _ := start(t)
 	create(t, s)
 	p := at("a", 1)
-	p.Text = strings.Repeat("0123456789", 4_000_000) // 40 MB, and a server takes 32 MiB
+	p.Text = strings.Repeat("0123456789", 4_000_000) // 40 MB, and this server takes 32 MiB
 	if _, err := s.Write(t.Context(), search.Batch{Collection: docs, Upserts: []search.Point{p}}); !errors.Is(err, fault.Invalid) {
 		t.Errorf("got %v, want invalid", err)
 	}

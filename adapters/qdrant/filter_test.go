@@ -100,12 +100,7 @@ func condition(r *rand.Rand, depth int) string {
 // Whatever is stored and whatever is asked, Qdrant is sent a filter that holds for
 // the same points as search.Filter.Match.
 func TestFilter_holdsWhereMatchDoes(t *testing.T) {
-	s, _ := start(t)
-	filtersAgree(t, s)
-}
-
-func filtersAgree(t *testing.T, s search.Store) {
-	t.Helper()
+	s := fresh(t)
 	r := rand.New(rand.NewPCG(7, 7))
 	create(t, s)
 	var points []search.Point
@@ -158,7 +153,7 @@ func filtersAgree(t *testing.T, s search.Store) {
 // Filters that were put together by hand and make no sense match nothing, or
 // everything where they are negated, as in Filter.Match.
 func TestFilter_malformed(t *testing.T) {
-	s, _ := start(t)
+	s := fresh(t)
 	create(t, s)
 	put(t, s, at("a", 1))
 	word, err := search.ValueOf("x")
@@ -181,7 +176,7 @@ func TestFilter_malformed(t *testing.T) {
 }
 
 func TestFilter_saysWhatItCannotPushDown(t *testing.T) {
-	s, _ := start(t)
+	s := fresh(t)
 	create(t, s)
 	for _, text := range []string{
 		`{"a":{"$gt":"` + strings.Repeat("x", 48) + `"}}`,

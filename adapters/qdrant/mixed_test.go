@@ -34,7 +34,7 @@ var engines = []struct { //nolint:gochecknoglobals // a constant table
 	name, variable string
 	open           func(*testing.T) search.Store
 }{
-	{"qdrant", "", engine},
+	{"qdrant", "", func(t *testing.T) search.Store { t.Helper(); return fresh(t) }},
 	{"local", "", func(t *testing.T) search.Store { t.Helper(); return embedded(t) }},
 	{"remote", "", overHTTP},
 	{"pgvector", "LANEWISE_TEST_POSTGRES", postgres},
@@ -137,16 +137,6 @@ func asOne(t *testing.T, metric search.Metric, c router.Config) {
 	}).Hits) {
 		t.Errorf("count: %d, %v", n, err)
 	}
-}
-
-// engine is the real Qdrant where there is one, else the one of these tests.
-func engine(t *testing.T) search.Store {
-	t.Helper()
-	if address := os.Getenv(realServer); address != "" {
-		return openReal(t, address)
-	}
-	s, _ := start(t)
-	return s
 }
 
 func embedded(t *testing.T) *local.Store {

@@ -59,7 +59,7 @@ func (c *collection) encode(p *search.Point) (*qdrant.PointStruct, error) {
 	x.into(payload)
 	vectors := map[string]*qdrant.Vector{}
 	if len(p.Dense) > 0 {
-		vectors[c.dense] = qdrant.NewVectorDense(p.Dense)
+		vectors[c.dense] = qdrant.NewVectorDense(c.prepared(p.Dense))
 		if c.Metric == search.Cosine {
 			payload[fieldNorm] = qdrant.NewValueDouble(norm(p.Dense))
 		}
@@ -94,6 +94,21 @@ func (c *collection) mark(t *search.Tombstone, now time.Time) *qdrant.PointStruc
 	payload[fieldDeleted] = qdrant.NewValueBool(true)
 	payload[fieldAt] = qdrant.NewValueInt(now.UnixMilli())
 	return &qdrant.PointStruct{Id: c.pointID(t.Key), Payload: payload, Vectors: qdrant.NewVectorsMap(map[string]*qdrant.Vector{})}
+}
+
+// prepared is a vector as it is sent. In cosine collections it is one of length 1: Qdrant
+// itself would leave one shorter than 0.0003 as it is and rank it by the inner product,
+// and take the length of a very long one for infinite.
+func (c *collection) prepared(v []float32) []float32 {
+	length := norm(v)
+	if c.Metric != search.Cosine || length == 0 {
+		return v
+	}
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(float64(x) / length)
+	}
+	return out
 }
 
 func norm(v []float32) float64 {

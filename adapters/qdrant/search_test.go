@@ -35,12 +35,7 @@ func ids(l search.List) []string {
 
 // Qdrant cuts ties as it likes; here the ids decide, however many rows tie.
 func TestSearch_cutsTiesByID(t *testing.T) {
-	s, _ := start(t)
-	tiesAreCut(t, s)
-}
-
-func tiesAreCut(t *testing.T, s search.Store) {
-	t.Helper()
+	s := fresh(t)
 	create(t, s)
 	var points []search.Point
 	var want []string
@@ -66,7 +61,7 @@ func tiesAreCut(t *testing.T, s search.Store) {
 // A tie that is larger than what is read is cut anyhow, and the list says that it
 // is no prefix.
 func TestSearch_saysWhereATieIsTooLarge(t *testing.T) {
-	s, _ := start(t)
+	s := fresh(t)
 	create(t, s)
 	for from := 0; from < 5000; from += 1000 {
 		var points []search.Point
@@ -101,7 +96,7 @@ func TestSearch_approximateListIsExhaustedOnlyWhereTheCountSaysSo(t *testing.T) 
 }
 
 func TestSearch_sparse(t *testing.T) {
-	s, _ := start(t)
+	s := fresh(t)
 	create(t, s)
 	sparse := func(id string, index []uint32, value ...float32) search.Point {
 		return search.Point{Key: search.Key{ID: id}, Version: 1, Sparse: search.Sparse{Index: index, Value: value}}
@@ -205,16 +200,20 @@ func TestCreate_refusesWhatIsNotItsOwn(t *testing.T) {
 // Stores with prefixes of their own share a server and do not see each other's
 // collections, even where one prefix starts with the other.
 func TestStats_ofStoresThatShareAServer(t *testing.T) {
-	plain, engine := start(t)
+	c := somewhere(t)
+	plain, shared := open(t, c), c.Prefix
 	for _, prefix := range []string{"s", "s0", "s0-"} {
-		s := open(t, qdrant.Config{Address: engine.address, Prefix: prefix})
+		c.Prefix = shared + prefix
+		s := open(t, c)
+		cleanUp(t, c)
 		create(t, s)
 		put(t, s, at(prefix, 1))
 	}
 	for prefix, want := range map[string]int{"": 0, "s": 1, "s0": 1, "s0-": 1, "s1": 0} {
 		s := plain
 		if prefix != "" {
-			s = open(t, qdrant.Config{Address: engine.address, Prefix: prefix})
+			c.Prefix = shared + prefix
+			s = open(t, c)
 		}
 		all, err := s.Stats(t.Context(), "")
 		if err != nil || len(all) != want {
@@ -228,9 +227,9 @@ func TestStats_ofStoresThatShareAServer(t *testing.T) {
 
 // Another program drops a collection and makes it again with other dims.
 func TestSearch_seesThatACollectionWasMadeAgain(t *testing.T) {
-	s, engine := start(t)
+	c := somewhere(t)
+	s, other := open(t, c), open(t, c)
 	create(t, s)
-	other := open(t, qdrant.Config{Address: engine.address})
 	for _, dims := range []int{3, 4} {
 		write(t, other, search.Batch{Collection: docs, Drop: true})
 		if dims == 4 {
@@ -251,7 +250,7 @@ func TestSearch_seesThatACollectionWasMadeAgain(t *testing.T) {
 
 // The length of a vector comes back although Qdrant stores it at length 1.
 func TestGet_vectorsOfACosineCollection(t *testing.T) {
-	s, _ := start(t)
+	s := fresh(t)
 	write(t, s, search.Batch{Create: &search.Collection{Name: docs, Dims: 2, Metric: search.Cosine}})
 	for id, v := range map[string][]float32{"long": {300, 400}, "short": {3e-6, 4e-6}, "zero": {0, 0}} {
 		put(t, s, search.Point{Key: search.Key{ID: id}, Version: 1, Dense: slices.Clone(v)})
@@ -267,8 +266,29 @@ func TestGet_vectorsOfACosineCollection(t *testing.T) {
 	}
 }
 
+// However long a vector or a query is, the score is its cosine.
+func TestSearch_lengthsOfACosineCollection(t *testing.T) {
+	s := fresh(t)
+	write(t, s, search.Batch{Create: &search.Collection{Name: docs, Dims: 2, Metric: search.Cosine}})
+	for _, scale := range []float32{1e-38, 1e-5, 1, 1e5, 1e37} {
+		put(t, s, search.Point{Key: search.Key{ID: fmt.Sprint(scale)}, Version: 1, Dense: []float32{3 * scale, 4 * scale}})
+	}
+	for _, scale := range []float32{1e-38, 1e-5, 1, 1e5, 1e37} {
+		q := search.Query{Collection: docs, Legs: []search.Leg{{Dense: []float32{scale, 0}, K: 9, Exact: true}}}
+		l := find(t, s, q)
+		for _, h := range l.Hits {
+			if math.Abs(h.Score-0.6) > 1e-6 {
+				t.Errorf("%s, asked with %v: %v, want 0.6", h.ID, scale, h.Score)
+			}
+		}
+		if len(l.Hits) != 5 {
+			t.Errorf("asked with %v: %v", scale, ids(l))
+		}
+	}
+}
+
 func TestScroll_seesWhatWasWrittenMeanwhile(t *testing.T) {
-	s, _ := start(t)
+	s := fresh(t)
 	create(t, s)
 	put(t, s, at("a", 1), at("b", 1), at("c", 1), at("d", 1))
 	page := func(after string) search.Page {

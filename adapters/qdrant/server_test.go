@@ -88,13 +88,13 @@ type running struct {
 }
 
 // serve starts the server at an address, "127.0.0.1:0" for any, for a test.
-func (s *server) serve(t *testing.T, address string, identity *tls.Config) *running {
-	t.Helper()
+func (s *server) serve(tb testing.TB, address string, identity *tls.Config) *running {
+	tb.Helper()
 	r, err := s.listen(address, identity)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(r.kill)
+	tb.Cleanup(r.kill)
 	return r
 }
 

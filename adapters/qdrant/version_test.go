@@ -60,17 +60,8 @@ func text(t *testing.T, s search.Store, id string) string {
 // now is a version as the router stamps them: they need more than 53 bits.
 const now = search.Version(1_800_000_000_000<<20 | 77)
 
+// What the suite does not ask of an engine with Unconditional.
 func TestVersions(t *testing.T) {
-	versions(t, func(t *testing.T) *qdrant.Store {
-		t.Helper()
-		s, _ := start(t)
-		return s
-	})
-}
-
-// versions runs what the suite does not ask of an engine with Unconditional.
-func versions(t *testing.T, open func(t *testing.T) *qdrant.Store) {
-	t.Helper()
 	for name, check := range map[string]func(*testing.T, *qdrant.Store){
 		"an older write never overwrites":                versionsOlder,
 		"a batch in which each point has its own":        versionsBatch,
@@ -79,7 +70,7 @@ func versions(t *testing.T, open func(t *testing.T) *qdrant.Store) {
 		"stats know the newest":                          versionsNewest,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t)
+			s := fresh(t)
 			create(t, s)
 			check(t, s)
 		})
@@ -171,7 +162,7 @@ func versionsNewest(t *testing.T, s *qdrant.Store) {
 }
 
 func TestWrite_refusesLowerEpoch(t *testing.T) {
-	s, _ := start(t)
+	s := fresh(t)
 	create(t, s)
 	write(t, s, search.Batch{Collection: docs, Epoch: 7, Upserts: []search.Point{at("a", 1)}})
 	_, err := s.Write(t.Context(), search.Batch{Collection: docs, Epoch: 6, Upserts: []search.Point{at("b", 1)}})

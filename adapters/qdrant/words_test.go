@@ -93,7 +93,7 @@ func TestTermStats_isBounded(t *testing.T) {
 }
 
 func TestTermStats_refuses(t *testing.T) {
-	s, _ := start(t)
+	s := fresh(t)
 	create(t, s)
 	if _, err := s.TermStats(t.Context(), search.TermQuery{Collection: docs, Vector: "words"}); fault.Field(err) != "/vector" {
 		t.Errorf("another vector: %v", err)

@@ -13,7 +13,8 @@ import (
 	"github.com/lanewise/lanewise/search"
 )
 
-// largestUpsert bounds the bytes of one upsert: Qdrant takes 32 MiB by default.
+// largestUpsert bounds the bytes of one upsert. Qdrant takes what its memory holds, what
+// is in front of it may not.
 const largestUpsert = 16 << 20
 
 // Write applies a batch. What is invalid is refused before anything is sent; an

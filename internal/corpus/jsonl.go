@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -116,7 +117,9 @@ type record struct {
 	Tenant   string          `json:"tenant"`
 	Text     string          `json:"text"`
 	Metadata json.RawMessage `json:"metadata"`
-	Vector   vector          `json:"vector"`
+	Vector   json.RawMessage `json:"vector"` // or taken
+
+	numbers []float32
 }
 
 func parseDocument(line []byte) (Document, error) {
@@ -130,16 +133,28 @@ func parseDocument(line []byte) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	return Document{ID: *rec.ID, Tenant: rec.Tenant, Text: rec.Text, Meta: rec.Metadata, Vector: rec.Vector}, nil
+	return Document{ID: *rec.ID, Tenant: rec.Tenant, Text: rec.Text, Meta: rec.Metadata, Vector: rec.numbers}, nil
 }
 
 // parseRecord leaves to encoding/json what a stricter parser refuses, which is done with a line in
-// a fraction of the time: it goes over long vectors once and not three times.
+// a fraction of the time.
 func parseRecord(line []byte) (rec record, err error) {
-	if strict.Unmarshal(line, &rec, strict.RejectUnknownMembers(true)) == nil {
+	short, numbers, ok := cutVector(line)
+	if ok && strict.Unmarshal(short, &rec, strict.RejectUnknownMembers(true)) == nil && string(rec.Vector) == taken {
+		rec.numbers = numbers
 		return rec, nil
 	}
 	rec = record{}
+	if strict.Unmarshal(line, &rec, strict.RejectUnknownMembers(true)) != nil {
+		if rec, err = parseLeniently(line); err != nil {
+			return rec, err
+		}
+	}
+	rec.numbers, err = parseVector(rec.Vector)
+	return rec, err
+}
+
+func parseLeniently(line []byte) (rec record, err error) {
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&rec); err != nil {
@@ -151,13 +166,28 @@ func parseRecord(line []byte) (rec record, err error) {
 	return rec, nil
 }
 
+// taken stands in a line for a vector that was taken out.
+const taken = `"*"`
+
+// cutVector takes the first list of numbers that is called vector out of a line: parsers go over
+// it twice before they give it away. Whether it is the line's own, or one of its metadata, shows
+// by where taken is found again. It returns false for a line that has no such list, or taken itself.
+func cutVector(line []byte) (short []byte, numbers []float32, ok bool) {
+	before, behind, found := bytes.Cut(line, []byte(`"vector":`))
+	if !found || bytes.Contains(line, []byte(taken)) {
+		return nil, nil, false
+	}
+	numbers, rest, ok := scanNumbers(trimSpace(behind))
+	return slices.Concat(before, []byte(`"vector":`+taken), rest), numbers, ok
+}
+
 func (r *record) check() error {
 	switch {
 	case r.ID == nil || *r.ID == "":
 		return errors.New("id is missing")
 	case len(*r.ID) > maxID:
 		return fmt.Errorf("id is longer than %d bytes", maxID)
-	case r.Text == "" && len(r.Vector) == 0:
+	case r.Text == "" && len(r.numbers) == 0:
 		return errors.New("text is missing, and there is no vector")
 	}
 	if string(r.Metadata) == "null" {
@@ -185,27 +215,22 @@ func plainJSON(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// vector is an array of numbers, or the base64 of little-endian float32.
-type vector []float32
-
-// UnmarshalJSON reads either form and refuses what is not finite.
-func (v *vector) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '"' {
-		return v.unpack(data)
+// parseVector reads a list of numbers, or the base64 of little-endian float32, and refuses what is
+// not finite. Neither a vector that is missing nor null is one.
+func parseVector(raw []byte) (numbers []float32, err error) {
+	if len(raw) > 0 && raw[0] == '"' {
+		return unpack(raw)
 	}
-	if numbers, ok := parseNumbers(data); ok {
-		*v = numbers
-		return nil
+	if len(raw) == 0 {
+		return nil, nil
 	}
-	var numbers []float32
-	if err := json.Unmarshal(data, &numbers); err != nil {
-		return fmt.Errorf("vector: %w", plainJSON(err))
+	if err := json.Unmarshal(raw, &numbers); err != nil {
+		return nil, fmt.Errorf("vector: %w", plainJSON(err))
 	}
-	*v = numbers
-	return nil
+	return numbers, nil
 }
 
-func (v *vector) unpack(quoted []byte) error {
+func unpack(quoted []byte) ([]float32, error) {
 	var raw []byte
 	var text string
 	err := json.Unmarshal(quoted, &text)
@@ -213,15 +238,14 @@ func (v *vector) unpack(quoted []byte) error {
 		raw, err = base64.StdEncoding.DecodeString(text)
 	}
 	if err != nil || len(raw)%4 != 0 {
-		return errors.New("vector: not the base64 of 32-bit numbers")
+		return nil, errors.New("vector: not the base64 of 32-bit numbers")
 	}
-	out := make(vector, len(raw)/4)
+	out := make([]float32, len(raw)/4)
 	for i := range out {
 		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
 		if f := float64(out[i]); math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("vector: number %d is not finite", i)
+			return nil, fmt.Errorf("vector: number %d is not finite", i)
 		}
 	}
-	*v = out
-	return nil
+	return out, nil
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -88,20 +88,33 @@ func ExampleJSONL() {
 	//  docs.jsonl:2: text is missing, and there is no vector
 }
 
-// Vectors read as encoding/json reads an array of numbers, whatever else is in it.
-func TestVector_readsAsJSONDoes(t *testing.T) {
+// FuzzParseRecord compares with encoding/json alone, wherever in a line a vector stands.
+func FuzzParseRecord(f *testing.F) {
 	for _, text := range []string{
 		`[]`, `[ ]`, `[1]`, "[ 1.5 ,\t-0,\n2e-3 ]", `[3.4028235e38, 1e-46, 16777217, 0.1]`, `[1e39]`, `[null, 1]`,
-		`[true]`, `["1"]`, `["1,2"]`, `["a,1,b"]`, `[[1],2]`, `[{"a":1}]`, `{"a":[1]}`, `null`, `7`,
+		`[true]`, `["1"]`, `["1,2"]`, `["a,1,b"]`, `[[1],2]`, `[{"a":1}]`, `{"a":[1]}`, `null`, `7`, `[01]`, `[1.]`, `[.5]`, `[-]`, `[1e]`, `[1,]`, `[1 2]`,
+		`"*"`, `"AACAPwAAAMA="`, `[`, `[1`, `[1]]`, `[1]} {}`, `[1],"vector":[2]`,
 	} {
-		var want []float32
-		refused := json.Unmarshal([]byte(text), &want)
-		var got struct{ V vector }
-		err := json.Unmarshal([]byte(`{"V":`+text+`}`), &got)
-		if (err != nil) != (refused != nil) || err == nil && !slices.Equal(got.V, want) {
-			t.Errorf("%s reads as %v, %v; encoding/json: %v, %v", text, got.V, err, want, refused)
-		}
+		f.Add(`{"id":"a","vector":` + text + `}`)
+		f.Add(`{"id":"a","text":"t","metadata":{"vector":` + text + `}}`)
+		f.Add(`{"id":"a","metadata":{"vector":[1]},"vector":` + text + `}`)
+		f.Add(`{"id":"a","text":"\"vector\":[1]","x\"vector":` + text + `}`)
 	}
+	f.Add(`{"id":"a","metadata":{"vector":[1]},"vector":"*"}`)
+	f.Fuzz(func(t *testing.T, line string) {
+		want, refused := parseLeniently([]byte(line))
+		if refused == nil {
+			want.numbers, refused = parseVector(want.Vector)
+		}
+		got, err := parseRecord([]byte(line))
+		if (err != nil) != (refused != nil) {
+			t.Fatalf("%s: %v, encoding/json: %v", line, err, refused)
+		}
+		want.Vector, got.Vector = nil, nil
+		if err == nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("%s reads as %+v, encoding/json: %+v", line, got, want)
+		}
+	})
 }
 
 // A line of 256 numbers, as an import reads them.

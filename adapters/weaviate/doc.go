@@ -36,9 +36,10 @@
 // breadth from the number of rows that are asked for, so a leg's EF asks for as many.
 //
 // A write is found by every call that comes after it, or after Config.Lag. Weaviate has no
-// conditional writes: a write reads the stored versions and the fence, leaves out what is older,
-// and stores the rest; writes of one id through one Store exclude each other, also where the
-// caller has left before the server was done. Two Stores that write the same id at the same
+// conditional writes: a write reads the fence and the newest version of any write, the stored
+// versions where that is not older, leaves out what is older than they are, and stores the rest;
+// writes of one id through one Store exclude each other, also where the caller has left before the
+// server was done. Two Stores that write the same id at the same
 // time can pass each other: that is why one router writes at a time.
 //
 // # What it cannot

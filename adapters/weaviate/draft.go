@@ -3,6 +3,7 @@ package weaviate
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -33,6 +34,11 @@ const (
 	listValues        = 1
 	listName          = 2
 )
+
+// grow makes room for so many objects of a usual size, or as many of them as go into one call.
+func (d *draft) grow(objects, dims int) {
+	d.request = slices.Grow(d.request, min(objects*(4*dims+512), maxMessage))
+}
 
 // text writes a property that has a value.
 func (d *draft) text(name, value string) {

@@ -245,6 +245,22 @@ func TestWrite_locksItsIDsAlthoughTheCallerIsGone(t *testing.T) {
 	}
 }
 
+// Versions are read where one of them may be newer than the write, and only there.
+func TestWrite_readsVersionsWhereOneMayBeNewer(t *testing.T) {
+	f := &fake{search: empty, batch: func(context.Context) (*pb.BatchObjectsReply, error) { return &pb.BatchObjectsReply{}, nil }}
+	s := serve(t, f, Config{})
+	for _, step := range []struct {
+		version search.Version
+		reads   int32
+	}{{5, 1}, {6, 1}, {6, 2}, {2, 2}, {7, 1}} {
+		before := f.searches.Load()
+		_, err := s.Write(t.Context(), search.Batch{Collection: "docs", Upserts: []search.Point{{Key: search.Key{ID: "a"}, Version: step.version, Dense: []float32{1, 0}}}})
+		if reads := f.searches.Load() - before; err != nil || reads != step.reads {
+			t.Errorf("version %d: %d reads, want %d; %v", step.version, reads, step.reads, err)
+		}
+	}
+}
+
 func TestWrite_namesWhatTheServerRefused(t *testing.T) {
 	for text, want := range map[string]fault.Class{
 		"insert called with a vector of the wrong size: 3": fault.Invalid, "not enough memory": fault.Overloaded, "disk is gone": fault.Unavailable,

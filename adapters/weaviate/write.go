@@ -149,14 +149,13 @@ func (s *Store) apply(ctx context.Context, c *class, b *search.Batch) (search.Wr
 		return search.Written{}, s.ended("write "+c.Name, err)
 	}
 	defer unlock()
-	stored, err := s.stored(ctx, c, slices.Sorted(maps.Keys(all)))
+	stored, err := s.stored(ctx, c, all)
 	if err != nil {
 		return search.Written{}, err
 	}
 	if err := s.pass(b.Epoch, stored.epoch); err != nil {
 		return search.Written{}, err
 	}
-	s.tally(c).note(stored.newest)
 	out := search.Written{Lag: s.cfg.Lag}
 	for id, v := range stored.versions {
 		if v > all[id].version {
@@ -179,28 +178,41 @@ func (s *Store) apply(ctx context.Context, c *class, b *search.Batch) (search.Wr
 	return out, s.commit(context.WithoutCancel(ctx), c, all, epoch)
 }
 
-// stored is what the server has of the ids of a batch.
+// stored is what the server has that a batch depends on.
 type stored struct {
-	versions map[string]search.Version // of points and of marks
-	newest   search.Version            // of any write
+	versions map[string]search.Version // of points and of marks; none where all writes are older than the batch
 	epoch    uint64
 }
 
-// stored reads the versions, and the fence with them.
-func (s *Store) stored(ctx context.Context, c *class, ids []string) (stored, error) {
-	out := stored{versions: make(map[string]search.Version, len(ids))}
-	rows, err := s.byID(ctx, c, append(ids, fenceID, flushID), &reply{marks: true})
+// stored reads the fence, and the versions of a batch's ids where one of them may be newer.
+// That is not so while every write that was told to have succeeded is older than the batch. One
+// that failed may have left newer points behind; then they are overwritten, as if nothing of it
+// had come here.
+func (s *Store) stored(ctx context.Context, c *class, all map[string]change) (out stored, err error) {
+	t := s.tally(c)
+	rows, err := s.byID(ctx, c, []string{fenceID, flushID}, &reply{marks: true})
 	for i := range rows {
-		switch x := &rows[i]; x.id {
-		case fenceID:
-			out.epoch = x.epoch
-		case flushID:
-			out.newest = x.Version
-		default:
-			out.versions[x.id] = x.Version
-		}
+		out.epoch = max(out.epoch, rows[i].epoch)
+		t.note(rows[i].Version)
+	}
+	if err != nil || oldest(all) > search.Version(t.newest.Load()) {
+		return out, err
+	}
+	rows, err = s.byID(ctx, c, slices.Sorted(maps.Keys(all)), &reply{marks: true})
+	out.versions = make(map[string]search.Version, len(rows))
+	for i := range rows {
+		out.versions[rows[i].id] = rows[i].Version
 	}
 	return out, err
+}
+
+// oldest is the lowest version among changes.
+func oldest(all map[string]change) search.Version {
+	lowest := ^search.Version(0)
+	for _, one := range all {
+		lowest = min(lowest, one.version)
+	}
+	return lowest
 }
 
 // pass refuses a write of a lower epoch than the collection or this Store has seen.
@@ -240,6 +252,7 @@ func (s *Store) send(ctx context.Context, c *class, all map[string]change, epoch
 	if epoch > 0 { // before the points: no write of the old epoch passes behind the first of the new
 		p.fence(c, epoch)
 	}
+	p.grow(len(all), c.Dims)
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		one := all[id]
 		p.change(c, id, &one)

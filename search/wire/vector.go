@@ -138,7 +138,7 @@ func decodeBase64(quoted []byte) ([]byte, error) {
 	}
 	raw := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Strict().Decode(raw, text)
-	if err != nil || bytes.ContainsAny(text, "\r\n") {
+	if err != nil || bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0 {
 		return nil, fault.BadField("", "must be base64 (standard alphabet, padded)")
 	}
 	return raw[:n], nil

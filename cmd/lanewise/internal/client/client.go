@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -113,17 +112,17 @@ type upsert struct {
 type point struct {
 	ID       string         `json:"id"`
 	Text     string         `json:"text,omitzero"`
-	Vector   string         `json:"vector,omitzero"`
+	Vector   []byte         `json:"vector,omitempty"` // base64 of little-endian float32
 	Metadata jsontext.Value `json:"metadata,omitzero"`
 }
 
-// packed is the base64 of little-endian float32.
-func packed(v []float32) string {
+// packed is v as little-endian float32.
+func packed(v []float32) []byte {
 	raw := make([]byte, 0, 4*len(v))
 	for _, x := range v {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
 	}
-	return base64.StdEncoding.EncodeToString(raw)
+	return raw
 }
 
 // Point fetches one point. One that is not there is fault.NotFound.

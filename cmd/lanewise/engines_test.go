@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/go-openapi/strfmt"
 	"github.com/milvus-io/milvus-sdk-go/v2/client"
 	"github.com/milvus-io/milvus-sdk-go/v2/entity"
+	"github.com/qdrant/go-client/qdrant"
 	"github.com/weaviate/weaviate-go-client/v5/weaviate"
 	"github.com/weaviate/weaviate/entities/models"
 
@@ -27,7 +29,7 @@ func server(tb testing.TB, engine string) string {
 	name := "LANEWISE_TEST_" + strings.ToUpper(engine)
 	at := os.Getenv(name)
 	if at == "" {
-		tb.Skipf("%s is not set: scripts/servers/%s up prints it", name, engine)
+		tb.Skipf("%s is not set: CONTRIBUTING.md tells where to get it", name)
 	}
 	return at
 }
@@ -140,6 +142,56 @@ func articlesInWeaviate(t *testing.T, class string, which ...int) (rest, grpc st
 	return rest, grpc
 }
 
+// qdrantClient is the official client of the real server; what has the prefix is dropped at the end.
+func qdrantClient(tb testing.TB, prefix string) *qdrant.Client {
+	tb.Helper()
+	host, text, _ := strings.Cut(server(tb, "qdrant"), ":")
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c, err := qdrant.NewClient(&qdrant.Config{Host: host, Port: port, SkipCompatibilityCheck: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		ctx := context.WithoutCancel(tb.Context())
+		all, err := c.ListCollections(ctx)
+		for _, name := range all {
+			if strings.HasPrefix(name, prefix) {
+				err = cmp.Or(err, c.DeleteCollection(ctx, name))
+			}
+		}
+		if err = cmp.Or(err, c.Close()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c
+}
+
+// articlesInQdrant makes a collection of some of the passages as another program would.
+func articlesInQdrant(t *testing.T, name string, which ...int) {
+	t.Helper()
+	c := qdrantClient(t, name)
+	err := c.CreateCollection(t.Context(), &qdrant.CreateCollection{
+		CollectionName: name, VectorsConfig: qdrant.NewVectorsConfig(&qdrant.VectorParams{Size: 256, Distance: qdrant.Distance_Cosine}),
+	})
+	v := vectors(t, passages()...)
+	var points []*qdrant.PointStruct
+	for _, i := range which {
+		points = append(points, &qdrant.PointStruct{
+			Id: qdrant.NewIDNum(uint64(i)), Vectors: qdrant.NewVectorsDense(v.Row(i)), //nolint:gosec // a handful
+			Payload: qdrant.NewValueMap(map[string]any{"body": passages()[i], "year": 2020 + i}),
+		})
+	}
+	if err == nil {
+		_, err = c.Upsert(t.Context(), &qdrant.UpsertPoints{CollectionName: name, Points: points, Wait: new(true)})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // articlesName is one that no other test has, for every engine.
 func articlesName() string { return "Articles" + strings.ToLower(rand.Text()) }
 
@@ -155,6 +207,12 @@ func TestEngines(t *testing.T) {
 			name := articlesName()
 			rest, grpc := articlesInWeaviate(t, name, 0, 1, 2, 3)
 			return fmt.Sprintf("weaviate://%s/%s?grpc=%s", rest, name, grpc)
+		},
+		"qdrant": func(t *testing.T) string {
+			t.Helper()
+			name := articlesName()
+			articlesInQdrant(t, name, 0, 1, 2, 3)
+			return fmt.Sprintf("qdrant://%s/%s", server(t, "qdrant"), name)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,6 +258,12 @@ func replicas() map[string]func(testing.TB) string {
 				}
 			})
 			return fmt.Sprintf(`url: "weaviate://%s", weaviate: {grpc: %q, prefix: %q}`, rest, grpc, prefix)
+		},
+		"qdrant": func(tb testing.TB) string {
+			tb.Helper()
+			prefix := "cli-" + rand.Text() + "-"
+			qdrantClient(tb, prefix)
+			return fmt.Sprintf(`url: "qdrant://%s", qdrant: {prefix: %q}`, server(tb, "qdrant"), prefix)
 		},
 		"postgres": func(tb testing.TB) string {
 			tb.Helper()

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/go-openapi/strfmt"
 	"github.com/jackc/pgx/v5"
 	"github.com/milvus-io/milvus-sdk-go/v2/entity"
+	"github.com/qdrant/go-client/qdrant"
 	"github.com/weaviate/weaviate-go-client/v5/weaviate"
 	weaviategrpc "github.com/weaviate/weaviate-go-client/v5/weaviate/grpc"
 	"github.com/weaviate/weaviate/entities/models"
@@ -65,7 +68,7 @@ func BenchmarkImport(b *testing.B) {
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	clients := map[string]func(*testing.B) func(context.Context, int, []row) error{"milvus": milvusBulk, "weaviate": weaviateBulk, "postgres": postgresBulk}
+	clients := map[string]func(*testing.B) func(context.Context, int, []row) error{"milvus": milvusBulk, "qdrant": qdrantBulk, "weaviate": weaviateBulk, "postgres": postgresBulk}
 	for name, replica := range replicas() {
 		b.Run(name, func(b *testing.B) { compareImport(b, file, rows, replica, clients[name]) })
 	}
@@ -133,6 +136,40 @@ func milvusBulk(b *testing.B) func(context.Context, int, []row) error {
 		}
 		_, err := c.Upsert(ctx, name, "", entity.NewColumnVarChar("id", ids), entity.NewColumnVarChar("text", texts),
 			entity.NewColumnJSONBytes("meta", metas), entity.NewColumnFloatVector("vector", importDims, vectors))
+		return err
+	}
+}
+
+// qdrantBulk upserts by the client, each batch confirmed. Points have UUIDs or numbers there, so
+// the id of a document is in the payload, too.
+func qdrantBulk(b *testing.B) func(context.Context, int, []row) error {
+	b.Helper()
+	prefix := "plain-" + cryptorand.Text() + "-"
+	c := qdrantClient(b, prefix)
+	made := -1
+	return func(ctx context.Context, round int, page []row) error {
+		name := fmt.Sprint(prefix, round)
+		if made != round {
+			err := c.CreateCollection(ctx, &qdrant.CreateCollection{
+				CollectionName: name, VectorsConfig: qdrant.NewVectorsConfig(&qdrant.VectorParams{Size: importDims, Distance: qdrant.Distance_Cosine}),
+			})
+			if err != nil {
+				return err
+			}
+			made = round
+		}
+		points := make([]*qdrant.PointStruct, len(page))
+		for i, r := range page {
+			n, err := strconv.ParseUint(r.ID[1:], 10, 64)
+			if err != nil {
+				return err
+			}
+			points[i] = &qdrant.PointStruct{
+				Id: qdrant.NewIDNum(n), Vectors: qdrant.NewVectorsDense(r.Vector),
+				Payload: qdrant.NewValueMap(map[string]any{"doc": r.ID, "text": r.Text, "n": r.Metadata["n"], "lang": "en"}),
+			}
+		}
+		_, err := c.Upsert(ctx, &qdrant.UpsertPoints{CollectionName: name, Points: points, Wait: new(true)})
 		return err
 	}
 }

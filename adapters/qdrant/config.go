@@ -31,7 +31,7 @@ type Config struct {
 	Prefix  string      // put before the names of collections in Qdrant; empty: none
 
 	Vector      string // name of the dense vector in new collections; empty: "dense"
-	Consistency string // of reads: "majority", "quorum", "all" or a number of copies; empty: Qdrant's own
+	Consistency string // of reads but searches: "majority", "quorum", "all" or a number of copies; empty: Qdrant's own
 	ShardKey    string // custom shard key that all points are kept under; empty: Qdrant spreads them
 	Shards      int    // of a new collection inside Qdrant; 0: its own default
 	Copies      int    // of each of those shards; 0: Qdrant's own default

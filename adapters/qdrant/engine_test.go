@@ -240,16 +240,24 @@ func (c *shelf) query(q *qdrant.QueryPoints, missed int) ([]*qdrant.ScoredPoint,
 			rows = append(rows, &qdrant.ScoredPoint{Id: r.GetId(), Payload: r.GetPayload(), Vectors: r.GetVectors(), Score: score})
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b *qdrant.ScoredPoint) int {
+	better := func(a, b *qdrant.ScoredPoint) int {
 		if params.GetDistance() == qdrant.Distance_Euclid {
 			return cmp.Compare(a.GetScore(), b.GetScore())
 		}
 		return cmp.Compare(b.GetScore(), a.GetScore())
-	})
+	}
+	slices.SortStableFunc(rows, better)
 	if !q.GetParams().GetExact() && nearest.GetSparse() == nil {
 		rows = rows[:max(len(rows)-missed, 0)]
 	}
-	return rows[:min(len(rows), int(q.GetLimit()))], nil
+	limit := min(len(rows), int(q.GetLimit()))
+	first := slices.Clone(rows[:limit])
+	if q.GetReadConsistency() != nil { // another copy has its ties in another order
+		slices.Reverse(rows)
+		slices.SortStableFunc(rows, better)
+		first = slices.DeleteFunc(first, func(row *qdrant.ScoredPoint) bool { return !slices.Contains(rows[:limit], row) })
+	}
+	return first, nil
 }
 
 func distance(d qdrant.Distance, a, b []float32) float32 {

@@ -31,6 +31,10 @@ type ask struct {
 // by id. Exact lists, and lexical ones, are prefixes of longer ones; others need not
 // be. An approximate list that is short is compared with a count before it is
 // called exhausted.
+//
+// One copy of each of Qdrant's shards ranks. Of several, Qdrant would keep the rows that
+// enough of them have among their first ones with one score to the last bit, and lose
+// those that tie or whose words were added up in another order.
 func (s *Store) Search(ctx context.Context, q search.Query) (search.Result, error) {
 	if err := s.begin(ctx, "search"); err != nil {
 		return search.Result{}, err
@@ -84,8 +88,7 @@ func (s *Store) plan(ctx context.Context, q *search.Query) ([]*ask, error) {
 // query asks for one row more than the leg.
 func (s *Store) query(ctx context.Context, c *collection, leg *search.Leg, filter *qdrant.Filter) *qdrant.QueryPoints {
 	out := &qdrant.QueryPoints{
-		CollectionName: c.engine, Filter: filter, Limit: new(uint64(leg.K) + 1), Timeout: seconds(ctx),
-		ReadConsistency: s.consistency, ShardKeySelector: s.shard,
+		CollectionName: c.engine, Filter: filter, Limit: new(uint64(leg.K) + 1), Timeout: seconds(ctx), ShardKeySelector: s.shard,
 	}
 	if len(leg.Sparse.Index) > 0 {
 		out.Query, out.Using = qdrant.NewQuerySparse(leg.Sparse.Index, leg.Sparse.Value), new(sparseVector)
@@ -139,7 +142,7 @@ func byCollection(asks []*ask) [][]*ask {
 // ask fills in the rows, and asks again for more where a tie is cut.
 func (s *Store) ask(ctx context.Context, group []*ask) error {
 	for len(group) > 0 {
-		batch := &qdrant.QueryBatchPoints{CollectionName: group[0].c.engine, ReadConsistency: s.consistency, Timeout: seconds(ctx)}
+		batch := &qdrant.QueryBatchPoints{CollectionName: group[0].c.engine, Timeout: seconds(ctx)}
 		for _, a := range group {
 			batch.QueryPoints = append(batch.QueryPoints, a.query)
 		}

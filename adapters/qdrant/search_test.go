@@ -33,9 +33,20 @@ func ids(l search.List) []string {
 	return out
 }
 
-// Qdrant cuts ties as it likes; here the ids decide, however many rows tie.
+// Qdrant cuts ties as it likes, each copy in its own way; here the ids decide, however
+// many rows tie.
 func TestSearch_cutsTiesByID(t *testing.T) {
-	s := fresh(t)
+	for _, copies := range []string{"", "majority", "all"} {
+		t.Run(copies, func(t *testing.T) {
+			c := somewhere(t)
+			c.Consistency = copies
+			tiesAreCut(t, open(t, c))
+		})
+	}
+}
+
+func tiesAreCut(t *testing.T, s search.Store) {
+	t.Helper()
 	create(t, s)
 	var points []search.Point
 	var want []string
@@ -140,8 +151,12 @@ func TestSearch_whatQdrantIsAsked(t *testing.T) {
 		t.Errorf("headers: %v", h)
 	}
 	batch := got.request.(*sdk.QueryBatchPoints)
-	if batch.GetCollectionName() != "x-docs" || batch.GetReadConsistency().GetType() != sdk.ReadConsistencyType_Quorum || len(batch.GetQueryPoints()) != 4 {
+	if batch.GetCollectionName() != "x-docs" || batch.GetReadConsistency() != nil || len(batch.GetQueryPoints()) != 4 {
 		t.Errorf("got %v", batch)
+	}
+	text(t, s, "a")
+	if got := engine.last(t, "Get").request.(*sdk.GetPoints).GetReadConsistency().GetType(); got != sdk.ReadConsistencyType_Quorum {
+		t.Errorf("a point is read with %v", got)
 	}
 	for i, want := range []*sdk.SearchParams{
 		nil, {HnswEf: new(uint64(300))}, {HnswEf: new(uint64(100))}, {Exact: new(true)}, // 100: less would be below Qdrant's own

@@ -188,6 +188,9 @@ func (s *Store) create(ctx context.Context, b *search.Batch) error {
 	case have.Collection != want:
 		return fault.New(fault.Conflict, "collection %q is already there, as %+v and not as %+v", want.Name, have.Collection, want)
 	}
+	if err := s.makeShardKey(ctx, have.engine); err != nil {
+		return err
+	}
 	if err := s.indexes(ctx, have.engine); err != nil {
 		return err
 	}
@@ -236,12 +239,11 @@ func (s *Store) request(ctx context.Context, want *search.Collection) error {
 	if s.shard != nil {
 		req.ShardingMethod = new(qdrant.ShardingMethod_Custom)
 	}
-	if _, err := s.collections().Create(ctx, req); err != nil {
-		return s.classify(ctx, "create "+engine, err)
-	}
-	return s.makeShardKey(ctx, engine)
+	_, err = s.collections().Create(ctx, req)
+	return s.classify(ctx, "create "+engine, err)
 }
 
+// makeShardKey also finishes what was begun: a cluster may make the key and not say so in time.
 func (s *Store) makeShardKey(ctx context.Context, engine string) error {
 	if s.shard == nil {
 		return nil
@@ -249,6 +251,9 @@ func (s *Store) makeShardKey(ctx context.Context, engine string) error {
 	_, err := s.collections().CreateShardKey(ctx, &qdrant.CreateShardKeyRequest{
 		CollectionName: engine, Request: &qdrant.CreateShardKey{ShardKey: s.shard.GetShardKeys()[0]}, Timeout: seconds(ctx),
 	})
+	if err != nil && strings.Contains(err.Error(), "already exists") {
+		return nil
+	}
 	return s.classify(ctx, "create the shard key of "+engine, err)
 }
 

@@ -1,6 +1,7 @@
 package qdrant_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	sdk "github.com/qdrant/go-client/qdrant"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/lanewise/lanewise/adapters/qdrant"
 	"github.com/lanewise/lanewise/fault"
@@ -191,6 +194,29 @@ func TestWrite_idsInQdrant(t *testing.T) {
 			if err != nil || len(points) != 1 || points[0].ID != id {
 				t.Errorf("%s in %s: got %+v, %v", id, collection, points, err)
 			}
+		}
+	}
+}
+
+// A collection whose shard key was not made in time gets it when it is created again.
+func TestCreate_finishesTheShardKey(t *testing.T) {
+	engine := newServer()
+	s := open(t, qdrant.Config{Address: engine.serve(t, "127.0.0.1:0", nil).address, ShardKey: "eu"})
+	engine.hook(func(context.Context) error {
+		if engine.recent("CreateShardKey").request == nil {
+			return nil
+		}
+		engine.hook(nil)
+		return status.Error(codes.DeadlineExceeded, "Timeout error")
+	})
+	made := search.Batch{Create: &search.Collection{Name: docs, Dims: 2, Metric: search.Dot}}
+	if _, err := s.Write(t.Context(), made); !errors.Is(err, fault.Unavailable) {
+		t.Errorf("got %v, want unavailable", err)
+	}
+	for range 2 {
+		write(t, s, made)
+		if got := engine.shelf[docs].keys; !slices.Equal(got, []string{"eu"}) {
+			t.Errorf("it has the keys %v", got)
 		}
 	}
 }

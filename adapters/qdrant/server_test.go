@@ -150,6 +150,7 @@ type shelf struct {
 	config  *qdrant.CollectionConfig
 	points  map[string]*qdrant.PointStruct
 	indexed map[string]qdrant.FieldType
+	keys    []string // of shards
 }
 
 // at finds a collection.
@@ -241,7 +242,18 @@ func (s *collectionService) Delete(_ context.Context, req *qdrant.DeleteCollecti
 	return &qdrant.CollectionOperationResponse{Result: ok}, nil
 }
 
-func (s *collectionService) CreateShardKey(context.Context, *qdrant.CreateShardKeyRequest) (*qdrant.CreateShardKeyResponse, error) {
+func (s *collectionService) CreateShardKey(_ context.Context, req *qdrant.CreateShardKeyRequest) (*qdrant.CreateShardKeyResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := s.at(req.GetCollectionName())
+	if err != nil {
+		return nil, err
+	}
+	key := req.GetRequest().GetShardKey().GetKeyword()
+	if slices.Contains(c.keys, key) {
+		return nil, status.Errorf(codes.InvalidArgument, "Bad request: Sharding key %q already exists for collection %s", key, req.GetCollectionName())
+	}
+	c.keys = append(c.keys, key)
 	return &qdrant.CreateShardKeyResponse{Result: true}, nil
 }
 

@@ -3,6 +3,7 @@ package qdrant_test
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,6 +69,7 @@ func TestVersions(t *testing.T) {
 		"a late write does not bring a point back":       versionsDeleted,
 		"the newest of several writes of a key in batch": versionsTwice,
 		"stats know the newest":                          versionsNewest,
+		"of many writers at a time the newest wins":      versionsAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := fresh(t)
@@ -158,6 +160,33 @@ func versionsNewest(t *testing.T, s *qdrant.Store) {
 	all, err := s.Stats(t.Context(), docs)
 	if err != nil || len(all) != 1 || all[0].Newest != now+9 || all[0].Points != 2 {
 		t.Errorf("got %+v, %v, want two points and version %d", all, err, now+9)
+	}
+}
+
+// versionsAtOnce writes each version of each key once, half of them as deletions, by
+// writers of which none knows of another.
+func versionsAtOnce(t *testing.T, s *qdrant.Store) {
+	t.Helper()
+	const writers, rounds = 8, 12
+	var writing sync.WaitGroup
+	for w := range writers {
+		writing.Go(func() {
+			for i := range rounds {
+				v := now + search.Version(writers*((i*5+w)%rounds)+w) // no writer's versions rise
+				b := search.Batch{Collection: docs, Upserts: []search.Point{at("a", v), at("b", v)}}
+				if w%2 == 0 {
+					b = search.Batch{Collection: docs, Deletes: []search.Tombstone{grave("a", v), grave("b", v)}}
+				}
+				if _, err := s.Write(t.Context(), b); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writing.Wait()
+	newest := fmt.Sprint(now + writers*rounds - 1) // by the last writer, which does not delete
+	if a, b := text(t, s, "a"), text(t, s, "b"); a != newest || b != newest {
+		t.Errorf("%s and %s are left, want %s", a, b, newest)
 	}
 }
 

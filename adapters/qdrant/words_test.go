@@ -73,13 +73,16 @@ func TestTermStats_isBounded(t *testing.T) {
 	s, engine := start(t)
 	create(t, s)
 	var now, most, calls atomic.Int64
-	engine.hook(func(context.Context) error {
+	engine.hook(func(ctx context.Context) error {
 		if n := now.Add(1); n > most.Load() {
 			most.Store(n)
 		}
 		defer now.Add(-1)
-		if calls.Add(1) == 100 {
+		switch n := calls.Add(1); {
+		case n == 100:
 			return status.Error(codes.Unavailable, "no more")
+		case n > 100: // held until the failure is known
+			<-ctx.Done()
 		}
 		return nil
 	})

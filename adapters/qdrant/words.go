@@ -42,6 +42,9 @@ func (s *Store) TermStats(ctx context.Context, q search.TermQuery) (search.TermS
 	group.SetLimit(mostCounts)
 	count := func(into *uint64, condition *qdrant.Condition) {
 		group.Go(func() error {
+			if err := ctx.Err(); err != nil { // another one failed
+				return s.classify(ctx, "count in "+c.engine, err)
+			}
 			n, err := s.count(ctx, c, &qdrant.Filter{Must: append(slices.Clone(base.GetMust()), condition), MustNot: base.GetMustNot()})
 			*into = uint64(n) //nolint:gosec // a count
 			return err

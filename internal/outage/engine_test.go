@@ -78,17 +78,20 @@ func (e *engine) start(tb testing.TB) {
 	answers(tb, e.open(tb))
 }
 
-// answers waits for an answer: a server may be well and still be loading what it holds.
+// answers waits for some answers in a row, by all connections of a store: a server may be
+// well and still be loading what it holds.
 func answers(tb testing.TB, store search.Store) {
 	tb.Helper()
 	late := time.Now().Add(patience)
 	pace := time.NewTicker(50 * time.Millisecond)
 	defer pace.Stop()
-	for {
+	for row := 0; row < 8; {
 		_, err := store.Search(tb.Context(), ask())
 		if err == nil || errors.Is(err, fault.NotFound) { // at first there is no collection
-			return
+			row++
+			continue
 		}
+		row = 0
 		if time.Now().After(late) {
 			tb.Fatalf("it does not answer: %v", err)
 		}

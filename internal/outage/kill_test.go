@@ -49,14 +49,16 @@ func inTurn(t *testing.T, first server, rounds int) {
 	t.Helper()
 	second := newLanewise(t)
 	// A copy that has just come back may be slow, and alone: that is no error.
-	s := build(t, router.Config{SearchTimeout: patience / 2}, []search.Store{first.open(t), second.open(t)})
+	stores := []search.Store{first.open(t), second.open(t)}
+	s := build(t, router.Config{SearchTimeout: patience / 2}, stores)
 	l := s.load(t, 8)
 	for range rounds {
-		for _, victim := range []server{first, second} {
+		for i, victim := range []server{first, second} {
 			l.until("with both copies", nil, right(100))
 			victim.signal(t, syscall.SIGKILL)
 			l.until("with one copy", nil, right(200))
 			victim.start(t)
+			answers(t, stores[i]) // gRPC waits a moment before it connects again
 			l.settle()
 		}
 	}

@@ -100,8 +100,11 @@ func (c *collection) mark(t *search.Tombstone, now time.Time) *qdrant.PointStruc
 // itself would leave one shorter than 0.0003 as it is and rank it by the inner product,
 // and take the length of a very long one for infinite.
 func (c *collection) prepared(v []float32) []float32 {
+	if c.Metric != search.Cosine {
+		return v
+	}
 	length := norm(v)
-	if c.Metric != search.Cosine || length == 0 {
+	if length == 0 {
 		return v
 	}
 	out := make([]float32, len(v))

@@ -61,7 +61,7 @@ func (d *draft) indexed(c *class, x *indexed) {
 		if c.orders[name] {
 			d.list(name, o.values)
 		} else {
-			terms = append(terms, o.terms...)
+			terms = append(terms, o.terms()...)
 		}
 	}
 	if len(terms) > 0 {

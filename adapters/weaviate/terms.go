@@ -18,8 +18,10 @@ import (
 // keeps Weaviate from cutting white space off them.
 func term(kind, path, token string) string {
 	sum := sha256.Sum256([]byte(kind + strconv.Itoa(len(path)) + ":" + path + token))
-	return hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:termLength/2])
 }
+
+const termLength = 32
 
 // The kinds of term.
 const (
@@ -63,7 +65,16 @@ type indexed struct {
 type ordered struct {
 	path   string
 	values []string
-	terms  []string // what finds them, but for order, where the class has no such property
+	equals []string // tokens of the same
+}
+
+// terms find the values, but for order, where the class has no such property.
+func (o *ordered) terms() []string {
+	all := []string{term(existsTerm, o.path, "")}
+	for _, equal := range o.equals {
+		all = append(all, term(valueTerm, o.path, equal))
+	}
+	return all
 }
 
 // index takes metadata apart.
@@ -88,16 +99,13 @@ func (x *indexed) add(term string) {
 }
 
 func (x *indexed) value(path string, value any) {
-	there, found := term(existsTerm, path, ""), ""
-	if equal, ok := scalars.Equal(value); ok {
-		found = term(valueTerm, path, equal)
-	}
+	equal, hasEqual := scalars.Equal(value)
 	token, hasOrder := scalars.Order(value)
 	if !hasOrder {
-		x.add(there)
+		x.add(term(existsTerm, path, ""))
 	}
-	if found != "" && (!hasOrder || !isWhole(value)) {
-		x.add(found)
+	if hasEqual && (!hasOrder || !isWhole(value)) {
+		x.add(term(valueTerm, path, equal))
 	}
 	if !hasOrder {
 		return
@@ -111,8 +119,8 @@ func (x *indexed) value(path string, value any) {
 		o = &ordered{path: path}
 		x.orders[name] = o
 	}
-	o.values, o.terms = append(o.values, text), append(o.terms, found, there)
-	x.left -= len(text) + 2*len(found)
+	o.values, o.equals = append(o.values, text), append(o.equals, equal)
+	x.left -= len(text) + 2*termLength
 }
 
 // checkMeta refuses metadata that cannot be stored.

@@ -80,7 +80,7 @@ by sampled documents; the exit code is 1 where it differs.`,
 	f.StringVar(&o.source.Meta, "metadata-field", "", "field or column of the metadata (default: everything else)")
 	f.StringVar(&o.source.Metric, "metric", "", "of a source that does not say: cosine, dot or euclidean")
 	f.IntVar(&o.page, "batch", 1000, "documents a request")
-	f.IntVar(&o.parallel, "parallel", 2, "requests at a time")
+	f.IntVar(&o.parallel, "parallel", 3, "requests at a time")
 	f.BoolVar(&o.json, "json", false, "print the summary as JSON")
 	o.source.Key = a.env("LANEWISE_ENGINE_KEY")
 	return cmd

@@ -226,7 +226,7 @@ func postgresBulk(b *testing.B) func(context.Context, int, []row) error {
 		sql(b, u, "drop table if exists import_plain")
 		_ = conn.Close(context.WithoutCancel(b.Context()))
 	})
-	sql(b, u, "drop table if exists import_plain", fmt.Sprintf("create table import_plain (round int, id text, body text, meta jsonb, v vector(%d), primary key (round, id))", importDims))
+	sql(b, u, "create extension if not exists vector", "drop table if exists import_plain", fmt.Sprintf("create table import_plain (round int, id text, body text, meta jsonb, v vector(%d), primary key (round, id))", importDims))
 	return func(ctx context.Context, round int, page []row) error {
 		var batch pgx.Batch
 		for _, r := range page {

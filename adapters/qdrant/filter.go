@@ -155,19 +155,8 @@ func ordered(f search.Filter) (*qdrant.Condition, error) {
 	if !ok {
 		return nothing(), nil
 	}
-	return anyOf(qdrant.NewRange(numPath(f.Field), n.against(f.Op)), lexicographic(f, partName, n.parts())), nil
-}
-
-// against compares float64s with n. Where n has a rest it lies between high and
-// the next float64.
-func (n numeric) against(op search.Op) *qdrant.Range {
-	if n.rest > 0 && op == search.Gte {
-		op = search.Gt
-	}
-	if n.rest > 0 && op == search.Lt {
-		op = search.Lte
-	}
-	return compared(op, n.high)
+	// What is kept in num lies on one side of an operand that has a rest, and of its high part.
+	return anyOf(qdrant.NewRange(numPath(f.Field), compared(f.Op, n.high)), lexicographic(f, partName, n.parts())), nil
 }
 
 func compared(op search.Op, x float64) *qdrant.Range {

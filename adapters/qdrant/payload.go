@@ -59,9 +59,10 @@ func (c *collection) encode(p *search.Point) (*qdrant.PointStruct, error) {
 	x.into(payload)
 	vectors := map[string]*qdrant.Vector{}
 	if len(p.Dense) > 0 {
-		vectors[c.dense] = qdrant.NewVectorDense(c.prepared(p.Dense))
+		v, length := c.prepared(p.Dense)
+		vectors[c.dense] = qdrant.NewVectorDense(v)
 		if c.Metric == search.Cosine {
-			payload[fieldNorm] = qdrant.NewValueDouble(norm(p.Dense))
+			payload[fieldNorm] = qdrant.NewValueDouble(length)
 		}
 	}
 	if len(p.Sparse.Index) > 0 {
@@ -96,22 +97,22 @@ func (c *collection) mark(t *search.Tombstone, now time.Time) *qdrant.PointStruc
 	return &qdrant.PointStruct{Id: c.pointID(t.Key), Payload: payload, Vectors: qdrant.NewVectorsMap(map[string]*qdrant.Vector{})}
 }
 
-// prepared is a vector as it is sent. In cosine collections it is one of length 1: Qdrant
-// itself would leave one shorter than 0.0003 as it is and rank it by the inner product,
-// and take the length of a very long one for infinite.
-func (c *collection) prepared(v []float32) []float32 {
+// prepared is a vector as it is sent. In cosine collections it is one of length 1, and comes
+// with the length that it had: Qdrant itself would leave one shorter than 0.0003 as it is and
+// rank it by the inner product, and take the length of a very long one for infinite.
+func (c *collection) prepared(v []float32) (sent []float32, length float64) {
 	if c.Metric != search.Cosine {
-		return v
+		return v, 0
 	}
-	length := norm(v)
+	length = norm(v)
 	if length == 0 {
-		return v
+		return v, 0
 	}
-	out := make([]float32, len(v))
+	sent = make([]float32, len(v))
 	for i, x := range v {
-		out[i] = float32(float64(x) / length)
+		sent[i] = float32(float64(x) / length)
 	}
-	return out
+	return sent, length
 }
 
 func norm(v []float32) float64 {

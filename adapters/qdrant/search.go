@@ -94,7 +94,8 @@ func (s *Store) query(ctx context.Context, c *collection, leg *search.Leg, filte
 		out.Query, out.Using = qdrant.NewQuerySparse(leg.Sparse.Index, leg.Sparse.Value), new(sparseVector)
 		return out
 	}
-	out.Query = qdrant.NewQueryDense(c.prepared(leg.Dense))
+	v, _ := c.prepared(leg.Dense)
+	out.Query = qdrant.NewQueryDense(v)
 	if c.dense != "" {
 		out.Using = &c.dense
 	}
